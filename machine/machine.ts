@@ -1,0 +1,83 @@
+// What the software computer offers to the hypervisor above it, and what it asks of it. The machine knows nothing
+// of Xen: it executes ring-3 code over page tables in guest frames, and stops where the hypervisor has to decide.
+
+import type { Capsule } from '#base/capsule.ts';
+import type { Cpu } from './cpu.ts';
+
+/** Access kinds of a translation; values are page-fault error code bits (Intel SDM vol. 3, 4.7). */
+export const ACCESS = { read: 0, write: 2, execute: 16 } as const;
+/** Page-fault error code bits. */
+export const PFEC = { present: 1, write: 2, user: 4, reserved: 8, fetch: 16 } as const;
+
+export interface Machine {
+  readonly capsule: Capsule;
+  /** one for each vCPU of the domain */
+  readonly cpus: readonly Cpu[];
+
+  /**
+   * Runs a vCPU until something happens that the hypervisor decides, `budget` instructions at the most (a few more
+   * where a block of code ends later). State is exact on return.
+   * @returns an EXIT code; details are in the context's exit fields (cpu-state.ts)
+   */
+  run(cpu: Cpu, budget: number): number;
+
+  /** The status and system flags as one RFLAGS value (bit 1 set); below 2^22. */
+  getFlags(cpu: Cpu): number;
+  /** Sets all of RFLAGS, unfiltered: the hypervisor decides what a guest may set. */
+  setFlags(cpu: Cpu, rflags: number): void;
+
+  /** Length in bytes of the instruction that made the last privileged or softint exit. */
+  exitLength(cpu: Cpu): number;
+
+  /** Instructions retired by this vCPU since it was made. Exact. */
+  retired(cpu: Cpu): number;
+
+  /**
+   * Makes `mfn` the base of the vCPU's current page tables (the L4 frame) for the given mode and switches to it.
+   * Translations cached under that base stay, they are dropped by the flush calls only.
+   * @param kernel true for the guest kernel's tables, false for user mode's: sets MODE.kernel too
+   */
+  setBase(cpu: Cpu, mfn: number, kernel: boolean): void;
+  /** Drops every cached translation, of every base pointer of this domain. */
+  flushTlb(): void;
+  /** Drops cached translations of one page under every base pointer. Halves of the linear address. */
+  flushTlbPage(vaLo: number, vaHi: number): void;
+  /** Forgets everything cached under one base pointer (its L4 frame is no longer a base table). */
+  dropBase(mfn: number): void;
+
+  /**
+   * Translates a linear address under the vCPU's current tables as a guest access of this kind would, with accessed
+   * and dirty bits set in the tables.
+   * @param access ACCESS
+   * @returns capsule offset of the byte, or -1: the page-fault error code is then in `faultCode`
+   */
+  translate(cpu: Cpu, vaLo: number, vaHi: number, access: number): number;
+  /** Error code of the last failed translate (PFEC bits, without the user bit). */
+  readonly faultCode: number;
+
+  /** To be called after the hypervisor wrote into a guest frame: decoded code from it is dropped. Cheap if none. */
+  frameWritten(mfn: number): void;
+  /** While set, writes to the frame by the guest go to hooks.storeDenied instead of memory (e.g. log-dirty). */
+  setWriteProtected(mfn: number, on: boolean): void;
+}
+
+/** What the machine asks in the middle of an instruction. Set before the first run. */
+export interface MachineHooks {
+  /**
+   * A guest write to a page that is present but read-only, before a page fault is raised: the hypervisor may do the
+   * write itself (writable-page-table emulation). The value is not written by the machine in either case.
+   * @param va linear address, halves
+   * @param size 1, 2, 4 or 8 bytes, never crossing a page; the value's halves (hi is 0 for smaller sizes)
+   * @returns true when the write was done, false to raise #PF
+   */
+  storeDenied(cpu: Cpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean;
+  /** The time stamp counter as the guest reads it. */
+  rdtsc(cpu: Cpu): bigint;
+  /**
+   * A code or data segment descriptor, for loads of segment registers and far transfers.
+   * @returns capsule offset of the 8 bytes, or -1 when the selector is beyond its table's limit
+   */
+  descriptor(cpu: Cpu, selector: number): number;
+  /** An instruction that we do not implement raised #UD: to be counted and named once in the log. */
+  unimplemented(cpu: Cpu, name: string): void;
+}
