@@ -1,7 +1,7 @@
 // C layouts as typed views over shared memory: field name → offset, width. Declared once, checked at load
 // against the size that a C compiler reports, so that a mistake fails before any guest runs.
 
-export type Scalar = 'u8' | 'u16' | 'u32' | 'i32' | 'u64';
+export type Scalar = 'u8' | 'u16' | 'u32' | 'i32' | 'u64' | 'f64';
 type AnyStruct = Struct<Fields>;
 export type Field = Scalar | AnyStruct | readonly [Scalar | AnyStruct, number];
 export type Fields = { readonly [name: string]: Field };
@@ -23,7 +23,7 @@ export interface Struct<F extends Fields> {
   on(buffer: ArrayBufferLike): View<F>;
 }
 
-const SIZE = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8 } as const;
+const SIZE = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8, f64: 8 } as const;
 
 class Cursor {
   view: DataView;
@@ -38,6 +38,7 @@ const accessor: Record<Scalar, (o: number) => PropertyDescriptor & ThisType<Curs
   u32: (o) => ({ get() { return this.view.getUint32(this.base + o, true); }, set(v: number) { this.view.setUint32(this.base + o, v, true); } }),
   i32: (o) => ({ get() { return this.view.getInt32(this.base + o, true); }, set(v: number) { this.view.setInt32(this.base + o, v, true); } }),
   u64: (o) => ({ get() { return this.view.getBigUint64(this.base + o, true); }, set(v: bigint) { this.view.setBigUint64(this.base + o, v, true); } }),
+  f64: (o) => ({ get() { return this.view.getFloat64(this.base + o, true); }, set(v: number) { this.view.setFloat64(this.base + o, v, true); } }),
 };
 
 /**
