@@ -29,6 +29,10 @@ export const CPU = {
   cr2: 0x118, // u64: faulting linear address
   exitArg: 0x120, // u64: operand of a privileged operation
   cr3: 0x128, // u32: frame number of the current base table
+  quotient: 0x130, // u64 × 2: results of a 128-bit division
+  remainder: 0x138,
+  bounce: 0x180, // 64 bytes: stands in for guest memory that crosses a page or that the hypervisor watches
+  bounceInfo: 0x1c0, // where the bounced bytes belong
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
   size: 0x1000,
@@ -42,6 +46,8 @@ export const MODE = {
   compat32: 1,
   /** the guest kernel's page tables and privileges; clear: user mode. Both run in ring 3. */
   kernel: 2,
+  /** CR0.TS: the next x87, MMX or SSE instruction raises #NM */
+  ts: 4,
 } as const;
 
 /** Why `run` returned. */

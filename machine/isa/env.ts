@@ -1,0 +1,293 @@
+// What the description of an instruction sees: its operands, the register file, guest memory, the flags, and the ways
+// out. Engines derive from it: the interpreter reads operand numbers from an operation record, a compiler knows them.
+//
+// Values of 8, 16 and 32 bits are i32, zero-extended; values of 64 bits are i64. A read makes an expression that is
+// pinned, so its order is that of the description. Memory accesses come first: a fault leaves the function at once and
+// the guest must see the state before the instruction.
+
+import { assert } from '#base/assert.ts';
+import { CPU, FLAG, FX, REG } from '../cpu-state.ts';
+import { add, and, constant, Expr, extend16, extend32, extend8, i32, i64, load, or, select, shl, shrU, sub, widenS, widenU, wrap, eqz, ne, type Type } from '../wasm/expr.ts';
+import type { Fn } from '../wasm/fn.ts';
+import { Flags } from './flags.ts';
+import type { Row } from './row.ts';
+
+/** Routines for what is rare or long (engine/slow.ts). */
+export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'loadSegment' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr';
+
+export type Bits = 8 | 16 | 32 | 64;
+/** The wasm type that holds a value of a size. */
+export const typeOf = (bits: number): Type => (bits === 64 ? 'i64' : 'i32');
+
+/** How one operand of a decoded instruction is bound. */
+export type Place =
+  | { readonly kind: 'reg'; readonly address: Expr } // capsule address of the register's low byte, less the offset below
+  | { readonly kind: 'mem' }
+  | { readonly kind: 'imm' };
+
+/** A translated guest address that may be written. */
+export interface Host { readonly address: Expr; readonly bits: number }
+
+const SUFFIX_BITS: Record<string, number> = { b: 8, w: 16, d: 32, q: 64, dq: 128, ps: 128, pd: 128, x: 128, ss: 32, sd: 64, pi: 64, p: 0, s: 0, a: 0, '': 0, x87: 0, xlat: 8 };
+
+export abstract class Env {
+  readonly fn: Fn;
+  readonly row: Row;
+  /** effective operand size in bits */
+  readonly opSize: Bits;
+  /** effective address size in bits */
+  readonly addrSize: 32 | 64;
+  /** 64-bit mode, as against compatibility mode */
+  readonly mode64: boolean;
+  /** 'rep' (F3) or 'repnz' (F2) for string instructions */
+  readonly rep: '' | 'rep' | 'repnz';
+  readonly cpu: Expr;
+  readonly flags: Flags;
+  private readonly hosts = new Map<number, Host>();
+  private addressCache: Expr | undefined;
+
+  constructor(fn: Fn, row: Row, opSize: Bits, addrSize: 32 | 64, mode64: boolean, rep: '' | 'rep' | 'repnz', flags: Flags) {
+    this.fn = fn;
+    this.row = row;
+    this.opSize = opSize;
+    this.addrSize = addrSize;
+    this.mode64 = mode64;
+    this.rep = rep;
+    this.cpu = fn.param(0);
+    this.flags = flags;
+  }
+
+  // ---- what an engine binds
+
+  /** The operand's place. */
+  protected abstract place(k: number): Place;
+  /** The immediate as a 64-bit value (sign-extended as decoded), or its low 32 bits. */
+  abstract imm(bits: Bits): Expr;
+  /** The effective address without segment base, 64 bits, before truncation to the address size. */
+  protected abstract offsetExpr(): Expr;
+  /** The segment base of the memory operand; undefined when it is known to be 0. */
+  protected abstract segmentBase(): Expr | undefined;
+  /** Address of this instruction and of the next one, i64. */
+  abstract rip(): Expr;
+  abstract nextRip(): Expr;
+  /**
+   * Capsule address of guest memory for an access; leaves the function when it faults. A page-crossing or otherwise
+   * special access gives a bounce buffer: `commit` after a write makes it real.
+   */
+  abstract translate(va: Expr, bits: number, write: boolean, stack: boolean): Expr;
+  abstract commit(host: Expr): void;
+  /** A plain store to guest memory. */
+  abstract storeGuest(va: Expr, bits: number, value: Expr, stack: boolean): void;
+  /** Leaves with an exception; the state is that before the instruction. */
+  abstract raise(vector: number, errorCode?: Expr): void;
+  /** Leaves with an EXIT code after the instruction is done (rip = next) or, `restart`, as if before it. */
+  abstract exit(code: number, info: number, argument: Expr, restart: boolean): void;
+  /** Near jump to a computed target (i64). */
+  abstract jumpTo(target: Expr): void;
+  /** Near jump to the instruction's relative target, when the condition holds (always when absent). */
+  abstract jumpRelative(condition?: Expr): void;
+  /** The relative target as a value. */
+  abstract target(): Expr;
+  /** Ends this execution of a repeated string instruction early: rip stays, so that events can come in. */
+  abstract repeatLater(): void;
+  /** Leaves with EXIT.softint for INT n; n in i32. */
+  abstract exitSoftint(n: Expr): void;
+  /**
+   * Executes the rest of the instruction by a TypeScript routine (engine/slow.ts). It may fault or transfer control:
+   * then the function is left; else it goes on.
+   */
+  abstract slow(name: SlowName, argument: Expr, va?: Expr): void;
+  /** True (i32) when `host` is the bounce buffer. */
+  abstract isBounce(host: Expr): Expr;
+  /** Number of the register of operand k, i32: general, control, debug or segment. */
+  abstract regNumber(k: number): Expr;
+  /** After a write of TF and the like: the next instruction starts outside of linked code. */
+  abstract afterFlagChange(): void;
+  /** Segment base of a string instruction's source (overridable) or destination (ES). */
+  abstract stringBase(source: boolean): Expr;
+  /** RFLAGS as a guest reads it, i32. */
+  abstract readFlags(): Expr;
+  /** Calls a routine outside (TypeScript or shared wasm) by name. Result by its declaration in engine/imports.ts. */
+  abstract callOut(name: string, ...args: Expr[]): Expr;
+
+  // ---- operands
+
+  /** Size of operand k in bits. */
+  bits(k: number): number {
+    const code = this.row.operands[k];
+    assert(code !== undefined, `${this.row.name} has an operand ${k}`);
+    if (code === 'AL' || code === 'CL' || code === 'AH' || code === '1') return 8;
+    if (code === 'AX' || code === 'DX') return 16;
+    if (code === 'rAX' || code === 'eAX') return code === 'eAX' && this.opSize === 64 ? 32 : this.opSize;
+    const suffix = code.slice(1);
+    if (suffix === 'v') return this.opSize;
+    if (suffix === 'z') return this.opSize === 64 ? 32 : this.opSize;
+    if (suffix === 'y') return this.opSize === 64 ? 64 : 32;
+    if (suffix === 'q64') return this.mode64 ? 64 : 32;
+    const bits = SUFFIX_BITS[suffix];
+    assert(bits !== undefined, `operand code ${code}`);
+    return bits;
+  }
+  /** True when operand k is in memory. */
+  isMemory(k: number): boolean { return this.place(k).kind === 'mem'; }
+
+  /** Reads operand k. An immediate comes sign-extended to `bits` (the operation's size by default). */
+  read(k: number, bits: number = this.bits(k)): Expr {
+    const place = this.place(k);
+    if (place.kind === 'imm') return this.imm((bits === 8 ? 8 : bits) as Bits);
+    return this.fn.let(load(typeOf(bits), bits, place.kind === 'reg' ? place.address : this.translate(this.address(), bits, false, false)));
+  }
+  /** Reads operand k that will be written by the same instruction: faults as a write does. */
+  modify(k: number): Expr {
+    const place = this.place(k);
+    const bits = this.bits(k);
+    if (place.kind !== 'mem') return this.read(k);
+    return this.fn.let(load(typeOf(bits), bits, this.hostFor(k).address));
+  }
+  /** Makes sure that operand k can be written, before anything else changes. */
+  probe(k: number): void { if (this.place(k).kind === 'mem') this.hostFor(k); }
+  /** Writes operand k; a 32-bit register write clears the upper half. */
+  write(k: number, value: Expr): void {
+    const place = this.place(k);
+    const bits = this.bits(k);
+    if (place.kind === 'reg') { this.storeReg(place.address, bits, value); return; }
+    const host = this.hosts.get(k);
+    if (host) {
+      this.fn.store(bits, host.address, value);
+      this.commit(host.address);
+    } else this.storeGuest(this.address(), bits, value, false);
+  }
+  private hostFor(k: number): Host {
+    let host = this.hosts.get(k);
+    if (!host) {
+      host = { address: this.translate(this.address(), this.bits(k), true, false), bits: this.bits(k) };
+      this.hosts.set(k, host);
+    }
+    return host;
+  }
+
+  /** Vector, MMX or raw register bytes of operand k: `width` bits of it as a wasm value. */
+  readVector(k: number, type: Type, width: number, aligned = false): Expr {
+    const place = this.place(k);
+    assert(place.kind !== 'imm', 'a register or memory operand');
+    if (place.kind === 'mem' && aligned) this.requireAligned(this.address(), width / 8);
+    return this.fn.let(load(type, width, place.kind === 'reg' ? place.address : this.translate(this.address(), width, false, false)));
+  }
+  /** Writes `width` bits of operand k; the rest of a register stays. */
+  writeVector(k: number, width: number, value: Expr, aligned = false): void {
+    const place = this.place(k);
+    if (place.kind === 'reg') { this.fn.store(width, place.address, value); return; }
+    if (aligned) this.requireAligned(this.address(), width / 8);
+    this.storeGuest(this.address(), width, value, false);
+  }
+  /** Capsule address of a register operand. */
+  registerAddress(k: number): Expr {
+    const place = this.place(k);
+    assert(place.kind === 'reg', 'a register operand');
+    return place.address;
+  }
+  /** Address from which `load(..., CPU.selector)` reads the selector of segment operand k. */
+  segmentSelector(k: number): Expr { return add(this.cpu, shl(this.regNumber(k), i32(1))); }
+  /** Writes a 16-bit value to a register operand zero-extended to the operand size (MOV r, Sreg). */
+  writeWide(k: number, value: Expr): void {
+    const place = this.place(k);
+    assert(place.kind === 'reg', 'a register operand');
+    this.storeReg(place.address, this.opSize, this.zeroExtend(value, 16, this.opSize));
+  }
+  /** #GP(0) when the address is not a multiple of `bytes`. */
+  requireAligned(va: Expr, bytes: number): void {
+    this.fn.if(ne(and(wrap(va), i32(bytes - 1)), i32(0)), () => this.raise(13, i32(0)));
+  }
+
+  /** Linear address of the memory operand. */
+  address(): Expr {
+    if (!this.addressCache) {
+      const offset = this.truncateAddress(this.offsetExpr());
+      const base = this.segmentBase();
+      const linear = base ? this.linear(add(offset, base)) : offset;
+      this.addressCache = this.fn.let(linear);
+    }
+    return this.addressCache;
+  }
+  /** The memory operand's offset in its segment (LEA). */
+  offset(): Expr { return this.fn.let(this.truncateAddress(this.offsetExpr())); }
+  protected truncateAddress(a: Expr): Expr { return this.addrSize === 32 ? and(a, i64(0xffff_ffffn)) : a; }
+  /** Linear addresses are 32 bits wide outside 64-bit mode. */
+  linear(a: Expr): Expr { return this.mode64 ? a : and(a, i64(0xffff_ffffn)); }
+
+  // ---- registers by number
+
+  reg(n: number, bits: number): Expr { return this.fn.let(load(typeOf(bits), bits, this.cpu, CPU.regs + n * 8)); }
+  setReg(n: number, bits: number, value: Expr): void { this.storeReg(add(this.cpu, i32(0)), bits, value, CPU.regs + n * 8); }
+  private storeReg(address: Expr, bits: number, value: Expr, offset = 0): void {
+    if (bits === 32) this.fn.store(64, address, widenU(value), offset);
+    else this.fn.store(bits, address, value, offset);
+  }
+  /** A 32-bit field of the register file by its offset in CPU. */
+  field(offset: number): Expr { return this.fn.let(load('i32', 32, this.cpu, offset)); }
+  setField(offset: number, value: Expr): void { this.fn.store(32, this.cpu, value, offset); }
+  field64(offset: number): Expr { return this.fn.let(load('i64', 64, this.cpu, offset)); }
+  setField64(offset: number, value: Expr): void { this.fn.store(64, this.cpu, value, offset); }
+  mxcsr(): Expr { return this.field(CPU.fxState + FX.mxcsr); }
+
+  // ---- memory by address
+
+  load(va: Expr, bits: number, stack = false): Expr { return this.fn.let(load(typeOf(bits), bits, this.translate(va, bits, false, stack))); }
+  store(va: Expr, bits: number, value: Expr, stack = false): void { this.storeGuest(va, bits, value, stack); }
+
+  // ---- the stack
+
+  /** Stack pointer width in bits. */
+  get stackBits(): 32 | 64 { return this.mode64 ? 64 : 32; }
+  stackPointer(): Expr { const v = this.reg(REG.rsp, this.stackBits); return this.mode64 ? v : widenU(v); }
+  /** Sets rsp from an i64. */
+  setStackPointer(v: Expr): void { this.setReg(REG.rsp, this.stackBits, this.mode64 ? v : wrap(v)); }
+  /** Linear address in the stack segment, whose base is 0. */
+  stackAddress(v: Expr): Expr { return this.fn.let(this.linear(v)); }
+  push(bits: number, value: Expr): void {
+    const sp = this.stackAddress(sub(this.stackPointer(), i64(bits / 8)));
+    this.store(sp, bits, value, true);
+    this.setStackPointer(sp);
+  }
+  /** Reads the top of the stack; `drop` afterwards moves rsp. */
+  top(bits: number): Expr { return this.load(this.stackAddress(this.stackPointer()), bits, true); }
+  drop(bytes: number): void { this.setStackPointer(add(this.stackPointer(), i64(bytes))); }
+
+  // ---- values
+
+  /** A constant of the type that holds `bits`. */
+  const(bits: number, n: bigint | number): Expr { return constant(typeOf(bits), n); }
+  /** Sign-extends a value of `bits` within its wasm type. */
+  signed(v: Expr, bits: number): Expr { return bits === 8 ? extend8(v) : bits === 16 ? extend16(v) : v; }
+  /** Clears what is above `bits` within the wasm type. */
+  truncate(v: Expr, bits: number): Expr { return bits === 8 ? and(v, i32(0xff)) : bits === 16 ? and(v, i32(0xffff)) : v; }
+  /** A zero-extended value of `from` bits as the type for `to` bits. */
+  zeroExtend(v: Expr, from: number, to: number): Expr { return from <= 32 && to === 64 ? widenU(v) : v; }
+  /** A value of `from` bits with its sign, truncated to `to` bits. */
+  signExtend(v: Expr, from: number, to: number): Expr {
+    if (from === 64) return v;
+    const s = this.signed(v, from);
+    return to === 64 ? widenS(s) : this.truncate(s, to);
+  }
+  /** A value of `bits` sign-extended to i64. */
+  wideSigned(v: Expr, bits: number): Expr { return bits === 64 ? v : bits === 32 ? widenS(v) : widenS(this.signed(v, bits)); }
+  wideUnsigned(v: Expr, bits: number): Expr { return bits === 64 ? v : widenU(v); }
+  /** The top bit of a value of `bits`, as 0 or 1 in i32. */
+  msb(v: Expr, bits: number): Expr { return bits === 64 ? wrap(shrU(v, i64(63))) : and(shrU(v, i32(bits - 1)), i32(1)); }
+  /** i64 → the type for `bits`, low part. */
+  narrow(v: Expr, bits: number): Expr { return bits === 64 ? v : this.truncate(wrap(v), bits); }
+
+  /** DF: +1 or -1 times `bytes`, as i64. */
+  stringStep(bytes: number): Expr {
+    return this.fn.let(select(eqz(and(this.field(CPU.flags), i32(FLAG.df))), i64(bytes), i64(-bytes)));
+  }
+
+  /** Count of a shift or rotate, masked as the CPU does. */
+  shiftCount(k: number, bits: number): Expr { return this.fn.let(and(this.read(k, 8), i32(bits === 64 ? 63 : 31))); }
+  /** shl/shr of an operand-sized value by an i32 count. */
+  by(count: Expr, bits: number): Expr { return bits === 64 ? widenU(count) : count; }
+
+  protected mark(v: Expr): Expr { return v; }
+}
+
+export { add, and, constant, eqz, extend16, extend32, extend8, i32, i64, ne, or, select, shl, shrU, sub, widenS, widenU, wrap };
