@@ -1,9 +1,27 @@
 // One domain: its capsule, its machine and its vCPUs. Subsystems hang off it; their state lies in the capsule.
+//
+// A domain runs until it is shut down: by SCHEDOP_shutdown, by the toolstack, or by a crash (which is a shutdown with
+// reason SHUTDOWN_crash). A domain that was shut down never runs again.
 
+import { SHUTDOWN } from '#abi/xen.ts';
 import type { Capsule } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
+import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
+import { crashReport } from './crash.ts';
+import { DOMAIN_STATE } from './layout.ts';
+import { Trace } from './trace.ts';
 import { Vcpu } from './vcpu.ts';
+
+/** Domain-wide state at DOMAIN_STATE.domain. */
+export const domain_state = struct('domain_state', 32, {
+  shutdown: 'u32', // 0: runs; else 1 + SHUTDOWN reason
+  pci_cf8: 'u32', // last value written to port 0xcf8
+  cmos_index: 'u32', // last value written to port 0x70
+  domid: 'u32',
+  reserved: ['u32', 4],
+});
+type DomainState = ReturnType<typeof domain_state.on>;
 
 export class Domain {
   readonly domid: number;
@@ -11,12 +29,44 @@ export class Domain {
   readonly machine: Machine;
   readonly host: Host;
   readonly vcpus: readonly Vcpu[];
+  readonly state: DomainState;
+  readonly trace: Trace;
+  /** the report of the crash that ended the domain */
+  crashText: string | undefined;
+  /** called once when the domain is shut down (scheduler, toolstack) */
+  onShutdown: ((reason: number) => void) | undefined;
 
   constructor(domid: number, machine: Machine, host: Host) {
     this.domid = domid;
     this.machine = machine;
     this.capsule = machine.capsule;
     this.host = host;
+    this.state = domain_state.on(this.capsule.buffer).at(DOMAIN_STATE.domain);
+    this.state.domid = domid;
+    this.trace = new Trace(host);
     this.vcpus = machine.cpus.map((cpu) => new Vcpu(this, cpu));
+  }
+
+  get isShutDown(): boolean { return this.state.shutdown !== 0; }
+  /** The SHUTDOWN reason, undefined while the domain runs. */
+  get shutdownReason(): number | undefined { return this.state.shutdown === 0 ? undefined : this.state.shutdown - 1; }
+
+  /** Stops every vCPU for good. The first reason stays. @param reason SHUTDOWN */
+  shutdown(reason: number): void {
+    if (this.isShutDown) return;
+    this.state.shutdown = reason + 1;
+    this.onShutdown?.(reason);
+  }
+
+  /**
+   * Ends the domain because of something it did that Xen does not survive for it. The state is left as it was.
+   * @param why one line, for the report
+   * @param v the vCPU that did it, if one did
+   */
+  crash(why: string, v?: Vcpu): void {
+    if (this.isShutDown) return;
+    this.crashText = crashReport(this, why, v);
+    this.host.log('error', `domain ${this.domid} crashed: ${why}`);
+    this.shutdown(SHUTDOWN.crash);
   }
 }
