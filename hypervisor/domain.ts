@@ -10,6 +10,7 @@ import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
 import { crashReport } from './crash.ts';
 import { DOMAIN_STATE } from './layout.ts';
+import { Mm } from './mm/mm.ts';
 import { Trace } from './trace.ts';
 import { Vcpu } from './vcpu.ts';
 
@@ -28,6 +29,7 @@ export class Domain {
   readonly capsule: Capsule;
   readonly machine: Machine;
   readonly host: Host;
+  readonly mm: Mm;
   readonly vcpus: readonly Vcpu[];
   readonly state: DomainState;
   readonly trace: Trace;
@@ -41,6 +43,7 @@ export class Domain {
     this.machine = machine;
     this.capsule = machine.capsule;
     this.host = host;
+    this.mm = new Mm(this.capsule, machine);
     this.state = domain_state.on(this.capsule.buffer).at(DOMAIN_STATE.domain);
     this.state.domid = domid;
     this.trace = new Trace(host);

@@ -7,16 +7,24 @@ import { DOMAIN_BASE } from '#base/capsule.ts';
 export const DOMAIN_STATE = {
   domain: DOMAIN_BASE, // 4 KiB, domain.ts
   mm: DOMAIN_BASE + 0x1000, // 4 KiB, mm/
-  misc: DOMAIN_BASE + 0x2000, // 8 KiB, time, scheduler, versions
+  time: DOMAIN_BASE + 0x2000, // 256 bytes, time.ts
+  sched: DOMAIN_BASE + 0x2100, // 256 bytes, shutdown.ts and sched.ts
+  events: DOMAIN_BASE + 0x2200, // 256 bytes, event-port.ts
+  version: DOMAIN_BASE + 0x2300, // 128 bytes, version.ts
+  physdev: DOMAIN_BASE + 0x2380, // 128 bytes, physdev.ts
+  console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
   eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 4096 ports × 32 bytes
-  grants: DOMAIN_BASE + 0x3_0000, // 128 KiB: grant-table.ts
+  grants: DOMAIN_BASE + 0x3_0000, // 128 KiB: 16384 entries × 8 bytes, grant-active.ts
+  maptrack: DOMAIN_BASE + 0x5_0000, // 64 KiB: 2048 handles × 32 bytes, grant-map.ts
+  grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-active.ts
 } as const;
 
 /** Per-vCPU state: offsets from the vCPU context's base. The first 4 KiB are the machine's register file. */
 export const VCPU_STATE = {
-  vcpu: 0x1000, // 4 KiB, vcpu.ts: trap delivery, callbacks, kernel stack, page-table bases
+  vcpu: 0x1000, // 3 KiB, vcpu.ts: trap delivery, callbacks, kernel stack
+  mm: 0x1c00, // 1 KiB, mm/descriptor-tables.ts: GDT, LDT
   trapTable: 0x2000, // 4 KiB: 256 × 16 bytes, traps.ts
-  time: 0x3000, // 4 KiB, vcpu-op.ts and time.ts: timers, runstate, registered areas
+  sched: 0x3000, // 4 KiB, vcpu-sched.ts: run state, timers, registered areas
 } as const;
 
 /** Frames that Xen keeps for itself in every domain, by number. Frame 0 is never handed out. */

@@ -8,7 +8,7 @@ import { CPU, FLAG, MODE } from '#machine/cpu-state.ts';
 import { Cpu } from '#machine/cpu.ts';
 import { ACCESS, type Machine, PFEC } from '#machine/machine.ts';
 import { Domain } from '../domain.ts';
-import { XEN_FRAME } from '../layout.ts';
+import { xenFrameCount } from '../mm/m2p.ts';
 
 const PRESENT = 1, WRITABLE = 2, USER = 4, ACCESSED = 0x20, DIRTY = 0x40, PSE = 0x80;
 /** bits 51:40 of an entry, in its high half: beyond any frame that a capsule can hold */
@@ -109,9 +109,9 @@ export interface FakeDomain { domain: Domain; machine: FakeMachine; host: FakeHo
 /**
  * A domain over a fake machine, its memory zero and its tables not yet made.
  * @param guestFrames guest RAM in frames
- * @param xenFrames Xen's frames; the default is enough for shared info, grant frames and a small m2p
+ * @param xenFrames Xen's frames; the default is what it needs
  */
-export function fakeDomain(guestFrames = 256, vcpus = 1, xenFrames: number = XEN_FRAME.m2p + 16): FakeDomain {
+export function fakeDomain(guestFrames = 256, vcpus = 1, xenFrames: number = xenFrameCount(guestFrames)): FakeDomain {
   const capsule = new Capsule(guestFrames, xenFrames, 0x1_0000);
   const machine = new FakeMachine(capsule, vcpus);
   const host = new FakeHost();

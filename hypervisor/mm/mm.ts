@@ -1,0 +1,65 @@
+// One domain's memory management: the views that its parts share, and the domain-wide state. The rules are at the
+// heads of the parts: frame-table.ts (counts), page-type.ts (types), entry.ts (what an entry may map), links.ts (which
+// cached translations die), m2p.ts (Xen's own tables).
+
+import type { Capsule } from '#base/capsule.ts';
+import { PAGE_SIZE } from '#base/capsule.ts';
+import { struct } from '#base/struct.ts';
+import type { Machine } from '#machine/machine.ts';
+import { DOMAIN_STATE } from '../layout.ts';
+import { FrameTable } from './frame-table.ts';
+
+/** Domain-wide state at DOMAIN_STATE.mm. The memory map (E820) follows at E820_TABLE. */
+export const mm_state = struct('mm_state', 48, {
+  tot_pages: 'u32', // frames of RAM that the domain owns
+  max_pages: 'u32', // it may not own more
+  vm_assist: ['u32', 2], // bitmap of VMASST_TYPE
+  linear_entries: 'u32', // entries, in tables in use, that map a table of their own level
+  free_hint: 'u32', // where the search for a free frame begins
+  m2p_l3: 'u32', // frame of the L3 table of the read-only m2p mapping; 0: not made
+  m2p_base: 'u32', // first frame of the m2p
+  nr_e820: 'u32', // entries of the memory map; 0: none was set
+  reserved: ['u32', 3],
+});
+export const E820_TABLE = DOMAIN_STATE.mm + 0x400;
+/** as many entries as fit the area */
+export const E820_MAX = 128;
+
+export class Mm {
+  readonly capsule: Capsule;
+  readonly machine: Machine;
+  readonly frames: FrameTable;
+  readonly u32: Uint32Array<SharedArrayBuffer>;
+  /** number of frames: one more than the highest frame number */
+  readonly total: number;
+  readonly state: ReturnType<typeof mm_state.on>;
+  /** index in u32 of the first word of frame 0 */
+  private readonly ram: number;
+
+  constructor(capsule: Capsule, machine: Machine) {
+    this.capsule = capsule;
+    this.machine = machine;
+    this.frames = new FrameTable(capsule);
+    this.u32 = capsule.u32;
+    this.total = capsule.totalFrames;
+    this.state = mm_state.on(capsule.buffer).at(DOMAIN_STATE.mm);
+    this.ram = capsule.frames >>> 2;
+  }
+
+  /** Index in u32 of the low half of entry `slot` of a table. */
+  entry(mfn: number, slot: number): number { return this.ram + mfn * (PAGE_SIZE / 4) + slot * 2; }
+
+  /** True when the guest turned this VMASST_TYPE on. */
+  vmAssist(type: number): boolean {
+    const word = this.u32[(DOMAIN_STATE.mm + mm_state.offset.vm_assist) / 4 + (type >>> 5)] as number;
+    return (word & (1 << (type & 31))) !== 0;
+  }
+  setVmAssist(type: number, on: boolean): void {
+    const i = (DOMAIN_STATE.mm + mm_state.offset.vm_assist) / 4 + (type >>> 5);
+    const word = this.u32[i] as number;
+    this.u32[i] = on ? word | (1 << (type & 31)) : word & ~(1 << (type & 31));
+  }
+
+  get linearEntries(): number { return this.u32[(DOMAIN_STATE.mm + mm_state.offset.linear_entries) / 4] as number; }
+  set linearEntries(n: number) { this.u32[(DOMAIN_STATE.mm + mm_state.offset.linear_entries) / 4] = n; }
+}
