@@ -17,8 +17,14 @@ export class HypercallArgs {
 }
 
 /**
- * @returns the value for rax: zero or positive, or a negated errno; NO_RETURN when the handler set the registers
+ * @returns the value for rax: zero or positive, or a negated errno; NO_RETURN when the handler set the registers; CONTINUE for the rest
  */
 export type Hypercall = (v: Vcpu, a: HypercallArgs) => number;
 /** The handler has set all registers itself (iret). */
 export const NO_RETURN: number = Number.MIN_SAFE_INTEGER;
+/**
+ * The handler did a part of its work, so that one call does not hold the machine for long, and wrote the arguments of
+ * the rest over its own: the call is to be made again with them (Xen's continuations). Whoever dispatches stores them
+ * where they came from (registers, with rip back on the instruction, or the multicall entry) or calls again at once.
+ */
+export const CONTINUE: number = Number.MIN_SAFE_INTEGER + 1;

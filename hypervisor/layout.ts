@@ -22,7 +22,7 @@ export const DOMAIN_STATE = {
 /** Per-vCPU state: offsets from the vCPU context's base. The first 4 KiB are the machine's register file. */
 export const VCPU_STATE = {
   vcpu: 0x1000, // 3 KiB, vcpu.ts: trap delivery, callbacks, kernel stack
-  mm: 0x1c00, // 1 KiB, mm/descriptor-tables.ts: GDT, LDT
+  mm: 0x1c00, // 1 KiB, mm/gdt.ts: GDT, LDT
   trapTable: 0x2000, // 4 KiB: 256 × 16 bytes, traps.ts
   sched: 0x3000, // 4 KiB, vcpu-sched.ts: run state, timers, registered areas
 } as const;

@@ -11,7 +11,7 @@ import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { E820_TABLE, type Mm } from './mm.ts';
 import { OWNER, PGT_count_mask, PGT_l4_page_table, PGT_pinned, PGT_type_mask, PGT_type_shift } from './frame-table.ts';
-import { destroyGdt, initXenGdt } from './descriptor-tables.ts';
+import { destroyGdt, initXenGdt } from './gdt.ts';
 import { fillRoMpt, initM2p, setM2p, zapRoMpt } from './m2p.ts';
 import { getPageAndType, putPageAndType } from './page-type.ts';
 

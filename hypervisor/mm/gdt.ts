@@ -15,7 +15,7 @@ import type { Hypercall } from '../hypercall.ts';
 import { VCPU_STATE } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { checkDescriptor } from './descriptor.ts';
-import { PGT_count_mask, PGT_seg_desc_page, PGT_type_mask, PGT_writable_page } from './frame-table.ts';
+import { PGT_seg_desc_page, PGT_type_mask, PGT_writable_page } from './frame-table.ts';
 import { XEN_GDT_FRAME } from './m2p.ts';
 import type { Mm } from './mm.ts';
 import { getPageAndType, getPageType, putPage, putPageAndType } from './page-type.ts';
@@ -145,9 +145,8 @@ export const do_update_descriptor: Hypercall = (v, a) => {
   const mfn = Math.floor(address / PAGE_SIZE);
   const hi = checkDescriptor(a.lo(1), a.hi(1));
   if (hi < 0 || address % 8 !== 0 || !mm.frames.getPage(mfn)) return -EINVAL;
-  const word = mm.frames.type(mfn);
-  const inUse = (word & PGT_type_mask) === PGT_seg_desc_page && (word & PGT_count_mask) !== 0;
-  const rc = getPageType(mm, mfn, inUse ? PGT_seg_desc_page : PGT_writable_page);
+  const holdsDescriptors = (mm.frames.type(mfn) & PGT_type_mask) === PGT_seg_desc_page;
+  const rc = getPageType(mm, mfn, holdsDescriptors ? PGT_seg_desc_page : PGT_writable_page);
   if (rc !== 0) {
     putPage(mm, mfn);
     return rc;

@@ -1,0 +1,35 @@
+// Writable-page-table emulation: a store by the guest kernel to a page table that it has mapped read-only is carried
+// out as an update of that entry, as if it had made the hypercall. Only L1 tables, only aligned stores, and only when
+// the guest has turned VMASST_TYPE_writable_pagetables on; everything else is the page fault that it looks like.
+
+import { PTE } from '#abi/mmu.ts';
+import { VMASST_TYPE_writable_pagetables } from '#abi/xen.ts';
+import type { Vcpu } from '../vcpu.ts';
+import { setL1Entry } from './update-entry.ts';
+import { findL1Table, slotOf } from './walk.ts';
+
+/**
+ * A store that was refused because its page is present but read-only (MachineHooks.storeDenied).
+ * @param size in bytes: 1, 2, 4 or 8; smaller stores change a part of the entry
+ * @returns true when it was carried out
+ */
+export function ptwrStore(v: Vcpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean {
+  const { mm } = v.domain;
+  if (!v.kernelMode || !mm.vmAssist(VMASST_TYPE_writable_pagetables) || (vaLo & (size - 1)) !== 0) return false;
+  if (vaHi >= 0x8000 && vaHi < 0xffff_8800) return false;
+  const mapping = findL1Table(mm, v.state.guest_table, vaLo, vaHi);
+  if (mapping < 0) return false;
+  const pte = mm.u32[mm.entry(mapping, slotOf(1, vaLo, vaHi))] as number;
+  const table = pte >>> 12;
+  if ((pte & (PTE.PRESENT | PTE.RW)) !== PTE.PRESENT || table >= mm.total || !mm.frames.isTable(table, 1)) return false;
+  const slot = (vaLo & 4095) >>> 3;
+  if (size === 8) return setL1Entry(mm, table, slot, lo, hi, false) === 0;
+  const i = mm.entry(table, slot);
+  const shift = (vaLo & 3) * 8;
+  const mask = size === 4 ? 0xffff_ffff : ((1 << (size * 8)) - 1) << shift;
+  const half = (vaLo & 4) >>> 2;
+  const merged = (((mm.u32[i + half] as number) & ~mask) | ((lo << shift) & mask)) >>> 0;
+  const newLo = half === 0 ? merged : mm.u32[i] as number;
+  const newHi = half === 0 ? mm.u32[i + 1] as number : merged;
+  return setL1Entry(mm, table, slot, newLo, newHi, false) === 0;
+}
