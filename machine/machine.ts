@@ -40,6 +40,8 @@ export interface Machine {
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void;
   /** Drops every cached translation, of every base pointer of this domain. */
   flushTlb(): void;
+  /** Drops cached translations under one base pointer. */
+  flushBase(mfn: number): void;
   /** Drops cached translations of one page under every base pointer. Halves of the linear address. */
   flushTlbPage(vaLo: number, vaHi: number): void;
   /** Forgets everything cached under one base pointer (its L4 frame is no longer a base table). */
@@ -63,8 +65,10 @@ export interface Machine {
 
 /** What the machine asks in the middle of an instruction. Set before the first run. */
 export interface MachineHooks {
+  /** True when the hypervisor may emulate stores to this frame, which is mapped read-only where the guest writes. */
+  storeWatched(cpu: Cpu, mfn: number): boolean;
   /**
-   * A guest write to a page that is present but read-only, before a page fault is raised: the hypervisor may do the
+   * A guest write to such a page that is present but read-only, before a page fault is raised: the hypervisor may do the
    * write itself (writable-page-table emulation). The value is not written by the machine in either case.
    * @param va linear address, halves
    * @param size 1, 2, 4 or 8 bytes, never crossing a page; the value's halves (hi is 0 for smaller sizes)

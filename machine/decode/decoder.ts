@@ -1,0 +1,266 @@
+// Takes the bytes of one instruction apart (Intel SDM vol. 2, chapter 2). The result is one object that is filled anew
+// for each instruction: nothing here allocates.
+
+import { CPU, FX, REG, SEG } from '../cpu-state.ts';
+import { candidates, type Entry } from './opcode-map.ts';
+
+/** Where a segment base lies in the register file, in units of 8 bytes: the zero field, or one of segBase. */
+export const SEGMENT_ZERO = CPU.zero / 8;
+const segmentSlot = (seg: number): number => CPU.segBase / 8 + seg;
+
+/** One decoded instruction. Register fields are offsets from the vCPU context. */
+export class Decoded {
+  entry: Entry | undefined;
+  opSize: 8 | 16 | 32 | 64 = 32;
+  addrSize: 32 | 64 = 64;
+  rep: '' | 'rep' | 'repnz' = '';
+  /** r: register or no modrm.rm; m: memory at base + disp; x: memory with index, segment or 32-bit address */
+  form: 'r' | 'm' | 'x' = 'r';
+  r1 = 0;
+  r2 = 0;
+  immLo = 0;
+  immHi = 0;
+  dispLo = 0;
+  dispHi = 0;
+  base: number = CPU.zero;
+  index: number = CPU.zero;
+  scale = 0;
+  segment: number = SEGMENT_ZERO;
+  length = 0;
+}
+
+/** Gives the byte at an offset from the instruction's start, or -1 where it cannot be fetched. */
+export type Fetch = (at: number) => number;
+
+export const DECODE = { ok: 0, invalid: 1, fetchFault: 2, tooLong: 3 } as const;
+
+const MAX_LENGTH = 15;
+class FetchFault extends Error {}
+class TooLong extends Error {}
+const fetchFault = new FetchFault();
+const tooLong = new TooLong();
+
+const VECTOR = CPU.fxState + FX.xmm;
+const MMX = CPU.fxState + FX.st;
+
+/**
+ * Decodes the instruction at rip (given by halves) into `d`.
+ * @returns DECODE.ok, or why not; with `fetchFault`, d.length is the offset of the byte that cannot be fetched
+ */
+export function decode(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mode64: boolean): number {
+  try {
+    return decodeInner(d, fetch, ripLo, ripHi, mode64);
+  } catch (e) {
+    if (e === fetchFault) return DECODE.fetchFault;
+    if (e === tooLong) return DECODE.tooLong;
+    throw e;
+  }
+}
+
+let at = 0;
+let source: Fetch;
+let current: Decoded;
+function next(): number {
+  if (at >= MAX_LENGTH) throw tooLong;
+  const b = source(at);
+  if (b < 0) { current.length = at; throw fetchFault; }
+  at++;
+  return b;
+}
+const next16 = (): number => { const a = next(); return a | next() << 8; };
+const next32 = (): number => { const a = next16(); return a | next16() << 16; };
+const signed8 = (b: number): number => b << 24 >> 24;
+
+function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mode64: boolean): number {
+  at = 0;
+  source = fetch;
+  current = d;
+  let operand16 = false;
+  let address = false;
+  let lock = false;
+  let repPrefix = 0;
+  let override = -1;
+  let rex = 0;
+  let b: number;
+  for (;;) {
+    b = next();
+    if (b === 0x66) operand16 = true;
+    else if (b === 0x67) address = true;
+    else if (b === 0xf0) lock = true;
+    else if (b === 0xf2 || b === 0xf3) repPrefix = b;
+    else if (b === 0x26 || b === 0x2e || b === 0x36 || b === 0x3e) { if (!mode64) override = (b - 0x26) >> 3; }
+    else if (b === 0x64 || b === 0x65) override = b - 0x60;
+    else if (mode64 && (b & 0xf0) === 0x40) { rex = b; b = next(); if (isPrefix(b)) { rex = 0; at--; continue; } break; }
+    else break;
+  }
+  const rexW = (rex & 8) !== 0;
+  let map = 0;
+  if (b === 0x0f) {
+    b = next();
+    map = 1;
+    if (b === 0x38) { map = 2; b = next(); } else if (b === 0x3a) { map = 3; b = next(); }
+  }
+  const opcode = b;
+  const list = candidates(map, opcode);
+  if (list.length === 0) return DECODE.invalid;
+  const needsModrm = list[0]?.modrm ?? false;
+  const modrm = needsModrm || list.some((e) => e.modrm) ? peek() : 0;
+  const mod = modrm >> 6;
+  let entry: Entry | undefined;
+  for (const e of list) {
+    if (e.prefix !== undefined) {
+      if (e.prefix === 0x66 ? !operand16 || repPrefix !== 0 : e.prefix === 0 ? operand16 || repPrefix !== 0 : repPrefix !== e.prefix) continue;
+    }
+    if (e.row.mode === '64' ? !mode64 : e.row.mode === 'not64' && mode64) continue;
+    if (e.exact !== undefined && e.exact !== modrm) continue;
+    if (e.digit !== undefined && e.digit !== (modrm >> 3 & 7)) continue;
+    if (e.rm === 'reg' ? mod !== 3 : e.rm === 'mem' && mod === 3) continue;
+    // 90 is NOP unless REX.B makes it XCHG r8, rAX
+    if (opcode === 0x90 && map === 0 && e.prefix === undefined && e.plusR !== ((rex & 1) !== 0)) continue;
+    entry = e;
+    break;
+  }
+  if (!entry) return DECODE.invalid;
+  const row = entry.row;
+  d.entry = entry;
+  d.rep = row.rep && repPrefix ? (repPrefix === 0xf2 && row.rep === 'repz' ? 'repnz' : 'rep') : '';
+  d.addrSize = mode64 ? (address ? 32 : 64) : 32;
+  if (!mode64 && address) return DECODE.invalid; // 16-bit addressing does not occur in flat 32-bit code
+  const size16 = operand16 && entry.prefix !== 0x66;
+  d.opSize = row.size === 'b' ? 8 : rexW ? 64 : row.size === 'y' ? 32 : size16 ? 16 : row.size === 'd64' && mode64 ? 64 : 32;
+
+  d.base = CPU.zero;
+  d.index = CPU.zero;
+  d.scale = 0;
+  d.segment = SEGMENT_ZERO;
+  d.dispLo = 0;
+  d.dispHi = 0;
+  d.form = 'r';
+  d.r1 = 0;
+  d.r2 = 0;
+  d.immLo = 0;
+  d.immHi = 0;
+  let ripRelative = false;
+
+  if (entry.modrm) {
+    next();
+    const reg = (modrm >> 3 & 7) | (rex & 4) << 1;
+    for (const o of row.operands) {
+      const l = o[0];
+      if (l === 'G') d.r1 = generalOffset(reg, o[1] === 'b', rex);
+      else if (l === 'V') d.r1 = VECTOR + reg * 16;
+      else if (l === 'P') d.r1 = MMX + (reg & 7) * 16;
+      else if (l === 'S') { if ((reg & 7) > 5) return DECODE.invalid; d.r1 = (reg & 7) * 8; }
+      else if (l === 'C' || l === 'D') d.r1 = reg * 8;
+    }
+    if (row.operands[0] === 'Sw' && d.r1 === SEG.cs * 8) return DECODE.invalid;
+    if (entry.exact === undefined) {
+      if (mod === 3 || row.operands.some((o) => o[0] === 'R')) {
+        const rm = (modrm & 7) | (rex & 1) << 3;
+        for (const o of row.operands) {
+          const l = o[0];
+          if (l === 'E' || l === 'R') d.r2 = generalOffset(rm, o[1] === 'b', rex);
+          else if (l === 'W' || l === 'U') d.r2 = VECTOR + rm * 16;
+          else if (l === 'Q' || l === 'N') d.r2 = MMX + (rm & 7) * 16;
+        }
+      } else ripRelative = memoryOperand(d, modrm, rex, mode64, override);
+    }
+    if (row.operands[0] === 'Ex87') d.immLo = opcode << 8 | modrm;
+  } else if (entry.plusR) d.r2 = generalOffset((opcode & 7) | (rex & 1) << 3, row.operands[0] === 'Zb', rex);
+  if (row.operands[0] === 'Mxlat') { d.form = 'x'; d.base = REG.rbx * 8; }
+  if ((row.rep || d.form !== 'r') && d.segment === SEGMENT_ZERO) setSegment(d, mode64, override, SEG.ds);
+
+  immediate(d, entry, mode64, size16, override);
+  if (ripRelative) addRip(d, ripLo, ripHi);
+  if (lock && !(row.lock && d.form !== 'r')) return DECODE.invalid;
+  d.length = at;
+  return DECODE.ok;
+}
+
+const isPrefix = (b: number): boolean => b === 0x66 || b === 0x67 || b === 0xf0 || b === 0xf2 || b === 0xf3 || b === 0x26 || b === 0x2e || b === 0x36 || b === 0x3e || b === 0x64 || b === 0x65 || (b & 0xf0) === 0x40;
+
+/** The modrm byte without taking it. */
+function peek(): number {
+  const b = next();
+  at--;
+  return b;
+}
+/** Without a REX prefix, byte registers 4..7 are AH, CH, DH, BH. */
+const generalOffset = (n: number, byte: boolean, rex: number): number => (byte && !rex && n >= 4 && n < 8 ? (n - 4) * 8 + 1 : n * 8);
+
+/** Reads SIB and displacement. True when the address is relative to the next instruction. */
+function memoryOperand(d: Decoded, modrm: number, rex: number, mode64: boolean, override: number): boolean {
+  const mod = modrm >> 6;
+  let rm = modrm & 7;
+  let stackBased = false;
+  let ripRelative = false;
+  let disp = 0;
+  d.form = 'm';
+  if (rm === 4) {
+    const sib = next();
+    const index = (sib >> 3 & 7) | (rex & 2) << 2;
+    if (index !== 4) {
+      d.form = 'x';
+      d.index = index * 8;
+      d.scale = sib >> 6;
+    }
+    rm = sib & 7;
+    if (rm === 5 && mod === 0) disp = next32();
+    else {
+      d.base = (rm | (rex & 1) << 3) * 8;
+      stackBased = rm === 4 && !(rex & 1);
+    }
+    if (rm === 5 && mod !== 0) stackBased = !(rex & 1);
+  } else if (rm === 5 && mod === 0) {
+    disp = next32();
+    ripRelative = mode64;
+  } else {
+    d.base = (rm | (rex & 1) << 3) * 8;
+    stackBased = rm === 5 && !(rex & 1);
+  }
+  if (mod === 1) disp = signed8(next());
+  else if (mod === 2) disp = next32();
+  d.dispLo = disp;
+  d.dispHi = disp >> 31;
+  if (d.addrSize === 32) d.form = 'x';
+  setSegment(d, mode64, override, stackBased ? SEG.ss : SEG.ds);
+  return ripRelative;
+}
+
+function setSegment(d: Decoded, mode64: boolean, override: number, standard: number): void {
+  if (mode64) {
+    if (override < SEG.fs) return;
+    d.segment = segmentSlot(override);
+  } else d.segment = segmentSlot(override >= 0 ? override : standard);
+  if (d.form === 'm') d.form = 'x';
+}
+
+function immediate(d: Decoded, entry: Entry, mode64: boolean, size16: boolean, override: number): void {
+  switch (entry.immediate) {
+    case undefined: return;
+    case 'ib': case 'cb': setImmediate(d, signed8(next())); return;
+    case 'iw': setImmediate(d, next16()); return;
+    case 'iw ib': { const w = next16(); setImmediate(d, w | next() << 16); return; }
+    case 'cd': setImmediate(d, size16 && !mode64 ? next16() << 16 >> 16 : next32()); return;
+    case 'iz': setImmediate(d, d.opSize === 16 ? next16() << 16 >> 16 : next32()); return;
+    case 'iv':
+      if (d.opSize === 64) { d.immLo = next32(); d.immHi = next32(); } else setImmediate(d, d.opSize === 16 ? next16() << 16 >> 16 : next32());
+      return;
+    case 'moffs':
+      d.form = 'm';
+      d.dispLo = next32();
+      d.dispHi = d.addrSize === 64 ? next32() : 0;
+      setSegment(d, mode64, override, SEG.ds);
+  }
+}
+function setImmediate(d: Decoded, value: number): void {
+  // x87 rows carry opcode and modrm as their immediate
+  d.immLo = value | 0;
+  d.immHi = value >> 31;
+}
+/** Makes a displacement absolute: the address of the next instruction plus it. */
+function addRip(d: Decoded, ripLo: number, ripHi: number): void {
+  const lo = ripLo + at + (d.dispLo >>> 0);
+  d.dispHi = (ripHi + (d.dispHi | 0) + Math.floor(lo / 0x1_0000_0000)) | 0;
+  d.dispLo = lo | 0;
+}

@@ -1,0 +1,104 @@
+// Makes the interpreter's handlers from the instruction table, when they are first needed, and puts them into the
+// handler table. One handler serves one row at one operand size, address size, form and liveness of flags; a compare
+// followed by a conditional jump is one handler for both.
+
+import { assert } from '#base/assert.ts';
+import { Wasm, type WasmMemory, type WasmTable } from '#base/webassembly.ts';
+import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
+import { Flags } from '../isa/flags.ts';
+import { i32 } from '../wasm/expr.ts';
+import { ModuleBuilder } from '../wasm/module.ts';
+import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
+import { INNER } from './record.ts';
+
+/** What a handler is made for. */
+export interface HandlerSpec extends Shape {
+  /** position in ROWS */
+  readonly row: number;
+  readonly dead: boolean;
+  /** row of the conditional jump that is fused to it, or -1 */
+  readonly fused: number;
+}
+
+export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
+const TABLE_SIZE = 8192;
+
+export class Handlers {
+  readonly table: WasmTable;
+  private readonly memory: WasmMemory;
+  private readonly slots = new Map<string, number>();
+  private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
+  private imports: Record<string, unknown> = {};
+
+  constructor(memory: WasmMemory) {
+    this.memory = memory;
+    this.table = new Wasm.Table({ initial: TABLE_SIZE, maximum: TABLE_SIZE, element: 'anyfunc' });
+  }
+  /** Must be called once before the first flush. */
+  bind(imports: ImportValues): void { this.imports = { memory: this.memory, table: this.table, ...imports }; }
+
+  /** The slot of a handler; it is filled by the next flush. */
+  slot(spec: HandlerSpec | keyof typeof SPECIAL): number {
+    const key = typeof spec === 'string' ? spec : `${spec.row}.${spec.opSize}.${spec.addrSize}${spec.form}${spec.rep}${spec.mode64 ? '' : 'c'}${spec.dead ? 'd' : ''}${spec.fused}`;
+    let slot = this.slots.get(key);
+    if (slot === undefined) {
+      slot = this.slots.size + 1;
+      assert(slot < TABLE_SIZE, 'the handler table has room');
+      this.slots.set(key, slot);
+      this.queue.push({ spec, slot });
+    }
+    return slot;
+  }
+  /** Compiles what was asked for since the last flush. */
+  flush(): void {
+    if (this.queue.length === 0) return;
+    const m = new ModuleBuilder(true);
+    const calls: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
+    for (const [name, s] of [...Object.entries(RUNTIME), ...Object.entries(HOST)] as [keyof Calls, (typeof RUNTIME)['cf']][]) calls[name] = m.import(name, s.params, s.result);
+    const type = m.typeIndex(HANDLER.params, HANDLER.result);
+    for (const { spec, slot } of this.queue) {
+      const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+      if (typeof spec === 'string') SPECIAL[spec](calls as Calls, fn, type);
+      else emitHandler(spec, fn, calls as Calls, type);
+      m.place(slot, callee);
+    }
+    this.queue = [];
+    new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports });
+  }
+}
+
+type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
+
+function emitHandler(spec: HandlerSpec, fn: Emitted, calls: Calls, handlerType: number): void {
+  const entry = ENTRIES[spec.row];
+  assert(entry !== undefined, 'a row of the table');
+  const flags = new Flags(fn, calls, spec.dead);
+  const instructions = spec.fused >= 0 ? 2 : 1;
+  const first = new InterpEnv(fn, entry.row, spec, flags, calls, handlerType, instructions);
+  first.bindRegisters();
+  entry.row.sem(first);
+  if (spec.fused >= 0) {
+    const jump = ENTRIES[spec.fused];
+    assert(jump !== undefined, 'a row of the table');
+    const second = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, handlerType, instructions);
+    jump.row.sem(second);
+    second.finish();
+  } else if (entry.row.ends) fn.unreachable();
+  else first.finish();
+}
+
+/** Records that are not instructions. */
+const SPECIAL = {
+  /** goes to the next address, which is not in this block */
+  goto: (calls: Calls, fn: Emitted, type: number): void => {
+    const jump = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
+    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false), calls, type, 0).jumpRelative();
+  },
+  /** ends a single step */
+  step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
+  /** what it stood for was overwritten */
+  stale: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0)); },
+  /** the bytes are no instruction: exitInfo etc. are set when it is reached */
+  invalid: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.invalid), i32(0)); },
+} as const;

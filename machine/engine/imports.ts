@@ -1,0 +1,34 @@
+// What generated code calls outside its own module, by name: signatures in one place for both sides.
+
+import type { Type } from '../wasm/expr.ts';
+
+interface ImportSignature { readonly params: readonly Type[]; readonly result: Type | undefined }
+const signature = (params: readonly Type[], result?: Type): ImportSignature => ({ params, result });
+
+/** Shared routines, themselves WebAssembly (runtime.ts). All take the vCPU context first. */
+export const RUNTIME = {
+  cf: signature(['i32'], 'i32'), of: signature(['i32'], 'i32'), pf: signature(['i32'], 'i32'), status: signature(['i32'], 'i32'),
+  be: signature(['i32'], 'i32'), l: signature(['i32'], 'i32'), le: signature(['i32'], 'i32'),
+  /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
+  translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
+  leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
+  /** (cpu, record, target): goes on at a computed target by the jump cache */
+  jump: signature(['i32', 'i32', 'i64'], 'i32'),
+  /** (cpu, high, low, divisor) → 1 when the quotient fits; results in CPU.quotient, CPU.remainder */
+  div128: signature(['i32', 'i64', 'i64', 'i64'], 'i32'),
+  idiv128: signature(['i32', 'i64', 'i64', 'i64'], 'i32'),
+} as const;
+
+/** Routines in TypeScript. */
+export const HOST = {
+  /** (cpu, record, low, high, info): what the walk in WebAssembly cannot decide */
+  translateSlow: signature(['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
+  /** (cpu, record) → 0, or an exit code: makes the bounce buffer's write real */
+  commit: signature(['i32', 'i32'], 'i32'),
+  rdtsc: signature(['i32'], 'i64'),
+  /** (cpu, record, routine, argument, low, high) → 0 to go on, or an exit code */
+  slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
+} as const;
+
+export const HANDLER = signature(['i32', 'i32'], 'i32');

@@ -1,0 +1,216 @@
+// The interpreter's binding of instruction descriptions: operand numbers come from the operation record, registers lie
+// in the vCPU context, and a handler ends with a tail call to the next record's handler.
+// A handler is a function (cpu, record) → exit code.
+
+import { assert } from '#base/assert.ts';
+import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
+import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
+import type { Flags } from '../isa/flags.ts';
+import type { Row } from '../isa/row.ts';
+import { add, and, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import type { Callee, Fn } from '../wasm/fn.ts';
+import type { HOST, RUNTIME } from './imports.ts';
+import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
+import { SLOW } from './slow-names.ts';
+
+/** Everything a handler may call, as indices in its module. */
+export type Calls = { readonly [K in keyof typeof RUNTIME | keyof typeof HOST]: Callee };
+
+export interface Shape {
+  readonly opSize: Bits;
+  readonly addrSize: 32 | 64;
+  readonly mode64: boolean;
+  readonly rep: '' | 'rep' | 'repnz';
+  readonly form: 'r' | 'm' | 'x';
+}
+
+const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX: 16 };
+
+export class InterpEnv extends Env {
+  private readonly record: Expr;
+  private readonly form: 'r' | 'm' | 'x';
+  private readonly calls: Calls;
+  private readonly handlerType: number;
+  /** instructions in this record: 2 when fused */
+  private readonly instructions: number;
+
+  constructor(fn: Fn, row: Row, shape: Shape, flags: Flags, calls: Calls, handlerType: number, instructions: number) {
+    super(fn, row, shape.opSize, shape.addrSize, shape.mode64, shape.rep, flags);
+    this.record = fn.param(1);
+    this.form = shape.form;
+    this.calls = calls;
+    this.handlerType = handlerType;
+    this.instructions = instructions;
+  }
+
+  // ---- operands
+
+  private field16(offset: number): Expr { return load('i32', 16, this.record, offset); }
+  private registerAt(offset: number): Expr { return this.fn.let(add(this.cpu, this.field16(offset))); }
+  private readonly places = new Map<number, Place>();
+  protected place(k: number): Place {
+    let p = this.places.get(k);
+    if (!p) { p = this.makePlace(k); this.places.set(k, p); }
+    return p;
+  }
+  /** Binds every register operand now: a description may use one first inside a conditional part. */
+  bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'SCDIJM'.includes(code[0] as string) && code !== '1') this.place(k); }); }
+  private makePlace(k: number): Place {
+    const code = this.row.operands[k];
+    assert(code !== undefined, `${this.row.name} has an operand ${k}`);
+    const fixed = FIXED[code];
+    if (fixed !== undefined) return { kind: 'reg', address: fixed === 0 ? this.cpu : this.fn.let(add(this.cpu, i32(fixed))) };
+    switch (code[0]) {
+      case 'G': case 'V': case 'P': return { kind: 'reg', address: this.registerAt(REC.r1) };
+      case 'E': case 'W': case 'Q': return this.form === 'r' ? { kind: 'reg', address: this.registerAt(REC.r2) } : { kind: 'mem' };
+      case 'Z': case 'R': case 'U': case 'N': return { kind: 'reg', address: this.registerAt(REC.r2) };
+      case 'M': case 'O': return { kind: 'mem' };
+      case 'I': case 'J': case '1': return { kind: 'imm' };
+      default: throw new Error(`operand code ${code}`);
+    }
+  }
+  regNumber(k: number): Expr {
+    const letter = this.row.operands[k]?.[0];
+    return this.fn.let(shrU(this.field16(letter === 'R' || letter === 'E' ? REC.r2 : REC.r1), i32(3)));
+  }
+  imm(bits: Bits): Expr {
+    if (this.row.operands.includes('1')) return i32(1);
+    return this.fn.let(load(bits === 64 ? 'i64' : 'i32', bits, this.record, REC.imm));
+  }
+  protected offsetExpr(): Expr {
+    const reg = (offset: number): Expr => load('i64', 64, add(this.cpu, this.field16(offset)));
+    const disp = load('i64', 64, this.record, REC.disp);
+    if (this.row.operands.includes('Mxlat')) return add(reg(REC.base), widenU(load('i32', 8, this.cpu, CPU.regs)));
+    const simple = add(reg(REC.base), disp);
+    return this.form === 'm' ? simple : add(simple, shl(reg(REC.index), load('i64', 8, this.record, REC.scale)));
+  }
+  protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
+  private segmentField(): Expr { return load('i64', 64, add(this.cpu, shl(load('i32', 8, this.record, REC.segment), i32(3)))); }
+  stringBase(source: boolean): Expr {
+    if (source) return this.fn.let(this.segmentField());
+    return this.mode64 ? i64(0) : this.field64(CPU.segBase);
+  }
+  rip(): Expr { return this.fn.let(load('i64', 64, this.record, REC.rip)); }
+  nextRip(): Expr { return this.fn.let(add(load('i64', 64, this.record, REC.rip), load('i64', 8, this.record, REC.length))); }
+  readFlags(): Expr { return this.fn.let(or(or(this.fn.call(this.calls.status, this.cpu), load('i32', 32, this.cpu, CPU.flags)), i32(2))); }
+
+  // ---- memory
+
+  /** Address of the TLB entry for `va`, less the offset of the read or write half. */
+  private tlbEntry(va: Expr): Expr {
+    return this.fn.let(add(load('i32', 32, this.cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+  }
+  private hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
+    const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
+    return eq(and(last, i64(-4096)), load('i64', 64, entry, half));
+  }
+  private missed(va: Expr, bits: number, write: boolean, stack: boolean): Expr {
+    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0);
+    return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
+  }
+  translate(address: Expr, bits: number, write: boolean, stack: boolean): Expr {
+    const va = this.fn.let(address);
+    const half = write ? MMU.write : MMU.read;
+    const entry = this.tlbEntry(va);
+    const host = this.fn.var('i32');
+    this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
+      host.set(this.missed(va, bits, write, stack));
+      this.fn.if(eq(host.get, i32(0)), () => this.fn.return(i32(EXIT.exception)));
+    });
+    return this.fn.let(host.get);
+  }
+  isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
+  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow()); }
+  private commitNow(): void {
+    const code = this.fn.let(this.fn.call(this.calls.commit, this.cpu, this.record));
+    this.fn.if(code, () => this.fn.return(code));
+  }
+  storeGuest(address: Expr, bits: number, value: Expr, stack: boolean): void {
+    const va = this.fn.let(address);
+    const pinned = this.fn.let(value);
+    const entry = this.tlbEntry(va);
+    this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
+      const host = this.fn.let(this.missed(va, bits, true, stack));
+      this.fn.if(eq(host, i32(0)), () => this.fn.return(i32(EXIT.exception)));
+      this.fn.store(bits, host, pinned);
+      this.commit(host);
+    });
+  }
+
+  // ---- ways out
+
+  private leave(code: Expr, done: boolean): void {
+    this.fn.returnCall(this.calls.leave, this.cpu, this.record, code, i32(done ? this.instructions : 0));
+  }
+  raise(vector: number, errorCode?: Expr): void {
+    this.setField(CPU.exitInfo, i32(vector));
+    this.setField(CPU.errorCode, errorCode ?? i32(NO_ERROR_CODE | 0));
+    this.leave(i32(EXIT.exception), false);
+  }
+  exit(code: number, info: number, argument: Expr, restart: boolean): void {
+    this.setField64(CPU.exitArg, argument);
+    this.setField(CPU.exitInfo, i32(info));
+    this.leave(i32(code), !restart);
+  }
+  exitSoftint(n: Expr): void {
+    this.setField(CPU.exitInfo, n);
+    this.leave(i32(EXIT.softint), false);
+  }
+  slow(name: SlowName, argument: Expr, va?: Expr): void {
+    const lo = va ? wrap(va) : i32(0);
+    const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
+    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name]), argument, lo, hi));
+    this.fn.if(code, () => this.fn.return(code));
+  }
+  callOut(name: string, ...args: Expr[]): Expr {
+    const callee = this.calls[name as keyof Calls];
+    assert(callee !== undefined, `a routine ${name}`);
+    return this.fn.call(callee, ...args);
+  }
+  afterFlagChange(): void { this.fn.if(and(this.field(CPU.flags), i32(0x100)), () => this.leave(i32(INNER.lookup), true)); }
+  repeatLater(): void {
+    const left = this.fn.let(sub(this.field(CPU.budget), i32(1)));
+    this.setField(CPU.budget, left);
+    this.fn.if(ltS(left, i32(0)), () => this.leave(i32(EXIT.budget), false));
+  }
+
+  /** Charges the block's instructions up to and with this one; leaves with rip = target when the slice is used up. */
+  private charge(target: Expr): void {
+    const left = this.fn.let(sub(sub(load('i32', 32, this.cpu, CPU.budget), load('i32', 8, this.record, REC.icount)), i32(this.instructions)));
+    this.setField(CPU.budget, left);
+    this.fn.if(ltS(left, i32(0)), () => {
+      this.setField64(CPU.rip, target);
+      this.fn.return(i32(EXIT.budget));
+    });
+  }
+  target(): Expr {
+    const t = add(load('i64', 64, this.record, REC.rip), load('i64', 32, this.record, REC.rel, true));
+    return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
+  }
+  jumpRelative(condition?: Expr): void {
+    const go = (): void => {
+      const left = this.fn.let(sub(sub(load('i32', 32, this.cpu, CPU.budget), load('i32', 8, this.record, REC.icount)), i32(this.instructions)));
+      this.setField(CPU.budget, left);
+      const link = this.fn.let(load('i32', 32, this.record, REC.link));
+      this.fn.if(and(ne(link, i32(0)), eq(shrU(left, i32(31)), i32(0))), () => this.continueAt(link));
+      const target = this.target();
+      this.fn.if(ltS(left, i32(0)), () => {
+        this.setField64(CPU.rip, target);
+        this.fn.return(i32(EXIT.budget));
+      });
+      this.setField(CPU.exitOp, this.record);
+      this.fn.returnCall(this.calls.jump, this.cpu, this.record, target);
+    };
+    if (condition) this.fn.if(condition, go);
+    else go();
+  }
+  jumpTo(target: Expr): void {
+    const t = this.fn.let(target);
+    this.charge(t);
+    this.setField(CPU.exitOp, i32(0));
+    this.fn.returnCall(this.calls.jump, this.cpu, this.record, t);
+  }
+  private continueAt(record: Expr): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, record, REC.handler), this.cpu, record); }
+  /** Ends the handler: on to the next record. */
+  finish(): void { this.continueAt(this.fn.let(add(this.record, i32(REC.size)))); }
+}

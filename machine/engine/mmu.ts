@@ -1,0 +1,268 @@
+// Translation: page walks over guest frames, the TLBs and jump caches of each base pointer, and the accesses that are
+// not one plain piece of memory. This file is the whole truth about translation; the walk in runtime.ts is its fast
+// path for the plain case.
+//
+// Invariant: a write entry exists only for a page whose frame has no flags: pages with decoded code and pages that the
+// hypervisor watches are written through `commit`.
+
+import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
+import { CPU, EXIT } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
+import { ACCESS, PFEC, type MachineHooks } from '../machine.ts';
+import { ACCESS_INFO, FRAME_FLAG, MMU } from './record.ts';
+
+const CONTEXTS = 16;
+const EMPTY = 0xff; // a tag of all ones equals no page address
+
+/** Page-table entry bits (SDM vol. 3, 4.5). */
+const PTE = { present: 1, write: 2, accessed: 0x20, dirty: 0x40, large: 0x80 } as const;
+/** What the bounce buffer stands for. */
+const BOUNCE = { none: 0, crossing: 1, flagged: 2, denied: 3 } as const;
+
+export class Mmu {
+  private readonly capsule: Capsule;
+  private readonly hooks: MachineHooks;
+  /** capsule offset of the first MMU context, and of the flags of frames */
+  private readonly contexts: number;
+  readonly frameFlags: number;
+  private readonly byBase = new Map<number, number>();
+  private readonly bases: number[] = new Array<number>(CONTEXTS).fill(-1);
+  private readonly used: number[] = new Array<number>(CONTEXTS).fill(0);
+  private clock = 0;
+  private readonly codeWritten: (mfn: number) => void;
+
+  /** error code of the last failed walk, without the user bit */
+  faultCode = 0;
+
+  static size(frames: number): number { return CONTEXTS * MMU.size + frames; }
+
+  constructor(capsule: Capsule, at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void) {
+    this.capsule = capsule;
+    this.contexts = at;
+    this.frameFlags = at + CONTEXTS * MMU.size;
+    this.hooks = hooks;
+    this.codeWritten = codeWritten;
+    this.flushAll();
+  }
+
+  // ---- contexts
+
+  setBase(cpu: Cpu, mfn: number): void {
+    let slot = this.byBase.get(mfn);
+    if (slot === undefined) {
+      slot = this.used.indexOf(Math.min(...this.used));
+      this.byBase.delete(this.bases[slot] as number);
+      this.clear(slot);
+      this.bases[slot] = mfn;
+      this.byBase.set(mfn, slot);
+    }
+    this.used[slot] = ++this.clock;
+    cpu.setField32(CPU.cr3, mfn);
+    cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
+  }
+  private clear(slot: number): void { this.capsule.u8.fill(EMPTY, this.contexts + slot * MMU.size, this.contexts + (slot + 1) * MMU.size); }
+  flushAll(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1 || this.clock === 0) this.clear(i); }
+  flushBase(mfn: number): void {
+    const slot = this.byBase.get(mfn);
+    if (slot !== undefined) this.clear(slot);
+  }
+  dropBase(mfn: number): void { this.flushBase(mfn); }
+  /** Drops one page under every base; the jump cache also loses the page before, whose last instruction may reach into it. */
+  flushPage(lo: number, hi: number): void {
+    const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
+    const page = lo >>> 12;
+    const { u32, u8 } = this.capsule;
+    for (let i = 0; i < CONTEXTS; i++) {
+      if (this.bases[i] === -1) continue;
+      const context = this.contexts + i * MMU.size;
+      for (const half of [MMU.read, MMU.write]) {
+        const at = (context + half + entry) >>> 2;
+        if (u32[at] === ((lo & ~0xfff) >>> 0) && u32[at + 1] === hi >>> 0) u32.fill(0xffff_ffff, at, at + 2);
+      }
+      for (const p of [page, page - 1]) {
+        const jumps = context + MMU.jumps + (((p ^ p >>> 7) & 127) << 9);
+        u8.fill(EMPTY, jumps, jumps + 512);
+      }
+    }
+  }
+  private flushWrites(): void {
+    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.capsule.u8.fill(EMPTY, this.contexts + i * MMU.size + MMU.write, this.contexts + i * MMU.size + MMU.write + MMU.entries * 16);
+  }
+  /** Forgets every decoded target. */
+  flushJumps(): void {
+    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.capsule.u8.fill(EMPTY, this.contexts + i * MMU.size + MMU.jumps, this.contexts + (i + 1) * MMU.size);
+  }
+
+  /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
+  rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
+    const page = lo >>> 12;
+    const slot = (page ^ page >>> 7) & 127;
+    const within = (lo ^ lo >>> 5) & 31;
+    const at = (cpu.field32(CPU.mmu) + MMU.jumps + (slot << 9 | within << 4)) >>> 2;
+    const { u32 } = this.capsule;
+    u32[at] = lo;
+    u32[at + 1] = hi;
+    u32[at + 2] = record;
+  }
+
+  // ---- frames
+
+  flags(mfn: number): number { return this.capsule.u8[this.frameFlags + mfn] as number; }
+  setFlag(mfn: number, flag: number, on: boolean): void {
+    const at = this.frameFlags + mfn;
+    const old = this.capsule.u8[at] as number;
+    const now = on ? old | flag : old & ~flag;
+    if (now === old) return;
+    this.capsule.u8[at] = now;
+    if (on && old === 0) this.flushWrites();
+  }
+
+  // ---- the walk
+
+  /**
+   * Walks the tables under the vCPU's base, checks permissions, sets accessed and dirty bits.
+   * @returns capsule offset of the byte; -1 when it faults (faultCode); -2 when only the last level's missing write
+   *   permission stands in the way (readonlyAt holds the byte's offset)
+   */
+  walk(cpu: Cpu, lo: number, hi: number, access: number): number {
+    const { u32, frames, totalFrames } = this.capsule;
+    let table = cpu.field32(CPU.cr3);
+    let writable = true;
+    let at = 0;
+    for (let level = 4; level >= 1; level--) {
+      const index = level === 4 ? hi >>> 7 & 511 : level === 3 ? (hi & 127) << 2 | lo >>> 30 : level === 2 ? lo >>> 21 & 511 : lo >>> 12 & 511;
+      at = (frames + table * PAGE_SIZE + index * 8) >>> 2;
+      const entryLo = u32[at] as number;
+      const entryHi = u32[at + 1] as number;
+      if (!(entryLo & PTE.present)) return this.fault(access, 0);
+      table = (entryHi & 0xf_ffff) * 0x10_0000 + (entryLo >>> 12);
+      if (table >= totalFrames || ((level === 2 || level === 3) && entryLo & PTE.large)) return this.fault(access, PFEC.present | PFEC.reserved);
+      if (access === ACCESS.execute && entryHi >>> 31) return this.fault(access, PFEC.present);
+      writable &&= (entryLo & PTE.write) !== 0;
+      if (!(entryLo & PTE.accessed)) u32[at] = entryLo | PTE.accessed;
+    }
+    const host = frames + table * PAGE_SIZE + (lo & 4095);
+    if (access === ACCESS.write) {
+      if (!writable) {
+        this.fault(access, PFEC.present);
+        this.readonlyAt = host;
+        return -2;
+      }
+      if (!((u32[at] as number) & PTE.dirty)) u32[at] = (u32[at] as number) | PTE.dirty;
+    }
+    return host;
+  }
+  private readonlyAt = 0;
+  private fault(access: number, code: number): number {
+    this.faultCode = code | access;
+    return -1;
+  }
+
+  /** The Machine interface's translate: no TLB, no exception. */
+  translate(cpu: Cpu, lo: number, hi: number, access: number): number {
+    if (!canonical(hi)) { this.faultCode = access; return -1; }
+    const host = this.walk(cpu, lo, hi, access);
+    return host < 0 ? -1 : host;
+  }
+
+  // ---- the slow path of guest accesses
+
+  /** Result of the HOST routine translateSlow: capsule address or 0 with the exception fields set. */
+  access(cpu: Cpu, lo: number, hi: number, info: number): number {
+    lo >>>= 0;
+    hi >>>= 0;
+    const size = info & 0xff;
+    const write = (info & ACCESS_INFO.write) !== 0;
+    const room = PAGE_SIZE - (lo & 4095);
+    const endLo = lo + size - 1;
+    const endHi = endLo > 0xffff_ffff ? (hi + 1) >>> 0 : hi;
+    if (!canonical(hi) || !canonical(endHi)) return this.generalProtection(cpu, (info & ACCESS_INFO.stack) !== 0);
+    const first = this.page(cpu, lo, hi, write);
+    if (first === 0) return 0;
+    const deniedFirst = this.denied;
+    if (size <= room) {
+      if (!deniedFirst) {
+        const mfn = (first - this.capsule.frames) >>> 12;
+        if (!write || this.flags(mfn) === 0) { this.fill(cpu, lo, hi, first, write); return first; }
+      }
+      return this.bounce(cpu, deniedFirst ? BOUNCE.denied : BOUNCE.flagged, lo, hi, size, first, first);
+    }
+    const nextLo = (lo + room) % 0x1_0000_0000;
+    const second = this.page(cpu, nextLo, lo + room > 0xffff_ffff ? (hi + 1) >>> 0 : hi, write);
+    if (second === 0) return 0;
+    // a write that crosses into a watched page table is nobody's way to write one
+    if (deniedFirst || this.denied) return this.pageFault(cpu, this.denied && !deniedFirst ? nextLo : lo, hi, PFEC.present | PFEC.write);
+    return this.bounce(cpu, BOUNCE.crossing, lo, hi, size, first, second);
+  }
+  private denied = false;
+  /** Translates one page of an access: capsule offset, or 0 after setting the exception. */
+  private page(cpu: Cpu, lo: number, hi: number, write: boolean): number {
+    this.denied = false;
+    const host = this.walk(cpu, lo, hi, write ? ACCESS.write : ACCESS.read);
+    if (host >= 0) return host;
+    if (host === -2 && this.hooks.storeWatched(cpu, (this.readonlyAt - this.capsule.frames) >>> 12)) {
+      this.denied = true;
+      return this.readonlyAt;
+    }
+    return this.pageFault(cpu, lo, hi, this.faultCode);
+  }
+  private fill(cpu: Cpu, lo: number, hi: number, host: number, write: boolean): void {
+    const at = (cpu.field32(CPU.mmu) + (write ? MMU.write : MMU.read) + (lo >>> 8 & (MMU.entries - 1) << 4)) >>> 2;
+    const { u32 } = this.capsule;
+    const page = (lo & ~4095) >>> 0;
+    u32[at] = page;
+    u32[at + 1] = hi;
+    u32[at + 2] = (host & ~4095) - page;
+  }
+
+  /** Puts the current bytes into the bounce buffer and notes what it stands for. */
+  private bounce(cpu: Cpu, kind: number, lo: number, hi: number, size: number, first: number, second: number): number {
+    const { u8 } = this.capsule;
+    const at = cpu.base + CPU.bounce;
+    const room = kind === BOUNCE.crossing ? PAGE_SIZE - (lo & 4095) : size;
+    u8.copyWithin(at, first, first + room);
+    if (room < size) u8.copyWithin(at + room, second, second + size - room);
+    const info = [kind, lo, hi, size, first, second];
+    info.forEach((v, i) => cpu.setField32(CPU.bounceInfo + i * 4, v));
+    return at;
+  }
+  /** Makes a write to the bounce buffer real. 0, or EXIT.exception. */
+  commit(cpu: Cpu): number {
+    const [kind, lo, hi, size, first, second] = [0, 1, 2, 3, 4, 5].map((i) => cpu.field32(CPU.bounceInfo + i * 4)) as [number, number, number, number, number, number];
+    const { u8, dv } = this.capsule;
+    const at = cpu.base + CPU.bounce;
+    if (kind === BOUNCE.denied) {
+      const low = size === 1 ? u8[at] as number : size === 2 ? dv.getUint16(at, true) : dv.getUint32(at, true);
+      if (size <= 8 && this.hooks.storeDenied(cpu, lo, hi, size, low, size === 8 ? dv.getUint32(at + 4, true) : 0)) return 0;
+      this.pageFault(cpu, lo, hi, PFEC.present | PFEC.write);
+      return EXIT.exception;
+    }
+    const room = kind === BOUNCE.crossing ? PAGE_SIZE - (lo & 4095) : size;
+    this.storeTo(first, at, room);
+    if (room < size) this.storeTo(second, at + room, size - room);
+    return 0;
+  }
+  private storeTo(host: number, from: number, length: number): void {
+    this.capsule.u8.copyWithin(host, from, from + length);
+    const mfn = (host - this.capsule.frames) >>> 12;
+    if (this.flags(mfn) & FRAME_FLAG.code) this.codeWritten(mfn);
+  }
+
+  // ---- exceptions
+
+  pageFault(cpu: Cpu, lo: number, hi: number, code: number): 0 {
+    cpu.setField32(CPU.exitInfo, 14);
+    cpu.setField32(CPU.errorCode, code | (cpu.kernelMode ? 0 : PFEC.user));
+    cpu.setField32(CPU.cr2, lo);
+    cpu.setField32(CPU.cr2 + 4, hi);
+    return 0;
+  }
+  generalProtection(cpu: Cpu, stack: boolean): 0 {
+    cpu.setField32(CPU.exitInfo, stack ? 12 : 13);
+    cpu.setField32(CPU.errorCode, 0);
+    return 0;
+  }
+}
+
+/** Bits 47..63 of an address alike, by its high half. */
+export const canonical = (hi: number): boolean => { const top = hi >>> 15; return top === 0 || top === 0x1_ffff; };

@@ -1,0 +1,39 @@
+// The operation record: one decoded instruction, or two that are fused, as the interpreter's handlers read it.
+// Records of a block lie one after the other; a handler goes on to the record behind its own.
+
+/** Offsets in bytes. Register fields are offsets from the vCPU context. */
+export const REC = {
+  handler: 0, // u32: slot in the handler table
+  r1: 4, // u16: modrm.reg register
+  r2: 6, // u16: modrm.rm or opcode register
+  imm: 8, // i64
+  disp: 16, // i64
+  rip: 24, // u64: address of the instruction
+  base: 32, // u16
+  index: 34, // u16
+  segment: 36, // u8: segment base field, in units of 8 bytes
+  icount: 37, // u8: instructions of the block before this record
+  scale: 38, // u8
+  length: 39, // u8: bytes of the instruction (of both, when fused)
+  link: 40, // u32: record to go on at when the relative jump is taken; 0 until known
+  rel: 44, // i32: jump target minus rip
+  size: 48,
+} as const;
+
+/** Layout of an MMU context: everything cached under one base pointer. Offsets in bytes from its start. */
+export const MMU = {
+  entries: 1024, // of each TLB, 16 bytes each: u64 page address (1: empty), u32 capsule offset minus page address
+  read: 0,
+  write: 0x4000,
+  jumps: 0x8000, // jump cache: 4096 × 16 bytes: u64 rip, u32 record; 32 entries for each page slot
+  jumpEntries: 4096,
+  size: 0x18000,
+} as const;
+
+/** Exit codes that stay inside the engine, above EXIT. */
+export const INNER = { link: 100, lookup: 101, step: 102, invalid: 103 } as const;
+
+/** How an access is described to the slow path: size in bytes, and these bits. */
+export const ACCESS_INFO = { write: 0x100, stack: 0x200 } as const;
+/** Flags of a frame (in scratch, one byte a frame): any of them keeps its writes on the slow path. */
+export const FRAME_FLAG = { code: 1, watched: 2 } as const;

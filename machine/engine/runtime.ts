@@ -1,0 +1,165 @@
+// The shared routines of generated code, written with the same emitter: flag readers, 128-bit division, leaving, jumping
+// through the jump cache, and the page walk that fills the TLB. What needs a decision goes on to TypeScript.
+
+import { CPU } from '../cpu-state.ts';
+import { emitReaders, type FlagReaders } from '../isa/flags.ts';
+import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import type { Callee, Fn } from '../wasm/fn.ts';
+import { ModuleBuilder } from '../wasm/module.ts';
+import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { INNER, MMU, REC } from './record.ts';
+
+/** Where the frames of a domain lie: constants of the routines' module. */
+export interface FrameGeometry {
+  /** capsule offset of frame 0 */
+  readonly frames: number;
+  readonly totalFrames: number;
+  /** capsule offset of the flags of frames, one byte each */
+  readonly frameFlags: number;
+}
+
+/** Builds the module. Its exports are the RUNTIME routines and `enter(cpu, record)`, which runs from a record on. */
+export function buildRuntime(g: FrameGeometry): Uint8Array {
+  const m = new ModuleBuilder(true);
+  const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
+  const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
+  const define = (name: keyof typeof RUNTIME): { fn: Fn; callee: Callee } => m.fn(RUNTIME[name].params, RUNTIME[name].result, name);
+
+  const readers: Partial<Record<keyof FlagReaders, Callee>> = {};
+  emitReaders((name, body) => {
+    const { fn, callee } = define(name);
+    body(fn, fn.param(0), readers);
+    fn.unreachable();
+    readers[name] = callee;
+  });
+  leave(define('leave').fn);
+  jump(define('jump').fn, handlerType);
+  divide(define('div128').fn);
+  signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
+  fillTlb(define('translate').fn, slow, g);
+  const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
+  enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
+  return m.bytes();
+}
+
+/** Charges what the block retired up to the record (`done` more), sets rip to the record or behind it. */
+function leave(fn: Fn): void {
+  const [cpu, record, code, done] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  fn.store(32, cpu, sub(sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), done), CPU.budget);
+  const length = select(eqz(done), i64(0), load('i64', 8, record, REC.length));
+  fn.store(64, cpu, add(load('i64', 64, record, REC.rip), length), CPU.rip);
+  fn.store(32, cpu, record, CPU.exitOp);
+  fn.return(code);
+}
+
+/** Offset of the jump cache entry for an address: 128 slots of pages with 32 entries each. */
+export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
+  const low = fn.let(wrap(target));
+  const page = fn.let(shrU(low, i32(12)));
+  const slot = and(xor(page, shrU(page, i32(7))), i32(127));
+  const within = and(xor(low, shrU(low, i32(5))), i32(31));
+  return fn.let(add(load('i32', 32, cpu, CPU.mmu), or(shl(slot, i32(9)), shl(within, i32(4)))));
+}
+
+function jump(fn: Fn, handlerType: number): void {
+  const [cpu, , target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
+  const entry = jumpEntry(fn, cpu, target);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => {
+    const record = fn.let(load('i32', 32, entry, MMU.jumps + 8));
+    fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), cpu, record);
+  });
+  fn.store(64, cpu, target, CPU.rip);
+  fn.return(select(eqz(load('i32', 32, cpu, CPU.exitOp)), i32(INNER.lookup), i32(INNER.link)));
+}
+
+/** 128 by 64 bits, unsigned: shift and subtract. 0 when the quotient does not fit 64 bits (#DE). */
+function divide(fn: Fn): void {
+  const [cpu, high, low, divisor] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  fn.if(geU(high, divisor), () => fn.return(i32(0)));
+  const quotient = (q: Expr, r: Expr): void => {
+    fn.store(64, cpu, q, CPU.quotient);
+    fn.store(64, cpu, r, CPU.remainder);
+    fn.return(i32(1));
+  };
+  fn.if(eqz(high), () => {
+    const q = fn.let(divU(low, divisor));
+    quotient(q, sub(low, mul(q, divisor)));
+  });
+  const r = fn.var('i64', high);
+  const q = fn.var('i64', low);
+  const n = fn.var('i32', i32(64));
+  fn.loop((again) => {
+    // (r:q) <<= 1; subtract when it goes; the bit shifted out of r counts too
+    const top = fn.let(shrU(r.get, i64(63)));
+    r.set(or(shl(r.get, i64(1)), shrU(q.get, i64(63))));
+    q.set(shl(q.get, i64(1)));
+    fn.if(or(wrap(top), geU(r.get, divisor)), () => {
+      r.set(sub(r.get, divisor));
+      q.set(or(q.get, i64(1)));
+    });
+    n.set(sub(n.get, i32(1)));
+    fn.brIf(again, n.get);
+  });
+  quotient(q.get, r.get);
+}
+
+function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {
+  divide(inner.fn);
+  inner.fn.unreachable();
+  const [cpu, high, low, divisor] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const negative = fn.let(shrS(high, i64(63)));
+  const divisorSign = fn.let(shrS(divisor, i64(63)));
+  // |dividend| by two's complement over both halves
+  const lo = fn.let(sub(xor(low, negative), negative));
+  const hi = fn.let(add(xor(high, negative), widenU(and(wrap(and(negative, i64(1))), eqz(lo)))));
+  fn.if(eqz(fn.call(inner.callee, cpu, hi, lo, sub(xor(divisor, divisorSign), divisorSign))), () => fn.return(i32(0)));
+  const sign = fn.let(xor(negative, divisorSign));
+  const magnitude = fn.let(load('i64', 64, cpu, CPU.quotient));
+  const limit = sub(i64((1n << 63n) - 1n), sign); // 2^63 - 1, or 2^63 for a negative quotient
+  fn.if(gtU(magnitude, limit), () => fn.return(i32(0)));
+  fn.store(64, cpu, sub(xor(magnitude, sign), sign), CPU.quotient);
+  const remainder = load('i64', 64, cpu, CPU.remainder);
+  fn.store(64, cpu, sub(xor(remainder, negative), negative), CPU.remainder);
+  fn.return(i32(1));
+}
+
+/**
+ * The page walk for an access that missed the TLB. It decides what is plain: canonical, within one page, present and
+ * permitted at every level, accessed (and dirty, for writes) bits already set, no flags on the frame of a write.
+ * Everything else is TypeScript's (engine/mmu.ts, which is the whole truth about translation).
+ */
+function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
+  const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const lo = fn.let(wrap(va));
+  fn.block((giveUp) => {
+    const size = and(info, i32(0xff));
+    fn.brIf(giveUp, gtU(add(and(lo, i32(4095)), size), i32(4096)));
+    // canonical: bits 47..63 alike
+    const top = fn.let(shrS(va, i64(47)));
+    fn.brIf(giveUp, ne(top, shrS(top, i64(1))));
+    const write = fn.let(and(shrU(info, i32(8)), i32(1)));
+    const need = fn.let(or(i64(0x21), widenU(shl(write, i32(1))))); // present, accessed; writable for writes
+    const table = fn.var('i32', load('i32', 32, cpu, CPU.cr3));
+    const entry = fn.var('i64');
+    for (const shift of [39, 30, 21, 12]) {
+      const slot = fn.let(and(wrap(shrU(va, i64(shift - 3))), i32(0xff8)));
+      entry.set(load('i64', 64, add(add(shl(table.get, i32(12)), i32(g.frames)), slot)));
+      const wanted = shift === 12 ? or(need, widenU(shl(write, i32(6)))) : need; // dirty in the last level
+      const pinned = fn.let(wanted);
+      fn.brIf(giveUp, ne(and(entry.get, pinned), pinned));
+      if (shift === 30 || shift === 21) fn.brIf(giveUp, wrap(and(entry.get, i64(0x80))));
+      const frame = fn.let(and(shrU(entry.get, i64(12)), i64((1n << 40n) - 1n)));
+      fn.brIf(giveUp, geU(frame, i64(g.totalFrames)));
+      table.set(wrap(frame));
+    }
+    fn.brIf(giveUp, and(write, ne(load('i32', 8, add(table.get, i32(g.frameFlags))), i32(0))));
+    const at = fn.let(add(load('i32', 32, cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+    const half = fn.let(add(at, select(write, i32(MMU.write), i32(MMU.read))));
+    const page = fn.let(and(va, i64(-4096)));
+    const host = fn.let(add(shl(table.get, i32(12)), i32(g.frames)));
+    fn.store(64, half, page);
+    fn.store(32, half, sub(host, wrap(page)), 8);
+    fn.return(add(host, and(lo, i32(4095))));
+  });
+  fn.return(fn.call(slow, cpu, record, lo, wrap(shrU(va, i64(32))), info));
+}
