@@ -13,6 +13,7 @@ import { unlz4Legacy } from './lz4.ts';
 import { unlzma } from './lzma.ts';
 import { unlzop } from './lzo.ts';
 import { unxz } from './xz.ts';
+import { xxh64Low } from './xxh64.ts';
 
 /** @param size bytes that must come out; fewer, more, or bad input: any exception */
 export type Decompress = (input: Uint8Array, size: number) => Uint8Array;
@@ -21,7 +22,7 @@ export type Decompressors = Readonly<Record<Compression, Decompress>>;
 
 export const DECOMPRESSORS: Decompressors = {
   gzip: gunzip, xz: unxz, lzma: unlzma, lz4: unlz4Legacy, bzip2: bunzip2, lzo: unlzop,
-  zstd: (input, size) => unzstd(input, new Uint8Array(size)),
+  zstd,
 };
 
 /** First bytes of each format (Linux, lib/decompress.c, tells payloads apart by the same). */
@@ -56,8 +57,17 @@ export function decompress(compression: Compression, input: Uint8Array, size: nu
 }
 
 function gunzip(input: Uint8Array, size: number): Uint8Array {
-  const output = gunzipSync(input, { out: new Uint8Array(size) });
+  const output = gunzipSync(input, { out: new Uint8Array(size + 1) }); // it drops silently what does not fit: one byte more shows it
   const trailer = new DataView(input.buffer, input.byteOffset + input.length - 8, 8);
   if (crc32(output) !== trailer.getUint32(0, true)) throw new Error('checksum differs');
+  return output;
+}
+
+/** The library says nothing of the output's length: it is the frame's checksum that tells whether `size` was right. */
+function zstd(input: Uint8Array, size: number): Uint8Array {
+  const output = unzstd(input, new Uint8Array(size));
+  const checksummed = ((input[4] as number) & 4) !== 0;
+  const checksum = new DataView(input.buffer, input.byteOffset + input.length - 4, 4).getUint32(0, true);
+  if (checksummed && xxh64Low(output) !== checksum) throw new Error('checksum differs');
   return output;
 }

@@ -1,0 +1,168 @@
+// The domain builder: fills the memory of a new domain so that a PV kernel can start in it (public/xen.h, "start of
+// day"), as xl does for a DomU. All checks come first; from the first write on nothing can fail.
+//
+// The builder's page tables obey Xen's rules for page types, but nobody has counted references yet: the caller has
+// them adopted (hypervisor/mm) before the first vCPU runs, and connects the two event channels that it names here.
+
+import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import { grant_entry_v1, GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE, GTF_permit_access } from '#abi/grant-table.ts';
+import * as xen from '#abi/xen.ts';
+import { XEN_FRAME } from '#hypervisor/layout.ts';
+import { BuilderError } from './builder-error.ts';
+import { gunzipInitrd } from './initrd.ts';
+import { DECOMPRESSORS, type Decompressors } from './decompress/decompressors.ts';
+import type { KernelImage } from './kernel-image.ts';
+import { type DomainLayout, layOut } from './layout.ts';
+
+export interface BuildRequest {
+  /** a new capsule: its RAM is zero */
+  readonly capsule: Capsule;
+  readonly image: KernelImage;
+  readonly initrd?: Uint8Array;
+  readonly commandLine?: string;
+  /** the guest's ports of its event channels to xenstore and to the console */
+  readonly storePort: number;
+  readonly consolePort: number;
+  /** domain that serves both; 0 unless said otherwise */
+  readonly backendDomid?: number;
+  /** writes the hypercall stubs into a page of the capsule; called for kernels that have a page for them */
+  readonly fillHypercallPage: (capsule: Capsule, offset: number) => void;
+  readonly decompressors?: Decompressors;
+}
+
+/** How the first vCPU starts, and what the toolstack must know of the domain. Addresses are the guest's. */
+export interface DomainEntry {
+  readonly rip: bigint;
+  /** top of the boot stack: the kernel stack (stack_switch) too */
+  readonly rsp: bigint;
+  /** start info */
+  readonly rsi: bigint;
+  /** frame of the top page table */
+  readonly l4Mfn: number;
+  readonly storeMfn: number;
+  readonly consoleMfn: number;
+  readonly startInfoMfn: number;
+}
+
+/**
+ * Builds the domain.
+ * @throws BuilderError 'too-little-memory' or 'initrd-too-large' (with neededBytes), 'bad-command-line',
+ *   'corrupt' for a layout that cannot be mapped
+ */
+export function buildDomain(request: BuildRequest): DomainEntry {
+  const { capsule, image } = request;
+  const commandLine = encodeCommandLine(request.commandLine ?? '');
+  const { initrd, layout } = fit(request);
+  loadSegments(capsule, image);
+  capsule.u8.set(initrd, ramOffset(capsule, layout.initrd.pfn));
+  writeP2m(capsule, layout);
+  layout.tables.write(capsule);
+  writeStartInfo(request, layout, initrd.length, commandLine);
+  grantRings(request, layout);
+  if (image.hypercallPage !== undefined) request.fillHypercallPage(capsule, ramOffset(capsule, image.hypercallPage / PAGE_SIZE));
+  const va = (pfn: number): bigint => virtual(image, pfn);
+  return {
+    rip: image.entry,
+    rsp: va(layout.bootStack + 1),
+    rsi: va(layout.startInfo),
+    l4Mfn: capsule.xenFrames + layout.tables.top,
+    storeMfn: capsule.xenFrames + layout.store,
+    consoleMfn: capsule.xenFrames + layout.console,
+    startInfoMfn: capsule.xenFrames + layout.startInfo,
+  };
+}
+
+/** Guest memory in bytes that a domain needs at least to be built. Guests need more than that to run. */
+export function memoryNeeded(image: KernelImage, initrdSize: number): number {
+  let pages = 0;
+  for (;;) { // more memory needs a longer p2m list: this settles after two or three rounds
+    const needed = layOut(image, initrdSize, pages).pagesNeeded;
+    if (needed <= pages) return pages * PAGE_SIZE;
+    pages = needed;
+  }
+}
+
+/** The initrd as it goes into memory (unzipped where that fits), and the layout with it. */
+function fit(request: BuildRequest): { initrd: Uint8Array; layout: DomainLayout } {
+  const { capsule, image } = request;
+  const pages = capsule.guestFrames;
+  const packed = request.initrd ?? new Uint8Array(0);
+  const initrd = gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed;
+  for (const candidate of [initrd, packed]) {
+    const layout = layOut(image, candidate.length, pages);
+    if (layout.pagesNeeded <= pages) return { initrd: candidate, layout };
+  }
+  const have = `the domain has ${mebibytes(pages * PAGE_SIZE)}`;
+  const alone = memoryNeeded(image, 0), needed = memoryNeeded(image, packed.length);
+  if (alone > pages * PAGE_SIZE) throw new BuilderError('too-little-memory', `too little memory: the kernel needs at least ${mebibytes(needed)}, ${have}`, needed);
+  throw new BuilderError('initrd-too-large', `the initrd of ${mebibytes(packed.length)} does not fit: with it the domain needs at least ${mebibytes(needed)}, ${have}`, needed);
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+/** Capsule offset of a page of guest RAM. */
+function ramOffset(capsule: Capsule, pfn: number): number { return capsule.frames + (capsule.xenFrames + pfn) * PAGE_SIZE; }
+
+function virtual(image: KernelImage, pfn: number): bigint { return BigInt.asUintN(64, image.virtBase + BigInt(pfn * PAGE_SIZE)); }
+
+function loadSegments(capsule: Capsule, image: KernelImage): void {
+  const ram = ramOffset(capsule, 0);
+  for (const { bytes, at, memSize } of image.segments) {
+    capsule.u8.set(bytes, ram + at);
+    capsule.u8.fill(0, ram + at + bytes.length, ram + at + memSize); // an earlier segment may lie there
+  }
+}
+
+function writeP2m(capsule: Capsule, layout: DomainLayout): void {
+  const at = ramOffset(capsule, layout.p2m.pfn) >>> 2;
+  for (let pfn = 0; pfn < capsule.guestFrames; pfn++) {
+    capsule.u32[at + pfn * 2] = capsule.xenFrames + pfn;
+    capsule.u32[at + pfn * 2 + 1] = 0;
+  }
+}
+
+function encodeCommandLine(commandLine: string): Uint8Array {
+  if (/[^\x20-\x7e\t]/.test(commandLine)) throw new BuilderError('bad-command-line', 'the kernel command line has characters other than printable ASCII');
+  if (commandLine.length >= xen.MAX_GUEST_CMDLINE) throw new BuilderError('bad-command-line', `the kernel command line has ${commandLine.length} characters; ${xen.MAX_GUEST_CMDLINE - 1} is the most that Xen passes on`);
+  return ascii(commandLine);
+}
+
+function ascii(text: string): Uint8Array { return Uint8Array.from(text, (c) => c.charCodeAt(0)); }
+
+function writeStartInfo(request: BuildRequest, layout: DomainLayout, initrdSize: number, commandLine: Uint8Array): void {
+  const { capsule, image } = request;
+  const base = ramOffset(capsule, layout.startInfo);
+  const info = xen.start_info.on(capsule.buffer).at(base);
+  const unmapped = image.modStartPfn && initrdSize > 0;
+  capsule.u8.set(ascii('xen-3.0-x86_64'), base + xen.start_info.offset.magic);
+  info.nr_pages = BigInt(capsule.guestFrames);
+  info.shared_info = BigInt(XEN_FRAME.sharedInfo * PAGE_SIZE);
+  info.flags = xen.SIF_VIRT_P2M_4TOOLS | (unmapped ? xen.SIF_MOD_START_PFN : 0);
+  info.store_mfn = BigInt(capsule.xenFrames + layout.store);
+  info.store_evtchn = request.storePort;
+  info.console_mfn = BigInt(capsule.xenFrames + layout.console);
+  info.console_evtchn = request.consolePort;
+  info.pt_base = virtual(image, layout.tableFrames.pfn);
+  info.nr_pt_frames = BigInt(layout.tableFrames.pages);
+  info.mfn_list = image.p2mBase ?? virtual(image, layout.p2m.pfn);
+  if (initrdSize > 0) info.mod_start = unmapped ? BigInt(layout.initrd.pfn) : virtual(image, layout.initrd.pfn);
+  info.mod_len = BigInt(initrdSize);
+  capsule.u8.set(commandLine, base + xen.start_info.offset.cmd_line);
+  if (image.p2mBase !== undefined) {
+    info.first_p2m_pfn = BigInt(layout.p2m.pfn);
+    info.nr_p2m_frames = BigInt(layout.p2m.pages + layout.p2mTables);
+  }
+}
+
+/** The reserved grant entries, through which the back ends may map the two ring pages. */
+function grantRings(request: BuildRequest, layout: DomainLayout): void {
+  const { capsule } = request;
+  const table = capsule.frame(XEN_FRAME.grantTable);
+  const entry = grant_entry_v1.on(capsule.buffer);
+  for (const [ref, pfn] of [[GNTTAB_RESERVED_CONSOLE, layout.console], [GNTTAB_RESERVED_XENSTORE, layout.store]] as const) {
+    entry.at(table + ref * grant_entry_v1.size);
+    entry.domid = request.backendDomid ?? 0;
+    entry.frame = capsule.xenFrames + pfn;
+    entry.flags = GTF_permit_access;
+  }
+}
