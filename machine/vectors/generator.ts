@@ -73,7 +73,7 @@ function assemble(d: Draft, index: number): Case {
 }
 
 /** Loading SS holds off the single-step trap until after the next instruction. */
-const needsNop = (d: Draft): boolean => /^(MOV|POP)$/.test(d.row.name) && /^S/.test(d.row.operands[0] ?? '');
+const needsNop = (d: Draft): boolean => d.row.opcode === '17' || (d.row.name === 'MOV' && /^S/.test(d.row.operands[0] ?? ''));
 
 /** A leader must not disturb registers that addresses or counts depend on: it only compares then. */
 function leaderFor(d: Draft): Neighbour {

@@ -21,7 +21,7 @@ export function operandSize(d: Draft, code: string): number {
   if (suffix === 'q64') return d.compat ? 4 : 8;
   if (suffix === 'p') return d.operandSize + 2;
   if (suffix === 'a') return d.operandSize * 2;
-  return FIXED_SIZE[suffix] ?? MEMORY_IMAGES[d.row.name] ?? 4;
+  return FIXED_SIZE[suffix] ?? MEMORY_IMAGES[d.row.name.split(' ')[0] as string] ?? 4;
 }
 
 /** Instructions whose memory operand is a structure. */

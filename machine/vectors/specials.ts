@@ -3,13 +3,18 @@
 
 import { place, stackPlace } from './address.ts';
 import { bytesOf, type Draft } from './draft.ts';
-import { SELECTOR } from './layout.ts';
+import { SELECTOR, STACK } from './layout.ts';
 import { codeTarget, operandSize } from './operands.ts';
 import { float32, float64, float80, integer } from './values.ts';
 
 const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7;
 /** Selectors that mean something in ring 3: null, the flat ones, and some that must be refused. */
 const SELECTORS = [0, 0, 3, SELECTOR.data, SELECTOR.data, SELECTOR.code64, SELECTOR.code32, 0x10, 0x18, 0x28, 0x04, 0xfff8, 0x2a];
+
+/** A selector for a far transfer: of code, mostly. */
+const codeSelector = (d: Draft): bigint => BigInt(d.r.percent(75) ? d.r.pick([SELECTOR.code64, SELECTOR.code32]) : d.r.pick(SELECTORS));
+
+const POP_SEGMENT = /^(07|17|1F|0F A[19])$/;
 
 /** Runs before the operands are bound: what they must not take for themselves. */
 export function prepare(d: Draft): void {
@@ -53,7 +58,7 @@ export function prepareX87(d: Draft): void {
   if (d.memoryOperand === undefined) return;
   const letter = d.row.operands.find((code) => code.startsWith('M'));
   const size = letter ? operandSize(d, letter) : 8;
-  if (/^FI|^FBLD/.test(d.row.name)) return;
+  if (/int$|bcd$/.test(d.row.name)) return;
   if (size === 4) d.poke(d.memoryOperand, bytesOf(BigInt(float32(r)), 4));
   else if (size === 8) d.poke(d.memoryOperand, bytesOf(float64(r), 8));
   else if (size === 10) d.poke(d.memoryOperand, float80(r));
@@ -116,11 +121,22 @@ function prepareStack(d: Draft): void {
   if (/^(ENTER|LEAVE)/.test(row.name)) d.chooseRegister(RBP, BigInt.asUintN(64, r.oneIn(2) ? stackPlace(r, size, true, d.compat) : place(r, size, d.compat)));
   d.chooseRegister(RSP, sp);
   if (/^POPF/.test(row.name)) d.poke(sp, bytesOf(integer(r) ^ BigInt(r.u32() & 0x24_7fd5), size));
-  else if (/^POP$/.test(row.name) && /^[D-GS]S$/.test(row.operands[0] ?? '')) d.poke(sp, bytesOf(BigInt(r.pick(SELECTORS)), size));
+  else if (POP_SEGMENT.test(row.opcode)) d.poke(sp, bytesOf(BigInt(r.pick(SELECTORS)), size));
+  else if (/^IRET/.test(row.name)) pokeInterruptFrame(d, sp, size);
   else if (/^RET/.test(row.name)) {
     d.poke(sp, bytesOf(BigInt.asUintN(64, r.oneIn(12) && !d.compat ? 0x8000_0000_0000n : codeTarget(d)), size));
-    if (/^RETF/.test(row.name)) d.poke(sp + BigInt(size), bytesOf(BigInt(r.pick(SELECTORS)), 2));
+    if (/^RETF/.test(row.name)) d.poke(sp + BigInt(size), bytesOf(codeSelector(d), 2));
   } else if (!pushes) d.poke(sp, bytesOf(integer(r), size > 8 ? 8 : size));
+}
+
+/** rip, cs, flags, and in 64-bit mode rsp and ss: what IRET takes from the stack. */
+function pokeInterruptFrame(d: Draft, sp: bigint, size: number): void {
+  const { r, compat } = d;
+  const frame = [
+    BigInt.asUintN(64, codeTarget(d)), BigInt(r.percent(70) ? (compat ? SELECTOR.code32 : SELECTOR.code64) : r.pick(SELECTORS)),
+    BigInt(r.u32() & 0x24_4ed5), BigInt(STACK - r.below(64)), BigInt(r.percent(80) ? SELECTOR.data : r.pick(SELECTORS)),
+  ];
+  for (const [i, value] of frame.entries()) d.poke(sp + BigInt(i * size), bytesOf(value, size));
 }
 
 function prepareDivision(d: Draft): void {
@@ -139,13 +155,13 @@ function pokeOperand(d: Draft, value: bigint, size: number): void {
 /** Indirect jumps: a target that can be fetched, mostly; far ones with a selector behind it. */
 function finishJump(d: Draft): void {
   if (d.encoding.modrm === undefined) {
-    if (/^A/.test(d.row.operands[0] ?? '')) d.immediates = [bytesOf(BigInt.asUintN(32, codeTarget(d)), Math.min(4, d.operandSize)), bytesOf(BigInt(d.r.pick(SELECTORS)), 2)];
+    if (/^A/.test(d.row.operands[0] ?? '')) d.immediates = [bytesOf(BigInt.asUintN(32, codeTarget(d)), Math.min(4, d.operandSize)), bytesOf(codeSelector(d), 2)];
     return;
   }
   const target = d.r.oneIn(12) && !d.compat ? d.r.u64() : codeTarget(d);
   if (d.memoryOperand === undefined) { d.setRegister(d.rm, target); return; }
   pokeOperand(d, BigInt.asUintN(64, target), d.operandSize);
-  if (/p$/.test(d.row.operands[0] ?? '')) d.poke(d.memoryOperand + BigInt(d.operandSize), bytesOf(BigInt(d.r.pick(SELECTORS)), 2));
+  if (/p$/.test(d.row.operands[0] ?? '')) d.poke(d.memoryOperand + BigInt(d.operandSize), bytesOf(codeSelector(d), 2));
 }
 
 /** A bit offset in a register reaches far beyond the operand: keep most of them near. */
