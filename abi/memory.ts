@@ -25,6 +25,7 @@ export const xen_memory_domain = struct('xen_memory_domain', 2, { domid: 'u16' }
 export const xen_machphys_mfn_list = struct('xen_machphys_mfn_list', 24, { max_extents: 'u32', extent_start: 'u64', nr_extents: 'u32' });
 export const xen_machphys_mapping = struct('xen_machphys_mapping', 24, { v_start: 'u64', v_end: 'u64', max_mfn: 'u64' });
 export const xen_add_to_physmap = struct('xen_add_to_physmap', 24, { domid: 'u16', size: 'u16', space: 'u32', idx: 'u64', gpfn: 'u64' });
+export const xen_remove_from_physmap = struct('xen_remove_from_physmap', 16, { domid: 'u16', gpfn: 'u64' });
 export const xen_memory_map = struct('xen_memory_map', 16, { nr_entries: 'u32', buffer: 'u64' });
 export const xen_foreign_memory_map = struct('xen_foreign_memory_map', 24, { domid: 'u16', map: xen_memory_map });
 /** struct e820entry is packed: address u64 at 0, size u64 at 8, type u32 at 16. */
@@ -37,6 +38,7 @@ export const C_LAYOUTS: readonly CLayout[] = [
   cLayout('memory.h', 'struct xen_machphys_mfn_list', xen_machphys_mfn_list),
   cLayout('memory.h', 'struct xen_machphys_mapping', xen_machphys_mapping),
   cLayout('memory.h', 'struct xen_add_to_physmap', xen_add_to_physmap),
+  cLayout('memory.h', 'struct xen_remove_from_physmap', xen_remove_from_physmap),
   cLayout('memory.h', 'struct xen_memory_map', xen_memory_map),
   cLayout('memory.h', 'struct xen_foreign_memory_map', xen_foreign_memory_map),
 ];

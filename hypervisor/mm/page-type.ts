@@ -87,14 +87,23 @@ export function putPageAndType(mm: Mm, mfn: number): void {
   putPage(mm, mfn);
 }
 
-/** A frame without references goes out of the domain, scrubbed. */
 function freeFrame(mm: Mm, mfn: number): void {
+  leaveDomain(mm, mfn);
+  scrub(mm, mfn);
+}
+
+/** Takes a frame without references out of the domain, contents and m2p as they are. */
+export function leaveDomain(mm: Mm, mfn: number): void {
   mm.frames.release(mfn);
-  setM2p(mm, mfn, 0xffff_ffff, 0xffff_ffff);
-  const first = mm.entry(mfn, 0);
-  mm.u32.fill(0, first, first + 1024);
-  mm.machine.frameWritten(mfn);
   mm.state.tot_pages--;
+  if (mfn < mm.state.free_hint) mm.state.free_hint = mfn;
+}
+
+/** Clears a frame that has left the domain, and its m2p entry. */
+export function scrub(mm: Mm, mfn: number): void {
+  setM2p(mm, mfn, 0xffff_ffff, 0xffff_ffff);
+  mm.u32.fill(0, mm.entry(mfn, 0), mm.entry(mfn + 1, 0));
+  mm.machine.frameWritten(mfn);
 }
 
 function promoteL1(mm: Mm, mfn: number): number {

@@ -8,6 +8,11 @@ import type { Vcpu } from '../vcpu.ts';
 import { setL1Entry } from './update-entry.ts';
 import { findL1Table, slotOf } from './walk.ts';
 
+/** True when a store by the guest kernel to this frame may be emulated (MachineHooks.storeWatched). */
+export function ptwrWatches(v: Vcpu, mfn: number): boolean {
+  return v.kernelMode && v.domain.mm.vmAssist(VMASST_TYPE_writable_pagetables) && v.domain.mm.frames.isTable(mfn, 1);
+}
+
 /**
  * A store that was refused because its page is present but read-only (MachineHooks.storeDenied).
  * @param size in bytes: 1, 2, 4 or 8; smaller stores change a part of the entry
@@ -15,13 +20,13 @@ import { findL1Table, slotOf } from './walk.ts';
  */
 export function ptwrStore(v: Vcpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean {
   const { mm } = v.domain;
-  if (!v.kernelMode || !mm.vmAssist(VMASST_TYPE_writable_pagetables) || (vaLo & (size - 1)) !== 0) return false;
+  if ((vaLo & (size - 1)) !== 0) return false;
   if (vaHi >= 0x8000 && vaHi < 0xffff_8800) return false;
   const mapping = findL1Table(mm, v.state.guest_table, vaLo, vaHi);
   if (mapping < 0) return false;
   const pte = mm.u32[mm.entry(mapping, slotOf(1, vaLo, vaHi))] as number;
   const table = pte >>> 12;
-  if ((pte & (PTE.PRESENT | PTE.RW)) !== PTE.PRESENT || table >= mm.total || !mm.frames.isTable(table, 1)) return false;
+  if ((pte & (PTE.PRESENT | PTE.RW)) !== PTE.PRESENT || table >= mm.total || !ptwrWatches(v, table)) return false;
   const slot = (vaLo & 4095) >>> 3;
   if (size === 8) return setL1Entry(mm, table, slot, lo, hi, false) === 0;
   const i = mm.entry(table, slot);

@@ -1,0 +1,129 @@
+// memory_op: the domain's reservation, its memory map, and where the machine-to-physical table is.
+
+import { EACCES, EFAULT, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM } from '#abi/errno.ts';
+import { E820_ENTRY_SIZE, MEMOP_CMD_MASK, XENMEM, xen_add_to_physmap, xen_foreign_memory_map, xen_machphys_mapping, xen_machphys_mfn_list, xen_memory_domain, xen_memory_map, xen_remove_from_physmap } from '#abi/memory.ts';
+import { MACH2PHYS_VIRT_END, MACH2PHYS_VIRT_START, shared_info } from '#abi/xen.ts';
+import { checkTarget } from '../domid.ts';
+import { copyFromGuest, copyToGuest } from '../guest-access.ts';
+import { GuestStruct } from '../guest-struct.ts';
+import type { Hypercall } from '../hypercall.ts';
+import { XEN_FRAME } from '../layout.ts';
+import type { Vcpu } from '../vcpu.ts';
+import { m2pFrames } from './m2p.ts';
+import { E820_MAX, E820_TABLE } from './mm.ts';
+import { putPage } from './page-type.ts';
+import { changeReservation, exchangeReservation } from './reservation.ts';
+
+const ARCH_MAX_PFN = shared_info.offset.arch; // arch.max_pfn is the first field
+const domainArg = new GuestStruct(xen_memory_domain);
+const mapArg = new GuestStruct(xen_memory_map);
+const foreignMapArg = new GuestStruct(xen_foreign_memory_map);
+const foreignMap = xen_memory_map.on(foreignMapArg.bytes.buffer).at(xen_foreign_memory_map.offset.map);
+const mappingArg = new GuestStruct(xen_machphys_mapping);
+const mfnListArg = new GuestStruct(xen_machphys_mfn_list);
+const physmapArg = new GuestStruct(xen_add_to_physmap);
+const removeArg = new GuestStruct(xen_remove_from_physmap);
+const scratch = new Uint8Array(E820_MAX * E820_ENTRY_SIZE);
+const scratchFields = new DataView(scratch.buffer);
+
+type Command = (v: Vcpu, vaLo: number, vaHi: number) => number;
+
+const forbidden: Command = () => -EPERM;
+const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
+  [XENMEM.increase_reservation, (v, lo, hi) => changeReservation(v, XENMEM.increase_reservation, lo, hi)],
+  [XENMEM.decrease_reservation, (v, lo, hi) => changeReservation(v, XENMEM.decrease_reservation, lo, hi)],
+  [XENMEM.populate_physmap, (v, lo, hi) => changeReservation(v, XENMEM.populate_physmap, lo, hi)],
+  [XENMEM.exchange, exchangeReservation],
+  [XENMEM.maximum_ram_page, (v) => v.domain.mm.total - 1],
+  [XENMEM.current_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => v.domain.mm.state.tot_pages)],
+  [XENMEM.maximum_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => v.domain.mm.state.max_pages)],
+  [XENMEM.maximum_gpfn, (v, lo, hi) => ofDomain(v, lo, hi, () => maximumGpfn(v))],
+  [XENMEM.memory_map, memoryMap],
+  [XENMEM.set_memory_map, setMemoryMap],
+  [XENMEM.machine_memory_map, forbidden],
+  [XENMEM.machphys_mapping, machphysMapping],
+  [XENMEM.machphys_mfn_list, machphysMfnList],
+  [XENMEM.add_to_physmap, (v, lo, hi) => (physmapArg.read(v, lo, hi) ? checkTarget(v.domain, physmapArg.view.domid) || -EACCES : -EFAULT)],
+  [XENMEM.add_to_physmap_batch, () => -EACCES],
+  [XENMEM.remove_from_physmap, removeFromPhysmap],
+  [XENMEM.get_sharing_freed_pages, () => 0],
+  [XENMEM.get_sharing_shared_pages, () => 0],
+  [XENMEM.set_pod_target, forbidden],
+  [XENMEM.get_pod_target, forbidden],
+  [XENMEM.claim_pages, forbidden],
+  [XENMEM.acquire_resource, forbidden],
+  [XENMEM.get_vnumainfo, () => -EOPNOTSUPP],
+]);
+
+/** memory_op(cmd, arg) */
+export const do_memory_op: Hypercall = (v, a) => {
+  const command = COMMANDS.get(a.lo(0) & MEMOP_CMD_MASK);
+  return command === undefined ? -ENOSYS : command(v, a.lo(1), a.hi(1));
+};
+
+function ofDomain(v: Vcpu, lo: number, hi: number, value: () => number): number {
+  if (!domainArg.read(v, lo, hi)) return -EFAULT;
+  const rc = checkTarget(v.domain, domainArg.view.domid);
+  return rc === 0 ? value() : rc;
+}
+
+function maximumGpfn(v: Vcpu): number {
+  const { capsule } = v.domain;
+  const maxPfn = Number(capsule.dv.getBigUint64(capsule.frame(XEN_FRAME.sharedInfo) + ARCH_MAX_PFN, true));
+  return (maxPfn === 0 ? 1 : Math.min(maxPfn, Number.MAX_SAFE_INTEGER)) - 1;
+}
+
+/** The E820 map that the toolstack set, or the guest itself. */
+function memoryMap(v: Vcpu, lo: number, hi: number): number {
+  const { capsule, mm } = v.domain;
+  if (!mapArg.read(v, lo, hi)) return -EFAULT;
+  if (mm.state.nr_e820 === 0) return -ENOSYS;
+  const count = Math.min(mapArg.view.nr_entries, mm.state.nr_e820);
+  const { buffer } = mapArg.view;
+  if (!copyToGuest(v, Number(buffer & 0xffff_ffffn), Number(buffer >> 32n), capsule.u8, E820_TABLE, count * E820_ENTRY_SIZE)) return -EFAULT;
+  mapArg.view.nr_entries = count;
+  return mapArg.write(v, lo, hi) ? 0 : -EFAULT;
+}
+
+function setMemoryMap(v: Vcpu, lo: number, hi: number): number {
+  const { capsule, mm } = v.domain;
+  if (!foreignMapArg.read(v, lo, hi)) return -EFAULT;
+  const { nr_entries: count, buffer } = foreignMap;
+  if (count > E820_MAX) return -EINVAL;
+  const rc = checkTarget(v.domain, foreignMapArg.view.domid);
+  if (rc !== 0) return rc;
+  if (!copyFromGuest(v, Number(buffer & 0xffff_ffffn), Number(buffer >> 32n), scratch, 0, count * E820_ENTRY_SIZE)) return -EFAULT;
+  capsule.u8.set(scratch.subarray(0, count * E820_ENTRY_SIZE), E820_TABLE);
+  mm.state.nr_e820 = count;
+  return 0;
+}
+
+function machphysMapping(v: Vcpu, lo: number, hi: number): number {
+  mappingArg.view.v_start = MACH2PHYS_VIRT_START;
+  mappingArg.view.v_end = MACH2PHYS_VIRT_END;
+  mappingArg.view.max_mfn = ((MACH2PHYS_VIRT_END - MACH2PHYS_VIRT_START) >> 3n) - 1n;
+  return mappingArg.write(v, lo, hi) ? 0 : -EFAULT;
+}
+
+/** First frames of the m2p's 2 MiB extents. */
+function machphysMfnList(v: Vcpu, lo: number, hi: number): number {
+  if (!mfnListArg.read(v, lo, hi)) return -EFAULT;
+  const { base, frames } = m2pFrames(v.domain.mm);
+  const count = Math.min(mfnListArg.view.max_extents, Math.ceil(frames / 512));
+  for (let i = 0; i < count; i++) scratchFields.setBigUint64(i * 8, BigInt(base + i * 512), true);
+  const { extent_start: list } = mfnListArg.view;
+  if (!copyToGuest(v, Number(list & 0xffff_ffffn), Number(list >> 32n), scratch, 0, count * 8)) return -EFAULT;
+  mfnListArg.view.nr_extents = count;
+  return mfnListArg.write(v, lo, hi) ? 0 : -EFAULT;
+}
+
+/** Means nothing in a PV domain, whose physical addresses are its own affair: accepted for frames that it owns. */
+function removeFromPhysmap(v: Vcpu, lo: number, hi: number): number {
+  if (!removeArg.read(v, lo, hi)) return -EFAULT;
+  const rc = checkTarget(v.domain, removeArg.view.domid);
+  if (rc !== 0) return rc;
+  const mfn = Number(removeArg.view.gpfn);
+  if (!v.domain.mm.frames.getPage(mfn)) return -ENOENT;
+  putPage(v.domain.mm, mfn);
+  return 0;
+}
