@@ -15,7 +15,7 @@ export const DOMAIN_STATE = {
   console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
   eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 4096 ports × 32 bytes
   grants: DOMAIN_BASE + 0x3_0000, // 128 KiB: 16384 entries × 8 bytes, grant-active.ts
-  maptrack: DOMAIN_BASE + 0x5_0000, // 64 KiB: 2048 handles × 32 bytes, grant-map.ts
+  maptrack: DOMAIN_BASE + 0x5_0000, // 64 KiB: 4096 handles × 16 bytes, grant-map.ts
   grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-active.ts
 } as const;
 

@@ -1,0 +1,34 @@
+// Scheduling state of a whole domain: whose turn it was, the latched shutdown code, the watchdogs.
+
+import { struct } from '#base/struct.ts';
+import type { Domain } from './domain.ts';
+import { DOMAIN_STATE } from './layout.ts';
+
+export const NR_DOMAIN_WATCHDOG_TIMERS = 2;
+
+export const domain_sched = struct('domain_sched', 32, {
+  lastVcpu: 'u32', // ran last
+  shutdownCode: 'u32', // 1 + the reason that SCHEDOP_shutdown_code latched; 0: none
+  watchdogsInUse: 'u32', // one bit for each
+  reserved: 'u32',
+  watchdog0: 'f64', watchdog1: 'f64', // system time at which they expire
+});
+export type DomainSched = ReturnType<typeof domain_sched.on>;
+
+const views = new WeakMap<Domain, DomainSched>();
+
+export function domainSchedOf(domain: Domain): DomainSched {
+  let view = views.get(domain);
+  if (!view) views.set(domain, view = domain_sched.on(domain.capsule.buffer).at(DOMAIN_STATE.sched));
+  return view;
+}
+
+export function initDomainSched(domain: Domain): void {
+  domain.capsule.u8.fill(0, DOMAIN_STATE.sched, DOMAIN_STATE.sched + domain_sched.size);
+}
+
+/** Shuts the domain down for a reason (SHUTDOWN); one that was latched before goes first. */
+export function domainShutdown(domain: Domain, reason: number): void {
+  const latched = domainSchedOf(domain).shutdownCode;
+  domain.shutdown(latched !== 0 ? latched - 1 : reason);
+}
