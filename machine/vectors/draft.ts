@@ -142,6 +142,13 @@ export class Draft {
     return Uint8Array.from([...head, ...this.displacement, ...this.immediates.flatMap((i) => [...i])]);
   }
 
+  /** Lengthens the instruction to `length` bytes with prefixes that change nothing. */
+  padTo(length: number): void {
+    const now = this.assemble(0n).length;
+    if (now >= length) return;
+    this.prefixOrder = [...new Array<number>(length - now).fill(this.segment || SEGMENT_PREFIX.ds), ...this.prefixOrder ?? []];
+  }
+
   private prefixOrder: number[] | undefined;
   private legacyPrefixes(): number[] {
     if (this.prefixOrder) return this.prefixOrder;

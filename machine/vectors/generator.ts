@@ -54,7 +54,9 @@ function assemble(d: Draft, index: number): Case {
   const { r } = d;
   const step = r.percent(STEP_PERCENT);
   const shape = step || d.row.ends ? 'alone' : r.percent(22) ? r.pick(['follow', 'lead', 'both'] as const) : 'alone';
-  const before = shape === 'lead' || shape === 'both' || (d.row.ends && d.row.flags === 'r' && !step && r.oneIn(2)) ? leaderFor(d) : undefined;
+  const branches = d.row.flags === 'r' && /^J/.test(d.row.operands[0] ?? '');
+  const before = shape === 'lead' || shape === 'both' || (branches && !step && r.oneIn(2)) ? leaderFor(d) : undefined;
+  if (r.oneIn(250)) d.padTo(r.pick([15, 15, 16])); // the longest that is legal, and one byte more
   const length = d.assemble(0n).length;
   const codeOffset = chooseCodeOffset(r, length, d);
   const start = BigInt(CODE + codeOffset + (before?.code.length ?? 0));

@@ -71,6 +71,7 @@ export class MachineUnderTest implements CpuUnderTest {
 
   private hooks(): MachineHooks {
     return {
+      storeWatched: () => false,
       storeDenied: () => false,
       rdtsc: () => 0n,
       descriptor: (_cpu, selector) => (selector & 4 || selector >> 3 >= GDT_ENTRIES ? -1 : this.capsule.frame(FRAME.gdt) + (selector & ~7)),

@@ -9,7 +9,7 @@ import type { Case, Outcome } from '#machine/vectors/case.ts';
 import { readOutcome, Reader, writeCase, Writer } from '#machine/vectors/codec.ts';
 
 const SOURCE = fileURLToPath(new URL('../../machine/vectors/native/runner.c', import.meta.url));
-const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-fno-stack-protector', '-mfsgsbase'];
+const FLAGS = ['-O2', '-Wall', '-Wextra', '-Werror', '-fno-stack-protector', '-mfsgsbase', '-Wl,-z,now'];
 
 /** True when this machine can run cases: x86-64 Linux with a C compiler. */
 export function nativeAvailable(): boolean {

@@ -5,7 +5,8 @@
 // the next one into its own signal frame, and returns into it. A case stops at the INT3 after its bytes, by
 // single-stepping (TF in its RFLAGS), or by a fault. Case code runs in ring 3 of this very process; whatever it does
 // to registers, the handler runs on its own stack and sets flags, segment registers and bases right before any C code
-// that depends on them. A system call instruction must not occur in a case.
+// that depends on them; link with -z now, because the C library's lazy binding writes through FS. A system call
+// instruction must not occur in a case.
 
 #define _GNU_SOURCE
 #include <signal.h>
@@ -256,13 +257,11 @@ __attribute__((used)) static void handle(int sig, siginfo_t *info, ucontext_t *u
   (void)info;
   uint64_t fsBase = _readfsbase_u64();
   if (!running) fsBase = runnerFs;
-  uint64_t rip = uc->uc_mcontext.gregs[REG_RIP];
   int stopped = sig != SIGALRM;
   if (!stopped && (!running || alarmCase != caseNumber)) {
     alarmCase = caseNumber; // the case has until the next tick
     return;
   }
-  (void)rip;
   uint16_t selectors[6] = {0};
   for (int i = ES_; i <= GS_; i++) if (i != CS_ && i != SS_) selectors[i] = readSelector(i);
   if (running) storeOutcome(uc, !stopped, fsBase, selectors);
