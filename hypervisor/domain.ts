@@ -35,6 +35,8 @@ export class Domain {
   readonly trace: Trace;
   /** the report of the crash that ended the domain */
   crashText: string | undefined;
+  /** instructions that raised #UD because we do not implement them, by name: how often */
+  readonly unimplemented: Map<string, number> = new Map();
   /** called once when the domain is shut down (scheduler, toolstack) */
   onShutdown: ((reason: number) => void) | undefined;
 

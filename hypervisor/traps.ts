@@ -12,12 +12,12 @@
 // Facts: public/arch-x86/xen.h (trap_info), docs/guest-guide/x86/pv-traps.
 
 import { FLAT_KERNEL_CS, FLAT_KERNEL_SS, TI_DPL, TI_IF, VGCF_failsafe_disables_events, VGCF_syscall_disables_events, arch_vcpu_info, trap_info, vcpu_info, VMASST_TYPE_architectural_iopl } from '#abi/xen.ts';
-import { CPU, FLAG, MODE, NO_ERROR_CODE, REG, SEG } from '#machine/cpu-state.ts';
+import { CPU, FLAG, NO_ERROR_CODE, REG, SEG } from '#machine/cpu-state.ts';
 import { PFEC } from '#machine/machine.ts';
 import { guestPointer } from './guest-access.ts';
+import { loadFlatSegments } from './segment.ts';
 import { hex64 } from './trace.ts';
 import { type Vcpu, vcpu_state } from './vcpu.ts';
-import { vmAssist } from './vm-assist.ts';
 import { result, subtract } from './words.ts';
 
 /** Vectors (Intel SDM vol. 3, 6.3.1). */
@@ -131,7 +131,7 @@ export function deliverEvents(v: Vcpu): void {
 
 function deliverNmi(v: Vcpu): void {
   v.state.nmi_pending = 0;
-  if (v.domain.capsule.dv.getBigUint64(v.trapTable + TRAP.nmi * trap_info.size + TI.address, true) === 0n) return;
+  if (!trapHandlerSet(v, TRAP.nmi)) return;
   v.state.nmi_masked = 1;
   bounceToTrap(v, TRAP.nmi, 0, 0);
 }
@@ -201,29 +201,15 @@ function bounce(v: Vcpu, lo: number, hi: number, flags: number, errorCode: numbe
   cpu.setPair(REG.r11, entryFlags, 0);
   u32[rip] = lo;
   u32[rip + 1] = hi;
-  loadFlatKernelSegments(v);
+  loadFlatSegments(v);
 }
 
 /** The guest's view of RFLAGS: its own interrupt flag, and its virtual IOPL if it asked for that. */
 function frameFlags(v: Vcpu, rflags: number, mask: number): number {
   let shown = rflags & ~(FLAG.if | FLAG.iopl);
   if (mask === 0) shown |= FLAG.if;
-  if (vmAssist(v.domain, VMASST_TYPE_architectural_iopl)) shown |= v.state.iopl;
+  if (v.domain.mm.vmAssist(VMASST_TYPE_architectural_iopl)) shown |= v.state.iopl;
   return shown;
-}
-
-/** Flat 64-bit selectors, as SYSRET leaves them. */
-export function loadFlatKernelSegments(v: Vcpu): void {
-  const { cpu } = v;
-  const { u32 } = v.domain.capsule;
-  cpu.setSelector(SEG.cs, FLAT_KERNEL_CS);
-  cpu.setSelector(SEG.ss, FLAT_KERNEL_SS);
-  cpu.setField32(CPU.mode, cpu.field32(CPU.mode) & ~MODE.compat32);
-  for (const seg of [SEG.cs, SEG.ss]) {
-    const at = (cpu.base + CPU.segBase + seg * 8) >>> 2;
-    u32[at] = 0;
-    u32[at + 1] = 0;
-  }
 }
 
 /** Copies `frame` to the guest stack, page by page; the stack is aligned, so no word crosses a page. */
@@ -250,4 +236,9 @@ function traceFault(v: Vcpu, vector: number, code: number): void {
   const where = vector === TRAP.page_fault ? ` address ${hex64(v.cpu.field64(CPU.cr2))}` : '';
   const error = code === NO_ERROR_CODE ? '' : ` error code 0x${code.toString(16)}`;
   v.domain.trace.line(`d${v.domain.domid}v${v.id} ${trapName(vector)} at ${hex64(v.cpu.rip)}${error}${where}`);
+}
+
+/** True when the guest has a handler for this vector. */
+export function trapHandlerSet(v: Vcpu, vector: number): boolean {
+  return v.domain.capsule.dv.getBigUint64(v.trapTable + vector * trap_info.size + TI.address, true) !== 0n;
 }

@@ -99,6 +99,12 @@ export class Vcpu {
     return u8[this.base + OFFSET.nmi_pending] !== 0 && u8[this.base + OFFSET.nmi_masked] === 0;
   }
 
+  /** The guest has handled its NMI: the next one may come. */
+  unmaskNmi(): void { this.domain.capsule.u8[this.base + OFFSET.nmi_masked] = 0; }
+
+  /** Hypercalls made so far, those in multicalls included; wraps at 2^32. */
+  get hypercallCount(): number { return this.domain.capsule.u32[(this.base + OFFSET.hypercall_count) >>> 2] as number; }
+
   /** CR0.TS as the guest set it: the next x87 or SSE instruction raises #NM. */
   setTaskSwitched(on: boolean): void {
     this.state.cr0_ts = on ? 1 : 0;

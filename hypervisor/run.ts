@@ -1,0 +1,73 @@
+// Running one vCPU for a slice: in and out of the machine, each exit handled, pending events delivered on every way
+// back to the guest.
+//
+// What the hypervisor does for the guest is charged to the slice too, as if it were instructions: a guest that makes
+// nothing but hypercalls or faults must not hold the processor longer than others.
+
+import { CPU, EXIT } from '#machine/cpu-state.ts';
+import { serveHypercall } from './hypercall-table.ts';
+import { emulatePrivileged } from './privileged.ts';
+import { deliverEvents, injectException, softInterrupt, sysenter, TRAP, userSyscall } from './traps.ts';
+import { hex64 } from './trace.ts';
+import type { Vcpu } from './vcpu.ts';
+import { preemptionPending } from './vcpu-sched.ts';
+
+/** Instructions that an exit and a hypercall count for. */
+const EXIT_COST = 50, HYPERCALL_COST = 200;
+
+/**
+ * Runs a vCPU until its slice is used, it is no longer runnable, its domain is shut down, or another vCPU became
+ * urgent. An exception of ours ends the domain, not the host.
+ * @param budget instructions
+ */
+export function runVcpu(v: Vcpu, budget: number): void {
+  try {
+    runSlice(v, budget);
+  } catch (error) {
+    v.domain.crash(`error in the hypervisor: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, v);
+  }
+}
+
+function runSlice(v: Vcpu, budget: number): void {
+  const { domain, cpu } = v;
+  const { machine } = domain;
+  let left = budget;
+  let retired = machine.retired(cpu);
+  while (left > 0 && v.runnable && !domain.isShutDown) {
+    deliverEvents(v);
+    if (domain.isShutDown) return;
+    const calls = v.hypercallCount;
+    const exit = machine.run(cpu, left);
+    if (exit === EXIT.budget) return;
+    if (domain.trace.exec) traceExit(v, exit);
+    handleExit(v, exit);
+    const now = machine.retired(cpu);
+    left -= now - retired + EXIT_COST + ((v.hypercallCount - calls) >>> 0) * HYPERCALL_COST;
+    retired = now;
+    if (preemptionPending(domain)) return;
+  }
+}
+
+function handleExit(v: Vcpu, exit: number): void {
+  const { cpu } = v;
+  switch (exit) {
+    case EXIT.syscall: return cpu.kernelMode ? serveHypercall(v) : userSyscall(v);
+    case EXIT.exception: return deliverException(v, cpu.field32(CPU.exitInfo), cpu.field32(CPU.errorCode));
+    case EXIT.softint: return softInterrupt(v, cpu.field32(CPU.exitInfo), v.domain.machine.exitLength(cpu));
+    case EXIT.privileged: return emulatePrivileged(v);
+    case EXIT.sysenter: return sysenter(v);
+    default: throw new Error(`the machine returned exit ${exit}`);
+  }
+}
+
+/** #NM because of CR0.TS clears it, as Xen does: the guest's handler finds the FPU usable. */
+function deliverException(v: Vcpu, vector: number, errorCode: number): void {
+  if (vector === TRAP.no_device) v.setTaskSwitched(false);
+  injectException(v, vector, errorCode);
+}
+
+const EXIT_NAMES: readonly string[] = Object.keys(EXIT);
+function traceExit(v: Vcpu, exit: number): void {
+  const mode = v.cpu.kernelMode ? 'kernel' : 'user';
+  v.domain.trace.line(`d${v.domain.domid}v${v.id} ${EXIT_NAMES[exit]} ${v.cpu.field32(CPU.exitInfo)} at ${hex64(v.cpu.rip)} (${mode}) after ${v.domain.machine.retired(v.cpu)}`);
+}
