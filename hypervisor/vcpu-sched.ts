@@ -8,7 +8,7 @@ import type { Domain } from './domain.ts';
 import { VCPU_STATE } from './layout.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
 
-export const vcpu_sched = struct('vcpu_sched', 216, {
+export const vcpu_sched = struct('vcpu_sched', 200, {
   initialised: 'u32', // by VCPUOP_initialise, or by the builder for vCPU 0
   runstate: 'u32', // RUNSTATE
   pollPort: 'u32', // the polled port; 0: several
