@@ -21,6 +21,7 @@ export const CPU = {
   mmu: 0x0f0, // u32: capsule offset of the current MMU context (TLB and jump cache of one base pointer)
   budget: 0x0f4, // i32: instructions left in this slice
   mode: 0x0f8, // u32: MODE bits
+  slice: 0x0fc, // i32: what budget was when the slice began
   retired: 0x100, // f64: instructions retired before the current slice
   exitCode: 0x108, // u32: EXIT
   exitInfo: 0x10c, // u32: exception vector, interrupt number or PRIV operation
@@ -31,6 +32,7 @@ export const CPU = {
   cr3: 0x128, // u32: frame number of the current base table
   quotient: 0x130, // u64 × 2: results of a 128-bit division
   remainder: 0x138,
+  scratch: 0x140, // 64 bytes: operands and result of a routine outside the generated code (fpu/sse-slow.ts)
   bounce: 0x180, // 64 bytes: stands in for guest memory that crosses a page or that the hypervisor watches
   bounceInfo: 0x1c0, // where the bounced bytes belong
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
