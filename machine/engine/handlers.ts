@@ -99,6 +99,4 @@ const SPECIAL = {
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
   /** what it stood for was overwritten */
   stale: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0)); },
-  /** the bytes are no instruction: exitInfo etc. are set when it is reached */
-  invalid: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.invalid), i32(0)); },
 } as const;

@@ -159,7 +159,7 @@ export class InterpEnv extends Env {
   slow(name: SlowName, argument: Expr, va?: Expr): void {
     const lo = va ? wrap(va) : i32(0);
     const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
-    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name]), argument, lo, hi));
+    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name] | this.opSize << 8), argument, lo, hi));
     this.fn.if(code, () => this.fn.return(code));
   }
   callOut(name: string, ...args: Expr[]): Expr {

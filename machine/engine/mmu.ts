@@ -6,7 +6,7 @@
 // hypervisor watches are written through `commit`.
 
 import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
-import { CPU, EXIT } from '../cpu-state.ts';
+import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { ACCESS, PFEC, type MachineHooks } from '../machine.ts';
 import { ACCESS_INFO, FRAME_FLAG, MMU } from './record.ts';
@@ -226,6 +226,7 @@ export class Mmu {
     info.forEach((v, i) => cpu.setField32(CPU.bounceInfo + i * 4, v));
     return at;
   }
+  isBounce(cpu: Cpu, host: number): boolean { return host === cpu.base + CPU.bounce; }
   /** Makes a write to the bounce buffer real. 0, or EXIT.exception. */
   commit(cpu: Cpu): number {
     const [kind, lo, hi, size, first, second] = [0, 1, 2, 3, 4, 5].map((i) => cpu.field32(CPU.bounceInfo + i * 4)) as [number, number, number, number, number, number];
@@ -255,6 +256,11 @@ export class Mmu {
     cpu.setField32(CPU.errorCode, code | (cpu.kernelMode ? 0 : PFEC.user));
     cpu.setField32(CPU.cr2, lo);
     cpu.setField32(CPU.cr2 + 4, hi);
+    return 0;
+  }
+  undefinedOpcode(cpu: Cpu): 0 {
+    cpu.setField32(CPU.exitInfo, 6);
+    cpu.setField32(CPU.errorCode, NO_ERROR_CODE);
     return 0;
   }
   generalProtection(cpu: Cpu, stack: boolean): 0 {

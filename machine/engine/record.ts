@@ -31,7 +31,7 @@ export const MMU = {
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */
-export const INNER = { link: 100, lookup: 101, step: 102, invalid: 103 } as const;
+export const INNER = { link: 100, lookup: 101, step: 102 } as const;
 
 /** How an access is described to the slow path: size in bytes, and these bits. */
 export const ACCESS_INFO = { write: 0x100, stack: 0x200 } as const;

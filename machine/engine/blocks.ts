@@ -1,0 +1,252 @@
+// Decoded code: blocks of operation records, found by physical address. A block begins at one address, goes on over
+// conditional jumps that are not taken, and ends where control cannot fall through, or at the page's end.
+//
+// Invariants: a frame that any record was decoded from has FRAME_FLAG.code, so its writes come to `written`; a record
+// whose bytes changed has the handler `stale`, so every way to it (links, jump caches, the record before) is safe.
+
+import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
+import { MODE, CPU } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
+import { DECODE, decode, Decoded } from '../decode/decoder.ts';
+import { alu } from '../isa/alu.ts';
+import { bit } from '../isa/bit.ts';
+import { mov_ } from '../isa/mov.ts';
+import { shift_ } from '../isa/shift.ts';
+import type { Row } from '../isa/row.ts';
+import { ACCESS } from '../machine.ts';
+import type { Handlers, HandlerSpec } from './handlers.ts';
+import { canonical, type Mmu } from './mmu.ts';
+import { FRAME_FLAG, REC } from './record.ts';
+
+const MAX_BLOCK = 64;
+/** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
+const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filter((r) => !['AAM', 'XLAT'].includes(r.name)));
+
+interface Block { readonly record: number; readonly count: number; readonly key: number }
+
+export class Blocks {
+  private readonly capsule: Capsule;
+  private readonly mmu: Mmu;
+  private readonly handlers: Handlers;
+  private readonly start: number;
+  private readonly end: number;
+  private top: number;
+  /** physical address × 2 + compatibility mode → first record */
+  private readonly byAddress = new Map<number, number>();
+  /** the same code at another linear address */
+  private readonly aliases = new Map<string, number>();
+  /** blocks whose only instruction reaches into the next page: where that page must lie */
+  private readonly straddling = new Map<number, number>();
+  private readonly byFrame = new Map<number, Block[]>();
+  private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
+  private readonly stale: number;
+  private readonly goto: number;
+  private readonly step: number;
+  /** blocks made, and how often everything was dropped for want of room */
+  made = 0;
+  resets = 0;
+
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number) {
+    this.capsule = capsule;
+    this.mmu = mmu;
+    this.handlers = handlers;
+    this.start = at;
+    this.end = at + size;
+    this.top = at;
+    this.stale = handlers.slot('stale');
+    this.goto = handlers.slot('goto');
+    this.step = handlers.slot('step');
+  }
+
+  /**
+   * The record of the instruction at rip.
+   * @returns 0 when it cannot be fetched: the exception fields are set
+   */
+  lookup(cpu: Cpu): number {
+    const lo = cpu.field32(CPU.rip);
+    const hi = cpu.field32(CPU.rip + 4);
+    const host = this.fetchPage(cpu, lo, hi);
+    if (host === 0) return 0;
+    const compat = cpu.field32(CPU.mode) & MODE.compat32;
+    const key = (host - this.capsule.frames) * 2 + compat;
+    const found = this.find(cpu, key, lo, hi);
+    return found !== 0 ? found : this.build(cpu, host, key, lo, hi, MAX_BLOCK);
+  }
+  private find(cpu: Cpu, key: number, lo: number, hi: number): number {
+    let record = this.byAddress.get(key);
+    if (record === undefined) return 0;
+    const { u32 } = this.capsule;
+    const at = (record + REC.rip) >>> 2;
+    if (u32[at] !== lo || u32[at + 1] !== hi) {
+      record = this.aliases.get(`${key}:${hi}:${lo}`);
+      if (record === undefined) return 0;
+    }
+    const second = this.straddling.get(record);
+    if (second !== undefined && this.secondPage(cpu, lo, hi) !== second) return 0;
+    return record;
+  }
+  /** One instruction that is followed by a `step` record, for the trap flag. Not kept. */
+  single(cpu: Cpu): number {
+    const lo = cpu.field32(CPU.rip);
+    const hi = cpu.field32(CPU.rip + 4);
+    const host = this.fetchPage(cpu, lo, hi);
+    if (host === 0) return 0;
+    const top = this.top;
+    const record = this.build(cpu, host, -1, lo, hi, 1);
+    if (this.top > top) this.top = top; // the records are used at once and never again
+    return record;
+  }
+  private fetchPage(cpu: Cpu, lo: number, hi: number): number {
+    if (!canonical(hi)) return this.mmu.generalProtection(cpu, false);
+    const host = this.mmu.walk(cpu, lo, hi, ACCESS.execute);
+    return host < 0 ? this.mmu.pageFault(cpu, lo, hi, this.mmu.faultCode) : host;
+  }
+  /** Capsule offset of the page after rip's, or -1. */
+  private secondPage(cpu: Cpu, lo: number, hi: number): number {
+    const next = (lo - (lo & 4095)) + PAGE_SIZE;
+    return this.mmu.translate(cpu, next >>> 0, next > 0xffff_ffff ? (hi + 1) >>> 0 : hi, ACCESS.execute);
+  }
+
+  private build(cpu: Cpu, host: number, key: number, lo: number, hi: number, limit: number): number {
+    if (this.top + (MAX_BLOCK + 2) * REC.size > this.end) this.reset();
+    const mode64 = (cpu.field32(CPU.mode) & MODE.compat32) === 0;
+    const { u8 } = this.capsule;
+    const room = PAGE_SIZE - (host & 4095);
+    let second = 0;
+    let base = 0; // offset of the instruction from the block's start
+    const fetch = (at: number): number => {
+      const offset = base + at;
+      if (offset < room) return u8[host + offset] as number;
+      if (second === 0) second = this.secondPage(cpu, lo, hi);
+      return second < 0 ? -1 : u8[second + offset - room] as number;
+    };
+    let count = 0;
+    let outcome: number = DECODE.ok;
+    while (count < limit) {
+      const d = this.pool[count] as Decoded;
+      const ripLo = lo + base;
+      outcome = decode(d, fetch, ripLo >>> 0, ripLo > 0xffff_ffff ? hi + 1 : hi, mode64);
+      if (outcome !== DECODE.ok) break;
+      if (count > 0 && base + d.length > room) { outcome = DECODE.ok; break; } // reaches into the next page: a block of its own
+      base += d.length;
+      count++;
+      if (d.entry?.row.ends || base >= room) break;
+    }
+    if (count === 0) {
+      if (outcome === DECODE.fetchFault) {
+        const at = lo + (this.pool[0] as Decoded).length;
+        return this.mmu.pageFault(cpu, at >>> 0, at > 0xffff_ffff ? (hi + 1) >>> 0 : hi, this.mmu.faultCode);
+      }
+      return outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
+    }
+    return this.write(count, host, key, lo, hi, mode64, base > room ? second : 0, limit === 1);
+  }
+
+  /** Writes the records of the decoded instructions and makes the block known. */
+  private write(count: number, host: number, key: number, lo: number, hi: number, mode64: boolean, second: number, single: boolean): number {
+    const first = this.top;
+    let rip = lo;
+    let records = 0;
+    const live = this.liveness(count);
+    for (let i = 0; i < count; i++) {
+      const d = this.pool[i] as Decoded;
+      const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
+      const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined ? follower : undefined;
+      const spec: HandlerSpec = { row: d.entry?.number as number, opSize: d.opSize, addrSize: d.addrSize, mode64, rep: d.rep, form: d.form, dead: !live[i], fused: fuse?.entry?.number ?? -1 };
+      this.writeRecord(this.top, d, this.handlers.slot(spec), rip, hi, i, fuse);
+      this.top += REC.size;
+      records++;
+      rip += d.length;
+      if (fuse) { rip += fuse.length; i++; }
+    }
+    const last = this.pool[count - 1] as Decoded;
+    if (single || !last.entry?.row.ends) {
+      this.bare(this.top, single ? this.step : this.goto, rip, hi, count);
+      this.top += REC.size;
+      records++;
+    }
+    this.handlers.flush();
+    if (key < 0) return first;
+    this.made++;
+    if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
+    else this.byAddress.set(key, first);
+    const block = { record: first, count: records, key };
+    this.own((host - this.capsule.frames) >>> 12, block);
+    if (second > 0) {
+      this.straddling.set(first, second);
+      this.own((second - this.capsule.frames) >>> 12, block);
+    }
+    return first;
+  }
+  private own(mfn: number, block: Block): void {
+    const list = this.byFrame.get(mfn);
+    if (list) list.push(block);
+    else this.byFrame.set(mfn, [block]);
+    this.mmu.setFlag(mfn, FRAME_FLAG.code, true);
+  }
+
+  /** For each instruction, whether anything can see the flags that it leaves. */
+  private liveness(count: number): boolean[] {
+    const live: boolean[] = [];
+    let needed = true;
+    for (let i = count - 1; i >= 0; i--) {
+      const d = this.pool[i] as Decoded;
+      const row = d.entry?.row as Row;
+      live[i] = needed;
+      const pure = PURE.has(row) && (d.form === 'r' || row.name === 'LEA');
+      needed = !pure || row.flags === 'r' || row.flags === 'p' || (needed && row.flags !== 'w');
+    }
+    return live;
+  }
+
+  private writeRecord(at: number, d: Decoded, handler: number, rip: number, hi: number, icount: number, fuse: Decoded | undefined): void {
+    const { u8, u16, u32, i32 } = this.capsule;
+    this.bare(at, handler, rip, hi, icount);
+    u16[(at + REC.r1) >>> 1] = d.r1;
+    u16[(at + REC.r2) >>> 1] = d.r2;
+    i32[(at + REC.imm) >>> 2] = d.immLo;
+    i32[(at + REC.imm + 4) >>> 2] = d.immHi;
+    i32[(at + REC.disp) >>> 2] = d.dispLo;
+    i32[(at + REC.disp + 4) >>> 2] = d.dispHi;
+    u16[(at + REC.base) >>> 1] = d.base;
+    u16[(at + REC.index) >>> 1] = d.index;
+    u8[at + REC.segment] = d.segment;
+    u8[at + REC.scale] = d.scale;
+    u8[at + REC.length] = d.length + (fuse?.length ?? 0);
+    u32[(at + REC.link) >>> 2] = 0;
+    // a relative jump's displacement counts from the next instruction
+    i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
+  }
+  private bare(at: number, handler: number, rip: number, hi: number, icount: number): void {
+    const { u8, u32 } = this.capsule;
+    u8.fill(0, at, at + REC.size);
+    u32[at >>> 2] = handler;
+    u32[(at + REC.rip) >>> 2] = rip;
+    u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
+    u8[at + REC.icount] = icount;
+  }
+  /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
+  written(mfn: number): void {
+    const list = this.byFrame.get(mfn);
+    if (!list) return;
+    for (const { record, count, key } of list) {
+      for (let i = 0; i < count; i++) this.capsule.u32[(record + i * REC.size) >>> 2] = this.stale;
+      if (this.byAddress.get(key) === record) this.byAddress.delete(key);
+      else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);
+      this.straddling.delete(record);
+    }
+    this.byFrame.delete(mfn);
+    this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
+  }
+  /** Drops everything: there is no room left. */
+  private reset(): void {
+    for (const mfn of this.byFrame.keys()) this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
+    this.byFrame.clear();
+    this.byAddress.clear();
+    this.aliases.clear();
+    this.straddling.clear();
+    this.mmu.flushJumps();
+    this.top = this.start;
+    this.resets++;
+  }
+}

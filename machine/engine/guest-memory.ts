@@ -1,0 +1,63 @@
+// Guest memory for instructions that are finished in TypeScript: reads and writes with the faults of a guest access.
+
+import type { Cpu } from '../cpu.ts';
+import { EXIT } from '../cpu-state.ts';
+import type { Mmu } from './mmu.ts';
+import { ACCESS_INFO } from './record.ts';
+
+/** Thrown inside a slow routine when it faults; the exception fields of the context are set. */
+export class GuestFault extends Error {}
+const fault = new GuestFault();
+
+export class GuestMemory {
+  private readonly mmu: Mmu;
+  private readonly u8: Uint8Array;
+  constructor(mmu: Mmu, u8: Uint8Array) { this.mmu = mmu; this.u8 = u8; }
+
+  /** Copies `length` bytes at a linear address into `into`. Throws GuestFault. */
+  read(cpu: Cpu, va: bigint, length: number, into: Uint8Array): void {
+    this.eachPage(va, length, (lo, hi, done, n) => {
+      for (let i = 0; i < n; i += 16) { // the bounce buffer holds 64 bytes
+        const m = Math.min(16, n - i);
+        const host = this.host(cpu, lo + i, hi, m);
+        into.set(this.u8.subarray(host, host + m), done + i);
+      }
+    });
+  }
+  /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */
+  write(cpu: Cpu, va: bigint, length: number, from: Uint8Array): void {
+    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write); });
+    this.eachPage(va, length, (lo, hi, done, n) => {
+      for (let i = 0; i < n; i += 8) {
+        const m = Math.min(8, n - i);
+        const host = this.host(cpu, lo + i, hi, m | ACCESS_INFO.write);
+        this.u8.set(from.subarray(done + i, done + i + m), host);
+        if (this.mmu.isBounce(cpu, host) && this.mmu.commit(cpu) === EXIT.exception) throw fault;
+      }
+    });
+  }
+  readBig(cpu: Cpu, va: bigint, bytes: number): bigint {
+    this.read(cpu, va, bytes, scratch);
+    return BigInt.asUintN(bytes * 8, scratchView.getBigUint64(0, true));
+  }
+  writeBig(cpu: Cpu, va: bigint, bytes: number, value: bigint): void {
+    scratchView.setBigUint64(0, BigInt.asUintN(64, value), true);
+    this.write(cpu, va, bytes, scratch);
+  }
+  private host(cpu: Cpu, lo: number, hi: number, info: number): number {
+    const host = this.mmu.access(cpu, lo, hi, info);
+    if (host === 0) throw fault;
+    return host;
+  }
+  private eachPage(va: bigint, length: number, body: (lo: number, hi: number, done: number, n: number) => void): void {
+    for (let done = 0; done < length;) {
+      const at = BigInt.asUintN(64, va + BigInt(done));
+      const lo = Number(at & 0xffff_ffffn);
+      const n = Math.min(length - done, 4096 - (lo & 4095));
+      body(lo, Number(at >> 32n), done, n);
+      done += n;
+    }
+  }
+}
+const scratch = new Uint8Array(16);
+const scratchView = new DataView(scratch.buffer);

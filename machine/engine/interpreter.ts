@@ -1,0 +1,199 @@
+// The machine whose guest code runs in the interpreter: decoded blocks of records, executed by WebAssembly handlers
+// that chain to each other. It leaves WebAssembly only where a decision is needed.
+
+import type { Capsule } from '#base/capsule.ts';
+import { Wasm } from '#base/webassembly.ts';
+import { CPU, EXIT, FLAG, FX, MODE, NO_ERROR_CODE, PRIV } from '../cpu-state.ts';
+import { Cpu } from '../cpu.ts';
+import { CC } from '../isa/flags.ts';
+import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
+import { Blocks } from './blocks.ts';
+import { GuestMemory } from './guest-memory.ts';
+import { Handlers, type ImportValues } from './handlers.ts';
+import { RUNTIME } from './imports.ts';
+import { Mmu } from './mmu.ts';
+import { FRAME_FLAG, INNER, REC } from './record.ts';
+import { buildRuntime } from './runtime.ts';
+import { Segments } from './segments.ts';
+import { runSlow, type SlowContext } from './slow.ts';
+
+const RECORDS_SIZE = 32 << 20;
+const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
+const align = (n: number): number => Math.ceil(n / 64) * 64;
+
+/** Bytes of scratch that a machine needs for a domain of so many frames. */
+export const scratchSize = (frames: number): number => align(Mmu.size(frames)) + RECORDS_SIZE;
+
+type Enter = (cpu: number, record: number) => number;
+type Status = (cpu: number) => number;
+
+export class Interpreter implements Machine, SlowContext {
+  readonly capsule: Capsule;
+  readonly cpus: readonly Cpu[];
+  readonly memory: GuestMemory;
+  readonly segments: Segments;
+  private readonly hooks: MachineHooks;
+  private readonly mmu: Mmu;
+  private readonly blocks: Blocks;
+  private readonly enter: Enter;
+  private readonly status: Status;
+
+  /** @param hooks may be filled in after construction, before the first run */
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks) {
+    this.capsule = capsule;
+    this.hooks = hooks;
+    this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
+    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.blocks.written(mfn));
+    this.memory = new GuestMemory(this.mmu, capsule.u8);
+    this.segments = new Segments(hooks, this.memory, capsule.u32);
+    const handlers = new Handlers(capsule.memory);
+    const byBase = new Map(this.cpus.map((c) => [c.base, c]));
+    const cpu = (base: number): Cpu => byBase.get(base) as Cpu;
+    const host = {
+      translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record, lo, hi, info),
+      commit: (base: number, record: number): number => this.commit(cpu(base), record),
+      rdtsc: (base: number): bigint => BigInt.asIntN(64, this.hooks.rdtsc(cpu(base))),
+      slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
+        runSlow(this, cpu(base), record, routine & 0xff, argument, lo, hi, routine >>> 8),
+    };
+    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags })), {
+      env: { memory: capsule.memory, table: handlers.table, ...host },
+    });
+    const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
+    handlers.bind({ ...shared, ...host } as ImportValues);
+    this.enter = runtime.exports['enter'] as Enter;
+    this.status = runtime.exports['status'] as Status;
+    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE);
+    for (const c of this.cpus) this.reset(c);
+  }
+
+  /** Power-on values of what the hypervisor does not set: FCW, MXCSR, empty x87 stack. */
+  private reset(cpu: Cpu): void {
+    const fx = cpu.base + CPU.fxState;
+    this.capsule.dv.setUint16(fx + FX.fcw, 0x37f, true);
+    this.capsule.dv.setUint32(fx + FX.mxcsr, 0x1f80, true);
+    this.capsule.dv.setUint32(fx + FX.mxcsrMask, 0xffff, true);
+    this.setFlags(cpu, 2);
+  }
+
+  // ---- running
+
+  run(cpu: Cpu, budget: number): number {
+    const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0;
+    const slice = stepping ? 0 : budget;
+    cpu.setField32(CPU.budget, slice);
+    cpu.setField32(CPU.slice, slice);
+    cpu.setField32(CPU.exitOp, 0);
+    const code = stepping ? this.step(cpu) : this.runBlocks(cpu);
+    this.capsule.f64[(cpu.base + CPU.retired) >>> 3] = this.retired(cpu);
+    cpu.setField32(CPU.budget, 0);
+    cpu.setField32(CPU.slice, 0);
+    cpu.setField32(CPU.exitCode, code);
+    return code;
+  }
+  private runBlocks(cpu: Cpu): number {
+    let record = this.blocks.lookup(cpu);
+    for (;;) {
+      if (record === 0) return this.fetchException(cpu);
+      const code = this.enter(cpu.base, record);
+      if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
+      if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
+      const from = code === INNER.link ? cpu.field32(CPU.exitOp) : 0;
+      record = this.blocks.lookup(cpu);
+      if (record !== 0) this.remember(cpu, from, record);
+    }
+  }
+  /** Links a direct jump within one page; every target goes to the jump cache. */
+  private remember(cpu: Cpu, from: number, to: number): void {
+    const lo = cpu.field32(CPU.rip);
+    const hi = cpu.field32(CPU.rip + 4);
+    this.mmu.rememberJump(cpu, lo, hi, to);
+    if (from === 0) return;
+    const { u32 } = this.capsule;
+    const at = (from + REC.rip) >>> 2;
+    if (((u32[at] as number) ^ lo) >>> 12 === 0 && u32[at + 1] === hi) u32[(from + REC.link) >>> 2] = to;
+  }
+  /** One instruction with the trap flag set: #DB after it, unless it leaves for another reason. */
+  private step(cpu: Cpu): number {
+    const record = this.blocks.single(cpu);
+    if (record === 0) return this.fetchException(cpu);
+    const code = this.enter(cpu.base, record);
+    if (code < INNER.link && code !== EXIT.budget) return code === EXIT.exception ? this.exception(cpu) : code;
+    const dr6 = cpu.base + CPU.dr + 6 * 8;
+    this.capsule.u32[dr6 >>> 2] = (this.capsule.u32[dr6 >>> 2] as number) | 0x4000;
+    cpu.setField32(CPU.exitInfo, 1);
+    cpu.setField32(CPU.errorCode, NO_ERROR_CODE);
+    return EXIT.exception;
+  }
+  /** The instruction at rip cannot be fetched, or its bytes are none of ours: that is said once in the log. */
+  private fetchException(cpu: Cpu): number {
+    if (cpu.field32(CPU.exitInfo) === 6) this.hooks.unimplemented(cpu, this.bytesAt(cpu, cpu.rip, 8));
+    return EXIT.exception;
+  }
+  /** #UD by `ud2; "xen"; cpuid` is Xen's forced CPUID (public/arch-x86/xen.h, XEN_EMULATE_PREFIX). */
+  private exception(cpu: Cpu): number {
+    if (cpu.field32(CPU.exitInfo) === 6 && this.bytesAt(cpu, cpu.rip, 7) === '0f 0b 78 65 6e 0f a2') {
+      cpu.setField32(CPU.exitInfo, PRIV.cpuidForced);
+      return EXIT.privileged;
+    }
+    return EXIT.exception;
+  }
+  private bytesAt(cpu: Cpu, va: bigint, n: number): string {
+    const bytes: string[] = [];
+    for (let i = 0; i < n; i++) {
+      const at = BigInt.asUintN(64, va + BigInt(i));
+      const host = this.mmu.translate(cpu, Number(at & 0xffff_ffffn), Number(at >> 32n), ACCESS.read);
+      if (host < 0) break;
+      bytes.push((this.capsule.u8[host] as number).toString(16).padStart(2, '0'));
+    }
+    return bytes.join(' ');
+  }
+
+  // ---- routines that generated code calls
+
+  private translateSlow(cpu: Cpu, record: number, lo: number, hi: number, info: number): number {
+    const host = this.mmu.access(cpu, lo, hi, info);
+    if (host === 0) this.restartAt(cpu, record);
+    return host;
+  }
+  private commit(cpu: Cpu, record: number): number {
+    const code = this.mmu.commit(cpu);
+    if (code !== 0) this.restartAt(cpu, record);
+    return code;
+  }
+  private restartAt(cpu: Cpu, record: number): void {
+    cpu.setField32(CPU.budget, cpu.field32(CPU.budget) - (this.capsule.u8[record + REC.icount] as number));
+    cpu.rip = this.capsule.u64[(record + REC.rip) >>> 3] as bigint;
+    cpu.setField32(CPU.exitOp, record);
+  }
+
+  // ---- the Machine interface
+
+  getFlags(cpu: Cpu): number { return this.status(cpu.base) | cpu.field32(CPU.flags) | 2; }
+  setFlags(cpu: Cpu, rflags: number): void {
+    cpu.setField32(CPU.ccOp, CC.all | 7 << 8);
+    cpu.setPair((CPU.ccA - CPU.regs) / 8, rflags & STATUS, 0);
+    cpu.setField32(CPU.flags, rflags & ~STATUS & ~2);
+  }
+  exitLength(cpu: Cpu): number {
+    if (cpu.field32(CPU.exitInfo) === PRIV.cpuidForced && cpu.field32(CPU.exitCode) === EXIT.privileged) return 7;
+    return this.capsule.u8[cpu.field32(CPU.exitOp) + REC.length] as number;
+  }
+  /** Between slices exact; within one, as of the last jump. */
+  retired(cpu: Cpu): number { return (this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number) + (cpu.field32(CPU.slice) | 0) - (cpu.field32(CPU.budget) | 0); }
+  setBase(cpu: Cpu, mfn: number, kernel: boolean): void {
+    this.mmu.setBase(cpu, mfn);
+    cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.kernel) | (kernel ? MODE.kernel : 0));
+  }
+  flushTlb(): void { this.mmu.flushAll(); }
+  flushBase(mfn: number): void { this.mmu.flushBase(mfn); }
+  flushTlbPage(lo: number, hi: number): void { this.mmu.flushPage(lo, hi); }
+  dropBase(mfn: number): void { this.mmu.dropBase(mfn); }
+  translate(cpu: Cpu, lo: number, hi: number, access: number): number { return this.mmu.translate(cpu, lo, hi, access); }
+  get faultCode(): number { return this.mmu.faultCode; }
+  frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
+  setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
+
+  /** Counts for measurements: blocks decoded, resets of the record store. */
+  statistics(): { blocks: number; resets: number } { return { blocks: this.blocks.made, resets: this.blocks.resets }; }
+}

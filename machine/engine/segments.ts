@@ -1,0 +1,145 @@
+// Segment registers and far transfers within ring 3 (Intel SDM vol. 3, chapters 3 and 5). Descriptors come from the
+// hypervisor, which has validated them.
+
+import { CPU, FLAG, MODE, NO_ERROR_CODE, REG, SEG } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
+import type { MachineHooks } from '../machine.ts';
+import { GuestFault, type GuestMemory } from './guest-memory.ts';
+
+const VECTOR = { np: 11, ss: 12, gp: 13 } as const;
+const fault = new GuestFault();
+
+/** Sets the exception fields and leaves the slow routine. */
+export function raise(cpu: Cpu, vector: number, errorCode: number = NO_ERROR_CODE): never {
+  cpu.setField32(CPU.exitInfo, vector);
+  cpu.setField32(CPU.errorCode, errorCode);
+  throw fault;
+}
+
+interface Descriptor { readonly base: bigint; readonly limit: number; readonly access: number; readonly long: boolean; readonly big: boolean }
+
+export class Segments {
+  private readonly hooks: MachineHooks;
+  private readonly memory: GuestMemory;
+  private readonly u32: Uint32Array;
+  constructor(hooks: MachineHooks, memory: GuestMemory, u32: Uint32Array) { this.hooks = hooks; this.memory = memory; this.u32 = u32; }
+
+  private descriptor(cpu: Cpu, selector: number): Descriptor | undefined {
+    if ((selector & ~3) === 0) return undefined;
+    const at = this.hooks.descriptor(cpu, selector);
+    if (at < 0) return undefined;
+    const a = this.u32[at >>> 2] as number;
+    const b = this.u32[(at >>> 2) + 1] as number;
+    const raw = (b & 0xf_0000) | (a & 0xffff);
+    return {
+      base: BigInt(((b & 0xff00_0000) | (b & 0xff) << 16 | a >>> 16) >>> 0),
+      limit: b & 0x80_0000 ? raw * 4096 + 4095 : raw,
+      access: b >>> 8 & 0xff,
+      long: (b & 0x20_0000) !== 0,
+      big: (b & 0x40_0000) !== 0,
+    };
+  }
+
+  /** MOV Sreg, POP Sreg. */
+  load(cpu: Cpu, seg: number, selector: number): void {
+    const error = selector & 0xfffc;
+    if (error === 0) {
+      if (seg === SEG.ss && (cpu.compat || (selector & 3) === 3)) raise(cpu, VECTOR.gp, 0);
+      this.set(cpu, seg, selector, 0n);
+      return;
+    }
+    const d = this.descriptor(cpu, selector);
+    if (!d || !(d.access & 0x10)) raise(cpu, VECTOR.gp, error);
+    const rpl = selector & 3;
+    const dpl = d.access >> 5 & 3;
+    const code = (d.access & 8) !== 0;
+    if (seg === SEG.ss) {
+      if (rpl !== 3 || dpl !== 3 || code || !(d.access & 2)) raise(cpu, VECTOR.gp, error);
+      if (!(d.access & 0x80)) raise(cpu, VECTOR.ss, error);
+    } else {
+      if (code && !(d.access & 2)) raise(cpu, VECTOR.gp, error); // execute-only
+      if (!(code && d.access & 4) && dpl < 3) raise(cpu, VECTOR.gp, error);
+      if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
+    }
+    this.set(cpu, seg, selector, d.base);
+  }
+  private set(cpu: Cpu, seg: number, selector: number, base: bigint): void {
+    cpu.setSelector(seg, selector);
+    cpu.setSegBase(seg, base);
+  }
+
+  /** Goes to cs:rip within ring 3; checks before anything changes. */
+  private enterCode(cpu: Cpu, selector: number, rip: bigint): () => void {
+    const error = selector & 0xfffc;
+    if (error === 0) raise(cpu, VECTOR.gp, 0);
+    const d = this.descriptor(cpu, selector);
+    if (!d || (d.access & 0x18) !== 0x18) raise(cpu, VECTOR.gp, error);
+    if ((selector & 3) !== 3) raise(cpu, VECTOR.gp, error);
+    const dpl = d.access >> 5 & 3;
+    if (d.access & 4 ? dpl > 3 : dpl !== 3) raise(cpu, VECTOR.gp, error);
+    if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
+    if (d.long ? BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip : rip > BigInt(d.limit)) raise(cpu, VECTOR.gp, 0);
+    return () => {
+      cpu.setSelector(SEG.cs, selector);
+      cpu.setSegBase(SEG.cs, d.long ? 0n : d.base);
+      cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.compat32) | (d.long ? 0 : MODE.compat32));
+      cpu.rip = rip;
+    };
+  }
+  private stackTop(cpu: Cpu): bigint { return cpu.compat ? cpu.get(REG.rsp) & 0xffff_ffffn : cpu.get(REG.rsp); }
+
+  /** RETF, with `extra` bytes of arguments. Operand size in bytes. */
+  retFar(cpu: Cpu, bytes: number, extra: number): void {
+    const sp = this.stackTop(cpu);
+    const rip = this.memory.readBig(cpu, sp, bytes);
+    const selector = Number(this.memory.readBig(cpu, sp + BigInt(bytes), bytes) & 0xffffn);
+    this.enterCode(cpu, selector, rip)();
+    cpu.set(REG.rsp, sp + BigInt(2 * bytes + extra));
+  }
+  /** JMP and CALL through a far pointer in memory: offset of the operand size, then the selector. */
+  jumpFar(cpu: Cpu, bytes: number, va: bigint, call: boolean, next: bigint): void {
+    const rip = this.memory.readBig(cpu, va, bytes);
+    const selector = Number(this.memory.readBig(cpu, va + BigInt(bytes), 2));
+    const go = this.enterCode(cpu, selector, rip);
+    if (call) {
+      const sp = this.stackTop(cpu) - BigInt(2 * bytes);
+      this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)));
+      this.memory.writeBig(cpu, sp, bytes, next);
+      cpu.set(REG.rsp, sp);
+    }
+    go();
+  }
+  /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
+  iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
+    const sp = this.stackTop(cpu);
+    const slot = (i: number): bigint => this.memory.readBig(cpu, sp + BigInt(i * bytes), bytes);
+    const rip = slot(0);
+    const selector = Number(slot(1) & 0xffffn);
+    const flags = Number(slot(2) & 0xffff_ffffn);
+    const whole = !cpu.compat;
+    const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
+    const newSs = whole ? Number(slot(4) & 0xffffn) : -1;
+    const go = this.enterCode(cpu, selector, rip);
+    if (newSs >= 0 && newSs !== cpu.selector(SEG.ss)) this.load(cpu, SEG.ss, newSs);
+    go();
+    cpu.set(REG.rsp, newSp);
+    const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | FLAG.rf;
+    setFlags(flags & (changeable | 0x8d5) | cpu.field32(CPU.flags) & ~changeable);
+  }
+
+  /** VERR, VERW, LAR, LSL: ZF, and the value for the last two; undefined when the selector fails. */
+  check(cpu: Cpu, operation: number, selector: number): number | undefined {
+    const d = this.descriptor(cpu, selector);
+    if (!d) return undefined;
+    const code = (d.access & 8) !== 0;
+    const dpl = d.access >> 5 & 3;
+    const system = !(d.access & 0x10);
+    if (system && (operation < 2 || !(operation === 2 ? [2, 9, 11, 12] : [2, 9, 11]).includes(d.access & 15))) return undefined;
+    if (!(code && d.access & 4) && dpl < Math.max(3, selector & 3)) return undefined;
+    if (operation === 0) return code && !(d.access & 2) ? undefined : 0;
+    if (operation === 1) return code || !(d.access & 2) ? undefined : 0;
+    if (operation === 3) return d.limit;
+    const at = this.hooks.descriptor(cpu, selector);
+    return ((this.u32[(at >>> 2) + 1] as number) & 0x00f0_ff00) >>> 0;
+  }
+}

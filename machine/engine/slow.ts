@@ -1,0 +1,163 @@
+// Instructions that are finished in TypeScript: rare, or long, or about state that only the hypervisor knows. A routine
+// checks everything first; it throws GuestFault when it faults, and nothing has changed then.
+
+import { CPU, EXIT, FLAG, REG } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
+import type { SlowName } from '../isa/env.ts';
+import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
+import { GuestFault, type GuestMemory } from './guest-memory.ts';
+import { INNER, REC } from './record.ts';
+import { raise, type Segments } from './segments.ts';
+import { slowName } from './slow-names.ts';
+
+/** What the routines need of the machine. */
+export interface SlowContext {
+  readonly memory: GuestMemory;
+  readonly segments: Segments;
+  getFlags(cpu: Cpu): number;
+  setFlags(cpu: Cpu, value: number): void;
+}
+interface Call { readonly cpu: Cpu; readonly record: number; readonly argument: number; readonly va: bigint; readonly opSize: number }
+type Routine = (c: SlowContext, call: Call) => number;
+
+const u8 = (cpu: Cpu, at: number): number => cpu.capsule.u8[at] as number;
+const recordRip = (call: Call): bigint => cpuField(call.cpu, call.record + REC.rip);
+const cpuField = (cpu: Cpu, at: number): bigint => cpu.capsule.u64[at >>> 3] as bigint;
+const nextRip = (call: Call): bigint => recordRip(call) + BigInt(u8(call.cpu, call.record + REC.length));
+const setStatus = (cpu: Cpu, mask: number, value: number, c: SlowContext): void => c.setFlags(cpu, c.getFlags(cpu) & ~mask | value & mask);
+
+/** Charges the block up to and with this instruction. */
+function charge(call: Call, done: number): void {
+  const budget = call.cpu.field32(CPU.budget) - u8(call.cpu, call.record + REC.icount) - done;
+  call.cpu.setField32(CPU.budget, budget);
+}
+const site: X87Site = { operand16: false, rip: 0n, data: 0n, rflags: 0 };
+
+const ROUTINES: Partial<Record<SlowName, Routine>> = {
+  syscall(c, call) {
+    const { cpu } = call;
+    const flags = c.getFlags(cpu);
+    charge(call, 1);
+    cpu.rip = nextRip(call);
+    cpu.set(REG.rcx, cpu.rip);
+    cpu.set(REG.r11, BigInt(flags));
+    return EXIT.syscall;
+  },
+  retFar(c, call) { return transfer(call, () => c.segments.retFar(call.cpu, call.opSize / 8, call.argument)); },
+  iret(c, call) { return transfer(call, () => c.segments.iret(call.cpu, call.opSize / 8, (f) => c.setFlags(call.cpu, f))); },
+  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, false, 0n)); },
+  callFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, true, nextRip(call))); },
+  loadSegment(c, call) {
+    c.segments.load(call.cpu, call.argument >>> 16, call.argument & 0xffff);
+    return 0;
+  },
+  checkSelector(c, call) {
+    const operation = call.argument >>> 16 & 0xff;
+    const value = c.segments.check(call.cpu, operation, call.argument & 0xffff);
+    setStatus(call.cpu, FLAG.zf, value === undefined ? 0 : FLAG.zf, c);
+    if (value !== undefined && operation >= 2) {
+      const r = call.argument >>> 24;
+      if (call.opSize === 16) call.cpu.capsule.u16[(call.cpu.base >>> 1) + r * 4] = value;
+      else call.cpu.setPair(r, value, 0);
+    }
+    return 0;
+  },
+  bound(c, call) {
+    const bytes = (call.argument >>> 8) / 8;
+    const signed = (v: bigint): bigint => BigInt.asIntN(bytes * 8, v);
+    const index = signed(call.cpu.get(call.argument & 0xff));
+    if (index < signed(c.memory.readBig(call.cpu, call.va, bytes)) || index > signed(c.memory.readBig(call.cpu, call.va + BigInt(bytes), bytes))) raise(call.cpu, 5);
+    return 0;
+  },
+  enter(c, call) {
+    const { cpu } = call;
+    const bytes = BigInt(call.opSize / 8);
+    const mask = cpu.compat ? 0xffff_ffffn : ~0n;
+    let sp = cpu.get(REG.rsp);
+    let bp = cpu.get(REG.rbp);
+    const push = (v: bigint): void => { sp = (sp - bytes) & mask; c.memory.writeBig(cpu, BigInt.asUintN(64, sp), Number(bytes), v); };
+    push(bp);
+    const frame = sp;
+    const level = call.argument >>> 16 & 31;
+    for (let i = 1; i < level; i++) {
+      bp = (bp - bytes) & mask;
+      push(c.memory.readBig(cpu, BigInt.asUintN(64, bp), Number(bytes)));
+    }
+    push(frame);
+    cpu.set(REG.rbp, frame);
+    cpu.set(REG.rsp, (sp - BigInt(call.argument & 0xffff)) & mask);
+    return 0;
+  },
+  x87(c, call) {
+    const { cpu } = call;
+    const opcode = call.argument >>> 8 & 0xff;
+    const modrm = call.argument & 0xff;
+    if (opcode === 0x9b) {
+      const vector = x87Pending(cpu);
+      if (vector) raise(cpu, vector);
+      return 0;
+    }
+    const early = x87Check(cpu, opcode, modrm);
+    if (early) raise(cpu, early);
+    site.operand16 = call.opSize === 16;
+    site.rip = recordRip(call);
+    site.data = call.va;
+    site.rflags = c.getFlags(cpu);
+    const operand = x87Operand(opcode, modrm, site.operand16);
+    if (operand.kind === 'read') c.memory.read(cpu, call.va, operand.size, x87Memory);
+    const r = x87(cpu, opcode, modrm, site);
+    if (r.vector) raise(cpu, r.vector);
+    if (r.store) {
+      try { c.memory.write(cpu, call.va, operand.size, x87Memory); } catch (e) { x87Undo(cpu); throw e; }
+    }
+    if (r.flags >= 0) setStatus(cpu, FLAG.cf | FLAG.pf | FLAG.zf | FLAG.of | FLAG.sf | FLAG.af, r.flags, c);
+    return 0;
+  },
+  fxsave(c, call) {
+    if (call.va & 15n) raise(call.cpu, 13, 0);
+    const at = call.cpu.base + CPU.fxState;
+    // the bytes from 464 on are for software and stay; outside 64-bit mode only eight XMM registers are stored
+    c.memory.write(call.cpu, call.va, call.cpu.compat ? 288 : 416, call.cpu.capsule.u8.slice(at, at + 416));
+    return 0;
+  },
+  fxrstor(c, call) {
+    if (call.va & 15n) raise(call.cpu, 13, 0);
+    const image = new Uint8Array(512);
+    c.memory.read(call.cpu, call.va, 512, image);
+    if (new DataView(image.buffer).getUint32(24, true) & ~0xffff) raise(call.cpu, 13, 0);
+    const at = call.cpu.base + CPU.fxState;
+    const mask = call.cpu.capsule.u8.slice(at + 28, at + 32);
+    call.cpu.capsule.u8.set(image.subarray(0, call.cpu.compat ? 288 : 416), at);
+    call.cpu.capsule.u8.set(mask, at + 28);
+    return 0;
+  },
+};
+
+/** A far transfer: rip is set by `go`; the engine looks the target up. */
+function transfer(call: Call, go: () => void): number {
+  go();
+  charge(call, 1);
+  call.cpu.setField32(CPU.exitOp, 0);
+  return INNER.lookup;
+}
+
+/** Adds routines of other families (SSE, MMX). */
+export function addSlowRoutine(name: SlowName, routine: (c: SlowContext, cpu: Cpu, argument: number, va: bigint) => void): void {
+  ROUTINES[name] = (c, call) => { routine(c, call.cpu, call.argument, call.va); return 0; };
+}
+
+/** The HOST routine `slow`. @returns 0 to go on, or an exit code */
+export function runSlow(c: SlowContext, cpu: Cpu, record: number, routine: number, argument: number, lo: number, hi: number, opSize: number): number {
+  const call: Call = { cpu, record, argument, va: BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0), opSize };
+  try {
+    const f = ROUTINES[slowName(routine)];
+    if (!f) raise(cpu, 6);
+    return f(c, call);
+  } catch (e) {
+    if (!(e instanceof GuestFault)) throw e;
+    charge(call, 0);
+    cpu.rip = recordRip(call);
+    cpu.setField32(CPU.exitOp, record);
+    return EXIT.exception;
+  }
+}
