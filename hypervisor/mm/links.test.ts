@@ -78,7 +78,7 @@ function cachingGuest(): { g: PvGuest; machine: CachingMachine } {
 function randomStep(g: PvGuest, random: (n: number) => number): void {
   // slots and pages are few, so that tables are shared, linked twice, taken apart and used again
   const page = (): number => (random(4) === 0 ? random(FRAMES) : 1 + random(24));
-  const flags = (): number => [RW, RO, RW & ~0x20, RO & ~0x60, 0, RW | 0x100][random(6)] as number;
+  const flags = (): number => [RW, RO, RW & ~0x20, RW & ~0x40, RO & ~0x60, 0, RW | 0x100][random(7)] as number;
   const value = (): bigint => g.pte(page(), flags()) | (random(4) === 0 ? 1n << 63n : 0n);
   const slot = (): number => (random(2) === 0 ? [0, 1, 300, 510, 511][random(5)] as number : random(24));
   switch (random(8)) {
@@ -150,5 +150,45 @@ describe('cached translations', () => {
     machine.calls.length = 0;
     assert.equal(g.call(do_update_va_mapping, g.va(g.free), g.pte(g.free, RW), 0), 0);
     assert.deepEqual(machine.calls.filter((c) => c.call !== 'frameWritten'), []); // more permission: nothing to drop
+  });
+
+  const update = (g: PvGuest, table: number, slot: number, value: bigint): number => {
+    g.poke(ARGS, 0, g.entryAddress(table, slot));
+    g.poke(ARGS, 1, value);
+    return g.call(do_mmu_update, g.va(ARGS), 1, 0, 0x7ff0);
+  };
+
+  test('an L3 table in two slots of an L4 table: the page dies at both addresses', () => {
+    const { g, machine } = cachingGuest();
+    assert.equal(update(g, g.l4, 300, g.pte(g.l3, RW)), 0);
+    const second = 0xffffn << 48n | 300n << 39n | (g.va(g.free) & 0x7f_ffff_ffffn);
+    machine.access(g.v.cpu, Number(second & 0xffff_ffffn), Number(second >> 32n), ACCESS.write);
+    assert.equal(machine.cache.size, 1);
+    assert.equal(update(g, g.l1, g.free, g.pte(g.free, RO)), 0);
+    assert.equal(machine.cache.size, 0);
+  });
+
+  test('through a linear page table an entry dies with the table that it came from', () => {
+    const { g, machine } = cachingGuest();
+    assert.equal(update(g, g.l2, 200, g.pte(g.l2, RO)), 0); // addresses of slot 200 show the L1 tables as pages
+    assert.equal(g.call(do_update_va_mapping, g.va(g.free), g.pte(g.free, RO), 0), 0);
+    assert.equal(update(g, g.l2, 9, g.pte(g.free, RW)), 0); // an L1 table that maps nothing
+    const address = Number(g.va(0) & 0xffff_ffffn) + 200 * 0x20_0000;
+    machine.access(g.v.cpu, address + 9 * 4096, 0xffff_ffff, ACCESS.read);
+    assert.deepEqual([...machine.cache.values()].map((c) => c.frame), [g.mfn(g.free)]);
+    assert.equal(update(g, g.l2, 9, 0n), 0);
+    assert.equal(machine.cache.size, 0);
+    machine.access(g.v.cpu, address, 0xffff_ffff, ACCESS.read);
+    assert.deepEqual([...machine.cache.values()].map((c) => c.frame), [g.mfn(g.l1)]);
+    assert.equal(update(g, g.l2, 200, 0n), 0);
+    assert.equal(machine.cache.size, 0);
+    assert.equal(g.mm.linearEntries, 0);
+  });
+
+  test('a page whose dirty bit the guest clears gets it again at the next write', () => {
+    const { g, machine } = cachingGuest();
+    machine.access(g.v.cpu, 0x8000_0000 + g.free * 4096, 0xffff_ffff, ACCESS.write);
+    assert.equal(update(g, g.l1, g.free, g.pte(g.free, RW & ~0x40)), 0);
+    assert.equal(machine.cache.size, 0);
   });
 });

@@ -14,7 +14,8 @@
 // and L2 tables it is the sum, modulo 2^32, of (parent frame × 512 + slot) over all entries that link it, so when
 // there is one such entry (nearly always) the sum is the link itself. For L3 tables it is the L4 slot, which is the
 // same in all processes' L4 tables for the kernel's part; MANY when slots differ. Where a table is linked more
-// than once, or linear page tables are in use, all translations are dropped instead.
+// than once all translations are dropped instead. So they are when an entry above L1 changes while the guest uses linear
+// page tables: such entries then map pages too.
 //
 // An entry whose ACCESSED bit is clear was never cached: the machine sets the bit when it walks.
 
@@ -55,7 +56,6 @@ function links(mm: Mm, table: number): number {
 /** Drops what is cached from entry `slot` of an L1 table. */
 export function flushL1Entry(mm: Mm, l1: number, slot: number): void {
   const { frames, machine } = mm;
-  if (mm.linearEntries !== 0) return machine.flushTlb();
   const l1Links = links(mm, l1);
   if (l1Links === 0) return;
   if (l1Links > 1) return machine.flushTlb();

@@ -209,6 +209,10 @@ describe('page types', () => {
     assert.equal(update(g, g.l4, 301, g.pte(other, RW)), -EINVAL);
     assert.equal(update(g, g.l4, 301, g.pte(other, RO)), 0);
     assert.equal(update(g, other, 301, g.pte(g.l4, RO)), -EINVAL); // a target may not map others
+    makeTable(g, g.free + 1, 4);
+    assert.equal(update(g, g.free + 1, 301, g.pte(g.l4, RO)), -EINVAL); // nor may who maps others be a target
+    assert.equal(update(g, g.free + 1, 301, g.pte(other, RO)), 0);
+    assert.equal(update(g, g.free + 1, 301, 0n), 0);
     clean(g);
     assert.equal(ext(g, MMUEXT.UNPIN_TABLE, g.mfn(other)), 0);
     assert.equal(remap(g, other, RW), -EBUSY); // the linear entry holds it
