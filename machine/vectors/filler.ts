@@ -41,7 +41,8 @@ export function fillImage(image: DataView, seed: number, compat: boolean): void 
   image.setUint32(IMAGE.rflags, 0x202 | ((x = xorshift(x)) & STATUS_FLAGS), true);
   image.setUint32(IMAGE.fsBase, FS_BASE, true);
   image.setUint32(IMAGE.gsBase, GS_BASE, true);
-  const selectors = [SELECTOR.data, compat ? SELECTOR.code32 : SELECTOR.code64, SELECTOR.data, SELECTOR.data, 0, 0];
+  const thread = compat ? SELECTOR.data : 0; // 32-bit code cannot use a segment with a null selector
+  const selectors = [SELECTOR.data, compat ? SELECTOR.code32 : SELECTOR.code64, SELECTOR.data, SELECTOR.data, thread, thread];
   for (const [i, selector] of selectors.entries()) image.setUint16(IMAGE.selectors + i * 2, selector, true);
   image.setUint16(IMAGE.fx, 0x37f, true);
   image.setUint32(IMAGE.fx + 24, 0x1f80, true);

@@ -13,6 +13,8 @@ import { ARENA, ARENA_SIZE, ARENA_WRITABLE, CODE, CODE_SIZE, COMPARED_FLAGS, FIE
 const PRESENT = 1n, WRITABLE = 2n, USER = 4n, ACCESSED_DIRTY = 0x60n, NO_EXECUTE = 1n << 63n;
 /** Frames: L4, L3, L2, L1, then code, arena, descriptor table. */
 const FRAME = { l4: 1, l3: 2, l2: 3, l1: 4, code: 5, arena: 7, gdt: 10, count: 11 } as const;
+/** Frames of the capsule. */
+export const FRAMES = 64;
 const PAGE_FAULT = 14;
 const PFEC_USER = 4;
 const SLICE = 20_000;
@@ -49,7 +51,7 @@ export class MachineUnderTest implements CpuUnderTest {
 
   constructor(name: string, make: MachineFactory, scratchSize: number) {
     this.name = name;
-    this.capsule = new Capsule(64, 0, scratchSize);
+    this.capsule = new Capsule(FRAMES, 0, scratchSize);
     this.machine = make(this.capsule, this.hooks());
     const cpu = this.machine.cpus[0];
     if (!cpu) throw new Error('the machine has no vCPU');

@@ -88,6 +88,7 @@ static void fill(struct image *s, uint32_t seed, int compat) {
   s->gsBase = GS_BASE;
   s->selectors[CS_] = compat ? CS32 : CS64;
   s->selectors[SS_] = s->selectors[DS_] = s->selectors[ES_] = DS;
+  s->selectors[FS_] = s->selectors[GS_] = compat ? DS : 0;
   s->fx[0] = 0x7f; s->fx[1] = 0x03;
   s->fx[24] = 0x80; s->fx[25] = 0x1f;
   for (int i = 0; i < 8; i++) {
