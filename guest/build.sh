@@ -115,20 +115,25 @@ build_init() {
 
 # One busybox with a hard link for each applet: a link costs a directory entry, a symbolic link a page as well.
 list_initramfs() {
-    local directory applets
+    local file directory applets
     applets=$($busybox --list-full | grep -vx bin/busybox | sed 's|^|/|' | tr '\n' ' ')
     for directory in bin dev etc mnt proc root run sbin sys tmp usr usr/bin usr/sbin; do
         echo "dir /$directory 755 0 0"
     done
     echo "nod /dev/console 600 0 0 c 5 1"
-    echo "file /init $work/init 755 0 0"
-    echo "file /bin/busybox $busybox 755 0 0 $applets"
+    echo "file /init $work/files/init 755 0 0"
+    echo "file /bin/busybox $work/files/busybox 755 0 0 $applets"
     for file in "$guest"/etc/*; do
-        echo "file /etc/${file##*/} $file 644 0 0"
+        echo "file /etc/${file##*/} $work/files/${file##*/} 644 0 0"
     done
 }
 
+# gen_init_cpio records the files' times, so they are copied and given one.
 build_initramfs() {
+    rm -rf "$work/files"
+    mkdir "$work/files"
+    cp "$work/init" $busybox "$guest"/etc/* "$work/files/"
+    touch --date=@0 "$work"/files/*
     list_initramfs >"$work/initramfs.list"
     "$work/kernel/usr/gen_init_cpio" -t 0 "$work/initramfs.list" >"$work/initramfs.cpio"
     gzip -9 --no-name --stdout "$work/initramfs.cpio" >"$work/dist/initramfs.cpio.gz"
