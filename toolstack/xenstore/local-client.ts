@@ -1,0 +1,62 @@
+// The store as the toolstack and the back ends use it: strings, from within, with domain 0's privileges or another
+// domain's. Errors are StoreErrors; a node that does not exist reads as undefined.
+
+import type { Permissions, Requester } from './permissions.ts';
+import { type Store, type Transaction, type Watcher } from './store.ts';
+import { StoreError } from './store-error.ts';
+import type { View } from './view.ts';
+
+const latin1 = (bytes: Uint8Array): string => { let s = ''; for (const b of bytes) s += String.fromCharCode(b); return s; };
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
+
+export class LocalClient {
+  private readonly store: Store;
+  private readonly who: Requester;
+  private readonly transaction: Transaction | undefined;
+
+  constructor(store: Store, domid = 0, transaction?: Transaction) {
+    this.store = store;
+    this.who = { domid, privileged: domid === 0 };
+    this.transaction = transaction;
+  }
+
+  read(path: string): string | undefined {
+    return this.unlessMissing((view) => latin1(view.read(path)));
+  }
+  /** Names of the children; none when the node does not exist. */
+  directory(path: string): readonly string[] {
+    return this.unlessMissing((view) => view.directory(path).children) ?? [];
+  }
+  write(path: string, value: string): void { this.perform((view) => view.write(path, bytesOf(value))); }
+  mkdir(path: string): void { this.perform((view) => view.mkdir(path)); }
+  /** Removes a node with all below it, if it is there. */
+  rm(path: string): void { this.unlessMissing((view) => view.rm(path)); }
+  setPermissions(path: string, perms: Permissions): void { this.perform((view) => view.setPermissions(path, perms)); }
+
+  /** Calls `fire` now and on each change of the node or below it. Returns what ends the watch. */
+  watch(path: string, fire: (path: string) => void): () => void {
+    const watcher: Watcher = { who: this.who, path, fire };
+    this.store.watch(watcher);
+    return () => this.store.unwatch(watcher);
+  }
+
+  /** Runs `body` in a transaction, again and again until no other client came between. */
+  atomically(body: (client: LocalClient) => void): void {
+    for (;;) {
+      const transaction = this.store.transaction();
+      body(new LocalClient(this.store, this.who.domid, transaction));
+      if (this.store.commit(transaction)) return;
+    }
+  }
+
+  private perform<T>(body: (view: View) => T): T { return this.store.perform(this.who, this.transaction, body); }
+
+  private unlessMissing<T>(body: (view: View) => T): T | undefined {
+    try {
+      return this.perform(body);
+    } catch (e) {
+      if (e instanceof StoreError && e.code === 'ENOENT') return undefined;
+      throw e;
+    }
+  }
+}
