@@ -25,6 +25,7 @@ export function domainSchedOf(domain: Domain): DomainSched {
 
 export function initDomainSched(domain: Domain): void {
   domain.capsule.u8.fill(0, DOMAIN_STATE.sched, DOMAIN_STATE.sched + domain_sched.size);
+  domainSchedOf(domain).lastVcpu = domain.vcpus.length - 1; // vCPU 0 is first
 }
 
 /** Shuts the domain down for a reason (SHUTDOWN); one that was latched before goes first. */

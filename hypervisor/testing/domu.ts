@@ -8,6 +8,7 @@ import type { Domain } from '../domain.ts';
 import { CONTINUE, type Hypercall, HypercallArgs } from '../hypercall.ts';
 import { initDomainState } from '../init.ts';
 import { XEN_FRAME } from '../layout.ts';
+import { setBases } from '../mm/domain-mm.ts';
 import type { TimeOptions } from '../time.ts';
 import { schedOf } from '../vcpu-sched.ts';
 import { type Vcpu, VPF } from '../vcpu.ts';
@@ -31,6 +32,7 @@ export class DomU {
     this.guest = new PvGuest(FRAMES, this.fake);
     this.domain = this.fake.domain;
     this.v = this.vcpu(0);
+    for (const v of this.domain.vcpus) setBases(v, this.guest.mfn(this.guest.l4), 0);
     initDomainState(this.domain, time);
     schedOf(this.v).initialised = 1;
     this.v.unpause(VPF.down);
