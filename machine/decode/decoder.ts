@@ -27,6 +27,8 @@ export class Decoded {
   scale = 0;
   segment: number = SEGMENT_ZERO;
   length = 0;
+  /** raises #NM here: the FPU is not available */
+  unavailable = false;
 }
 
 /** Gives the byte at an offset from the instruction's start, or -1 where it cannot be fetched. */

@@ -13,6 +13,7 @@ import { bit } from '../isa/bit.ts';
 import { mov_ } from '../isa/mov.ts';
 import { shift_ } from '../isa/shift.ts';
 import type { Row } from '../isa/row.ts';
+import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
 import { canonical, type Mmu } from './mmu.ts';
@@ -21,6 +22,10 @@ import { FRAME_FLAG, REC } from './record.ts';
 const MAX_BLOCK = 64;
 /** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
 const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filter((r) => !['AAM', 'XLAT'].includes(r.name)));
+
+/** Instructions that raise #NM while CR0.TS is set (SDM vol. 3, 2.5): x87, MMX and SSE state. */
+const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
+  || ['FWAIT', 'FXSAVE', 'FXRSTOR', 'LDMXCSR', 'STMXCSR', 'EMMS'].includes(r.name)));
 
 interface Block { readonly record: number; readonly count: number; readonly key: number }
 
@@ -31,7 +36,9 @@ export class Blocks {
   private readonly start: number;
   private readonly end: number;
   private top: number;
-  /** physical address × 2 + compatibility mode → first record */
+  /** what code means here beside its bytes: compatibility mode, CR0.TS. Jump caches hold targets of one variant only. */
+  private variant = 0;
+  /** physical address × 4 + variant → first record */
   private readonly byAddress = new Map<number, number>();
   /** the same code at another linear address */
   private readonly aliases = new Map<string, number>();
@@ -42,6 +49,7 @@ export class Blocks {
   private readonly stale: number;
   private readonly goto: number;
   private readonly step: number;
+  private readonly unavailable: number;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
   resets = 0;
@@ -56,6 +64,7 @@ export class Blocks {
     this.stale = handlers.slot('stale');
     this.goto = handlers.slot('goto');
     this.step = handlers.slot('step');
+    this.unavailable = handlers.slot('unavailable');
   }
 
   /**
@@ -67,8 +76,12 @@ export class Blocks {
     const hi = cpu.field32(CPU.rip + 4);
     const host = this.fetchPage(cpu, lo, hi);
     if (host === 0) return 0;
-    const compat = cpu.field32(CPU.mode) & MODE.compat32;
-    const key = (host - this.capsule.frames) * 2 + compat;
+    const variant = (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
+    if (variant !== this.variant) {
+      this.mmu.flushJumps();
+      this.variant = variant;
+    }
+    const key = (host - this.capsule.frames) * 4 + variant;
     const found = this.find(cpu, key, lo, hi);
     return found !== 0 ? found : this.build(cpu, host, key, lo, hi, MAX_BLOCK);
   }
@@ -110,6 +123,7 @@ export class Blocks {
   private build(cpu: Cpu, host: number, key: number, lo: number, hi: number, limit: number): number {
     if (this.top + (MAX_BLOCK + 2) * REC.size > this.end) this.reset();
     const mode64 = (cpu.field32(CPU.mode) & MODE.compat32) === 0;
+    const noFpu = (cpu.field32(CPU.mode) & MODE.ts) !== 0;
     const { u8 } = this.capsule;
     const room = PAGE_SIZE - (host & 4095);
     let second = 0;
@@ -130,7 +144,8 @@ export class Blocks {
       if (count > 0 && base + d.length > room) { outcome = DECODE.ok; break; } // reaches into the next page: a block of its own
       base += d.length;
       count++;
-      if (d.entry?.row.ends || base >= room) break;
+      d.unavailable = noFpu && FPU.has(d.entry?.row as Row);
+      if (d.entry?.row.ends || d.unavailable || base >= room) break;
     }
     if (count === 0) {
       if (outcome === DECODE.fetchFault) {
@@ -153,7 +168,7 @@ export class Blocks {
       const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
       const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined ? follower : undefined;
       const spec: HandlerSpec = { row: d.entry?.number as number, opSize: d.opSize, addrSize: d.addrSize, mode64, rep: d.rep, form: d.form, dead: !live[i], fused: fuse?.entry?.number ?? -1 };
-      this.writeRecord(this.top, d, this.handlers.slot(spec), rip, hi, i, fuse);
+      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(spec), rip, hi, i, fuse);
       this.top += REC.size;
       records++;
       rip += d.length;

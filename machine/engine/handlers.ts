@@ -4,6 +4,7 @@
 
 import { assert } from '#base/assert.ts';
 import { Wasm, type WasmMemory, type WasmTable } from '#base/webassembly.ts';
+import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags } from '../isa/flags.ts';
 import { i32 } from '../wasm/expr.ts';
@@ -97,6 +98,12 @@ const SPECIAL = {
   },
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
+  /** #NM: an instruction that needs the FPU while CR0.TS is set */
+  unavailable: (calls: Calls, fn: Emitted): void => {
+    fn.store(32, fn.param(0), i32(7), CPU.exitInfo);
+    fn.store(32, fn.param(0), i32(NO_ERROR_CODE | 0), CPU.errorCode);
+    fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(EXIT.exception), i32(0));
+  },
   /** what it stood for was overwritten */
   stale: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0)); },
 } as const;
