@@ -26,11 +26,21 @@ export interface RowReport {
   readonly key: string;
   cases: number;
   mismatches: number;
-  /** the first few */
+  /** kind of mismatch (kindOf) → how many */
+  readonly kinds: Map<string, number>;
+  /** one of each kind, a few at most */
   readonly examples: Mismatch[];
 }
 
-const EXAMPLES = 3;
+const EXAMPLES = 4;
+
+/** What a mismatch looks like, without its values: mismatches of a kind mostly have one cause. */
+export function kindOf(m: Mismatch): string {
+  const { vector, got, differences } = m;
+  const fields = [...new Set(differences.map((d) => d.what.replace(/^(r\d+|r[a-ds][xip])$/, 'register').replace(/\d+$/, '')))].join(', ');
+  const ends = vector.outcome.vector === got.vector ? `vector ${got.vector}` : `vector ${vector.outcome.vector} expected, ${got.vector} came`;
+  return `${vector.case.compat ? '32-bit' : '64-bit'}, ${ends}${vector.outcome.vector === got.vector ? `: ${fields}` : ''}`;
+}
 
 /**
  * Runs vectors on an engine.
@@ -42,13 +52,17 @@ export function checkVectors(engine: CpuUnderTest, vectors: readonly Vector[], r
     const row = rows[vector.case.row];
     if (!row) throw new Error(`no row ${vector.case.row}`);
     let report = reports.get(vector.case.row);
-    if (!report) reports.set(vector.case.row, report = { key: rowKey(row), cases: 0, mismatches: 0, examples: [] });
+    if (!report) reports.set(vector.case.row, report = { key: rowKey(row), cases: 0, mismatches: 0, kinds: new Map(), examples: [] });
     report.cases++;
     const got = engine.run(vector.case);
     const differences = compare(vector.case, row, vector.outcome, got);
     if (differences.length === 0) continue;
     report.mismatches++;
-    if (report.examples.length < EXAMPLES) report.examples.push({ vector, got, differences });
+    const mismatch = { vector, got, differences };
+    const kind = kindOf(mismatch);
+    const known = report.kinds.get(kind) ?? 0;
+    report.kinds.set(kind, known + 1);
+    if (known === 0 && report.examples.length < EXAMPLES) report.examples.push(mismatch);
   }
   return reports;
 }

@@ -204,6 +204,9 @@ function finishFxrstor(d: Draft): void {
   const view = new DataView(image.buffer);
   view.setUint16(0, 0x37f, true);
   view.setUint16(2, d.r.u32() & 0x3f00, true);
+  view.setUint16(6, d.r.u32() & 0x7ff, true);
+  view.setBigUint64(8, BigInt.asUintN(64, BigInt.asIntN(47, d.r.u64())), true); // how non-canonical pointers are cut depends on the processor
+  view.setBigUint64(16, BigInt.asUintN(64, BigInt.asIntN(47, d.r.u64())), true);
   view.setUint32(24, d.r.percent(85) ? d.r.u32() & 0xffff : d.r.u32(), true);
   for (let i = 0; i < 8; i++) image.set(float80(d.r), 32 + 16 * i);
   d.poke(d.memoryOperand, image);

@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util';
 import { checkVectors, type RowReport, type Vector } from '#machine/vectors/check.ts';
 import { coverageOf } from '#machine/vectors/coverage.ts';
 import { rowKey } from '#machine/vectors/encoding.ts';
+import { engines } from '#machine/vectors/engines.ts';
 import { TESTED_ROWS } from '#machine/vectors/rows.ts';
-import { engines } from './engines.ts';
 import { freshVectors } from './fresh-vectors.ts';
 import { nativeAvailable, processorName } from './native-runner.ts';
 import { showMismatch } from './show-mismatch.ts';
@@ -61,7 +61,25 @@ function printReport(name: string, rows: ReadonlyMap<number, RowReport>, ms: num
   }
   console.log(`\n${name}: ${mismatches} mismatches in ${cases} cases, ${bad.length} rows; ${Math.round(cases / ms)} thousand cases/s`);
   for (const report of bad) console.log(`  ${report.mismatches}/${report.cases} ${report.key}`);
+  printKinds(bad);
   return mismatches;
+}
+
+function printKinds(bad: readonly RowReport[]): void {
+  const kinds = new Map<string, { count: number; rows: string[] }>();
+  for (const report of bad) {
+    for (const [kind, count] of report.kinds) {
+      const entry = kinds.get(kind) ?? { count: 0, rows: [] };
+      entry.count += count;
+      entry.rows.push(report.key.split(' ')[0] as string);
+      kinds.set(kind, entry);
+    }
+  }
+  if (kinds.size > 0) console.log('\nby kind:');
+  for (const [kind, { count, rows }] of [...kinds].sort((a, b) => b[1].count - a[1].count)) {
+    const names = [...new Set(rows)];
+    console.log(`  ${count} ${kind} (${names.slice(0, 12).join(' ')}${names.length > 12 ? ` and ${names.length - 12} more` : ''})`);
+  }
 }
 
 process.exitCode = main();

@@ -1,8 +1,8 @@
 // The engines that test cases run on.
 
-import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
-import type { CpuUnderTest } from '#machine/vectors/check.ts';
-import { FRAMES, MachineUnderTest } from '#machine/vectors/machine-under-test.ts';
+import { Interpreter, scratchSize } from '../engine/interpreter.ts';
+import type { CpuUnderTest } from './check.ts';
+import { FRAMES, MachineUnderTest } from './machine-under-test.ts';
 
 /** One of each engine. */
 export function engines(): CpuUnderTest[] {
