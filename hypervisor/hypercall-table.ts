@@ -5,6 +5,7 @@
 import { ENOSYS } from '#abi/errno.ts';
 import { HYPERVISOR } from '#abi/xen.ts';
 import { CPU, REG } from '#machine/cpu-state.ts';
+import type { Cpu } from '#machine/cpu.ts';
 import { do_callback_op, do_nmi_op, do_set_callbacks, do_set_trap_table, do_stack_switch } from './callbacks.ts';
 import { do_console_io } from './console-io.ts';
 import { do_get_debugreg, do_set_debugreg } from './debug-registers.ts';
@@ -13,7 +14,7 @@ import { do_fpu_taskswitch } from './fpu-taskswitch.ts';
 import { do_grant_table_op } from './grant-table.ts';
 import { do_hvm_op } from './hvm-op.ts';
 import { hypercallName } from './hypercall-names.ts';
-import { type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
+import { CONTINUE, type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
 import { do_iret } from './iret.ts';
 import { do_set_gdt, do_update_descriptor } from './mm/gdt.ts';
 import { do_memory_op } from './mm/memory-op.ts';
@@ -62,7 +63,8 @@ export function serveHypercall(v: Vcpu): void {
   args.set(4, cpu.lo(REG.r8), cpu.hi(REG.r8));
   args.set(5, cpu.lo(REG.r9), cpu.hi(REG.r9));
   const value = cpu.hi(REG.rax) === 0 ? dispatch(v, cpu.lo(REG.rax), args) : -ENOSYS;
-  if (value !== NO_RETURN) cpu.setPair(REG.rax, value >>> 0, Math.floor(value / 0x1_0000_0000) >>> 0);
+  if (value === CONTINUE) makeAgain(cpu);
+  else if (value !== NO_RETURN) cpu.setPair(REG.rax, value >>> 0, Math.floor(value / 0x1_0000_0000) >>> 0);
 }
 
 /** Calls one hypercall by number, and records it. @returns as the handlers do */
@@ -93,4 +95,12 @@ function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
 function callText(v: Vcpu, number: number, a: HypercallArgs): string {
   const values = [0, 1, 2, 3].map((i) => a.big(i).toString(16));
   return `d${v.domain.domid}v${v.id} ${hypercallName(number)}(${values.join(', ')}) from ${hex64(v.cpu.rip)}`;
+}
+
+const ARGUMENT_REGISTERS = [REG.rdi, REG.rsi, REG.rdx, REG.r10, REG.r8, REG.r9] as const;
+const SYSCALL_LENGTH = 2n;
+/** The guest executes its SYSCALL again, with the arguments of what is left; rax still has the number. */
+function makeAgain(cpu: Cpu): void {
+  cpu.rip -= SYSCALL_LENGTH;
+  ARGUMENT_REGISTERS.forEach((r, i) => cpu.setPair(r, args.lo(i), args.hi(i)));
 }

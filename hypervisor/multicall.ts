@@ -5,9 +5,8 @@
 
 import { EFAULT, EINVAL, ENOSYS } from '#abi/errno.ts';
 import { HYPERVISOR, multicall_entry } from '#abi/xen.ts';
-import { REG } from '#machine/cpu-state.ts';
 import { copyFromGuest, copyToGuest, guestRangeOk } from './guest-access.ts';
-import { type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
+import { CONTINUE, type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
 import type { Vcpu } from './vcpu.ts';
 import { add, result } from './words.ts';
 
@@ -15,7 +14,6 @@ const CHUNK = 1024;
 const SIZE = multicall_entry.size;
 const RESULT = multicall_entry.offset.result;
 const ARGS = multicall_entry.offset.args >>> 2;
-const SYSCALL_LENGTH = 2n;
 
 const bytes = new Uint8Array(SIZE);
 const words = new Uint32Array(bytes.buffer);
@@ -33,7 +31,7 @@ export function multicall(dispatch: Dispatch): Hypercall {
     if (!listOk(lo, hi, count)) return -EFAULT;
     for (let i = 0; i < count; i++) {
       if (v.domain.isShutDown) return 0;
-      if (i === CHUNK) return continueWith(v, lo, hi, count - i);
+      if (i === CHUNK) return continueWith(a, lo, hi, count - i);
       if (!copyFromGuest(v, lo, hi, bytes, 0, SIZE)) return -EFAULT;
       const value = callEntry(v, dispatch);
       if (value === NO_RETURN) return NO_RETURN;
@@ -60,14 +58,14 @@ function callEntry(v: Vcpu, dispatch: Dispatch): number {
   if (words[1] !== 0) return -ENOSYS;
   if (number === HYPERVISOR.multicall) return -EINVAL;
   for (let i = 0; i < 6; i++) args.set(i, words[ARGS + i * 2] as number, words[ARGS + i * 2 + 1] as number);
-  return dispatch(v, number, args);
+  let value = dispatch(v, number, args);
+  while (value === CONTINUE) value = dispatch(v, number, args); // a batch within a batch is done at once
+  return value;
 }
 
-/** Has the guest execute its SYSCALL again, with what is left of the list. */
-function continueWith(v: Vcpu, lo: number, hi: number, left: number): number {
-  v.cpu.rip -= SYSCALL_LENGTH;
-  v.cpu.setPair(REG.rax, HYPERVISOR.multicall, 0);
-  v.cpu.setPair(REG.rdi, lo, hi);
-  v.cpu.setPair(REG.rsi, left, 0);
-  return NO_RETURN;
+/** Leaves the rest of the list to a continuation. */
+function continueWith(a: HypercallArgs, lo: number, hi: number, left: number): number {
+  a.set(0, lo, hi);
+  a.set(1, left, 0);
+  return CONTINUE;
 }

@@ -1,0 +1,91 @@
+// Creates a domain, as xl create does: memory, hypervisor state, kernel, page tables, first vCPU, and the wires of its
+// two early devices. The domain does not run until its scheduler is called (hypervisor/sched.ts).
+
+import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import type { Host } from '#base/host.ts';
+import { ConsoleBackend } from '#devices/console/console-backend.ts';
+import { Domain } from '#hypervisor/domain.ts';
+import { allocUnboundFor, bindBackend, notifyFromBackend } from '#hypervisor/event-backend.ts';
+import { machineHooks } from '#hypervisor/hooks.ts';
+import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
+import { initDomainState } from '#hypervisor/init.ts';
+import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
+import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
+import { VPF } from '#hypervisor/vcpu.ts';
+import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
+import type { MachineHooks } from '#machine/machine.ts';
+import { BuilderError } from '../builder/builder-error.ts';
+import { buildDomain, memoryNeeded } from '../builder/builder.ts';
+import { DECOMPRESSORS, type Decompressors } from '../builder/decompress/decompressors.ts';
+import { enterKernel } from '../builder/first-vcpu.ts';
+import { loadKernel } from '../builder/kernel-image.ts';
+import { introduceDomain } from '../xenstore/domain-tree.ts';
+import { serveRing, type RingServer } from '../xenstore/ring.ts';
+import type { Store } from '../xenstore/store.ts';
+
+export interface DomainConfig {
+  readonly domid: number;
+  readonly name: string;
+  readonly uuid: string;
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+  /** guest RAM in MiB */
+  readonly memory: number;
+  readonly vcpus: number;
+  readonly deterministic: boolean;
+  readonly decompressors?: Decompressors;
+}
+
+export interface CreatedDomain {
+  readonly domain: Domain;
+  readonly console: ConsoleBackend;
+  readonly xenstore: RingServer;
+}
+
+/**
+ * Creates a domain.
+ * @param output takes what the guest writes to its console
+ * @throws BuilderError for kernels, sizes and images that cannot be
+ */
+export function createDomain(config: DomainConfig, host: Host, store: Store, output: (bytes: Uint8Array) => void): CreatedDomain {
+  const decompressors = config.decompressors ?? DECOMPRESSORS;
+  const image = loadKernel(config.kernel, decompressors);
+  const guestFrames = config.memory * 256;
+  const needed = memoryNeeded(image, config.initrd?.length ?? 0);
+  if (needed > guestFrames * PAGE_SIZE) {
+    throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
+  }
+  const xenFrames = xenFrameCount(guestFrames);
+  const capsule = new Capsule(guestFrames, xenFrames, scratchSize(guestFrames + xenFrames));
+  const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
+  const machine = new Interpreter(capsule, config.vcpus, hooks);
+  const domain = new Domain(config.domid, machine, host);
+  Object.assign(hooks, machineHooks(domain));
+  initMemory(domain);
+  initDomainState(domain, { deterministic: config.deterministic });
+
+  const storePort = allocUnboundFor(domain, 0);
+  const consolePort = allocUnboundFor(domain, 0);
+  const entry = buildDomain({
+    capsule, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}),
+  });
+  const rc = adoptInitialTables(domain, entry.l4Mfn);
+  if (rc !== 0) throw new BuilderError('corrupt', `the initial page tables break the rules of page types (error ${-rc})`);
+  const v = domain.vcpus[0];
+  if (!v) throw new RangeError('a domain has at least one vCPU');
+  enterKernel(machine, v.cpu, entry);
+  v.state.kernel_sp = entry.rsp;
+  v.state.kernel_ss = BigInt(v.cpu.selector(2));
+
+  introduceDomain(store, {
+    domid: config.domid, name: config.name, uuid: config.uuid, memoryKiB: config.memory * 1024, vcpus: config.vcpus,
+    storePort, storeMfn: entry.storeMfn, consolePort, consoleMfn: entry.consoleMfn,
+  });
+  const xenstore = serveRing(store, config.domid, capsule, capsule.frame(entry.storeMfn), () => notifyFromBackend(domain, storePort));
+  bindBackend(domain, storePort, () => xenstore.onEvent());
+  const console = new ConsoleBackend(capsule, capsule.frame(entry.consoleMfn), output, () => notifyFromBackend(domain, consolePort));
+  bindBackend(domain, consolePort, () => console.onEvent());
+  v.unpause(VPF.down);
+  return { domain, console, xenstore };
+}
