@@ -223,9 +223,9 @@ test('back ends: events both ways, one kept while there is no back end', () => {
   const port = allocUnboundFor(u.domain, 0);
   assert.equal(notifyFromBackend(u.domain, port), -EINVAL, 'not bound yet');
   assert.equal(bindBackend(u.domain, port, () => heard.push('first')), 0);
-  assert.deepEqual(heard, []);
+  assert.equal(heard.length, 0);
   send(u, port);
-  assert.deepEqual(heard, ['first']);
+  assert.equal(heard.join(), 'first');
   assert.equal(notifyFromBackend(u.domain, port), 0);
   assert.ok(portIsPending(u.domain, port));
   unbindBackend(u.domain, port);
@@ -233,7 +233,7 @@ test('back ends: events both ways, one kept while there is no back end', () => {
   assert.equal(notifyFromBackend(u.domain, port), -EINVAL);
   assert.equal(bindBackend(u.domain, port, () => heard.push('second')), 0);
   send(u, port);
-  assert.deepEqual(heard, ['first', 'second']);
+  assert.equal(heard.join(), 'first,second');
   closeBackendPort(u.domain, port);
   assert.equal(send(u, port), -EINVAL);
   assert.equal(bindBackend(u.domain, port, () => {}), -EINVAL);

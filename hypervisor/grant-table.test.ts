@@ -12,12 +12,12 @@ import { do_grant_table_op } from './grant-table.ts';
 import { XEN_FRAME } from './layout.ts';
 import { PGT_count_mask } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
-import { DomU, SELF, UNMAPPED } from './testing/domu.ts';
+import { DomU, SELF, UNMAPPED, type Values } from './testing/domu.ts';
 import { RW } from './testing/pv-guest.ts';
 import type { Fields, Struct, View } from '#base/struct.ts';
 
 /** grant_table_op on one element; the status as a signed number. */
-function op<F extends Fields>(u: DomU, cmd: number, layout: Struct<F>, values: Partial<View<F>>): { rc: number; out: View<F>; status: number } {
+function op<F extends Fields>(u: DomU, cmd: number, layout: Struct<F>, values: Values<F>): { rc: number; out: View<F>; status: number } {
   const { va, view } = u.put(layout, values);
   const rc = u.call(do_grant_table_op, cmd, va, 1);
   return { rc, out: view, status: ((view as unknown as { status: number }).status << 16) >> 16 };
@@ -138,7 +138,7 @@ test('copy by frame and by reference, within one page each', () => {
   const u = new DomU();
   const [from, to] = [u.free, u.free + 1];
   u.guest.poke(from, 1, 0x1122_3344_5566_7788n);
-  const copy = (values: Partial<View<{ source_u: 'u64'; source_domid: 'u16'; source_offset: 'u16'; dest_u: 'u64'; dest_domid: 'u16'; dest_offset: 'u16'; len: 'u16'; flags: 'u16' }>>): number => {
+  const copy = (values: Values<{ source_u: 'u64'; source_domid: 'u16'; source_offset: 'u16'; dest_u: 'u64'; dest_domid: 'u16'; dest_offset: 'u16'; len: 'u16'; flags: 'u16' }>): number => {
     const args = { source_u: BigInt(u.guest.mfn(from)), source_domid: SELF, source_offset: 8, dest_u: BigInt(u.guest.mfn(to)), dest_domid: SELF, dest_offset: 16, len: 8, ...values };
     const { rc, status } = op(u, GNTTABOP.copy, gnttab_copy, args);
     assert.equal(rc, 0);
@@ -181,7 +181,7 @@ test('a guest maps and unmaps what it granted to itself', () => {
   const at = u.free + 2;
   const self = u.domain.domid;
   grant(u, 7, u.free, GTF_permit_access, self);
-  const map = (values: Partial<View<{ host_addr: 'u64'; flags: 'u32'; ref: 'u32'; dom: 'u16' }>>) =>
+  const map = (values: Values<{ host_addr: 'u64'; flags: 'u32'; ref: 'u32'; dom: 'u16' }>) =>
     op(u, GNTTABOP.map_grant_ref, gnttab_map_grant_ref, { host_addr: u.guest.va(at), flags: GNTMAP_host_map, ref: 7, dom: self, ...values });
   const pte = (): bigint => u.guest.peek(u.guest.l1, at);
   assert.equal(map({ flags: 0 }).status, GNTST.bad_gntref);
@@ -195,7 +195,7 @@ test('a guest maps and unmaps what it granted to itself', () => {
   assert.equal((pte() >> 12n) & 0xf_ffffn, BigInt(u.guest.mfn(u.free)));
   assert.equal(Number(pte() & 0xe02n), 0xa02, 'writable, with the guest\'s available bits');
   assert.equal(entry(u, 7).flags, GTF_permit_access | GTF_reading | GTF_writing);
-  const unmap = (values: Partial<View<{ host_addr: 'u64'; dev_bus_addr: 'u64'; handle: 'u32' }>>): number =>
+  const unmap = (values: Values<{ host_addr: 'u64'; dev_bus_addr: 'u64'; handle: 'u32' }>): number =>
     op(u, GNTTABOP.unmap_grant_ref, gnttab_unmap_grant_ref, { host_addr: u.guest.va(at), handle: out.handle, ...values }).status;
   const handle = out.handle;
   assert.equal(unmap({ handle: handle + 1 }), GNTST.bad_handle);
@@ -257,7 +257,7 @@ test('arrays of any length go through, each element with its own status', () => 
 test('no frame leaves the domain, and there is nothing to flush', () => {
   const u = new DomU();
   assert.equal(op(u, GNTTABOP.transfer, gnttab_transfer, { mfn: BigInt(u.guest.mfn(u.free)), domid: 0 }).status, GNTST.bad_page);
-  const flush = (values: Partial<View<{ offset: 'u16'; length: 'u16'; op: 'u32' }>>): number => u.call(do_grant_table_op, GNTTABOP.cache_flush, u.put(gnttab_cache_flush, values).va, 1);
+  const flush = (values: Values<{ offset: 'u16'; length: 'u16'; op: 'u32' }>): number => u.call(do_grant_table_op, GNTTABOP.cache_flush, u.put(gnttab_cache_flush, values).va, 1);
   assert.equal(flush({ length: 0, op: 1 }), 0);
   assert.equal(flush({ length: 16, op: 1 }), -EPERM);
   assert.equal(flush({ offset: 4096, length: 1, op: 1 }), -EINVAL);

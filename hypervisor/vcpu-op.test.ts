@@ -12,7 +12,7 @@ import { do_event_channel_op } from './event-channel.ts';
 import { PGT_count_mask, PGT_l4_page_table, PGT_seg_desc_page, PGT_type_mask, PGT_writable_page } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
 import { runDomain } from './sched.ts';
-import { DomU, UNMAPPED } from './testing/domu.ts';
+import { DomU, UNMAPPED, type Values } from './testing/domu.ts';
 import { RO } from './testing/pv-guest.ts';
 import { clockOf } from './time.ts';
 import { nextTimer } from './timer.ts';
@@ -21,7 +21,7 @@ import { schedOf } from './vcpu-sched.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
 
 /** vcpu_op with a struct on a vCPU. */
-function op<F extends Fields>(u: DomU, cmd: number, vcpu: number, layout: Struct<F>, values: Partial<View<F>>): number {
+function op<F extends Fields>(u: DomU, cmd: number, vcpu: number, layout: Struct<F>, values: Values<F>): number {
   return u.call(do_vcpu_op, cmd, vcpu, u.put(layout, values).va);
 }
 const bare = (u: DomU, cmd: number, vcpu = 0, arg: bigint | number = 0): number => u.call(do_vcpu_op, cmd, vcpu, arg);

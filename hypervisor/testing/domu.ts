@@ -17,6 +17,9 @@ import { PvGuest } from './pv-guest.ts';
 
 const FRAMES = 64;
 
+/** Some fields of a struct. */
+export type Values<F extends Fields> = Partial<Omit<View<F>, 'at' | 'base'>>;
+
 export class DomU {
   readonly fake: FakeDomain;
   readonly guest: PvGuest;
@@ -59,7 +62,7 @@ export class DomU {
    * Puts a struct into guest memory.
    * @returns its address, and a view of it there for what comes back
    */
-  put<F extends Fields>(layout: Struct<F>, values: Partial<View<F>>, page = this.argPage): { va: bigint; view: View<F> } {
+  put<F extends Fields>(layout: Struct<F>, values: Values<F>, page = this.argPage): { va: bigint; view: View<F> } {
     const offset = this.fake.capsule.frame(this.guest.mfn(page));
     this.fake.capsule.u8.fill(0, offset, offset + layout.size);
     const view = layout.on(this.fake.capsule.buffer).at(offset);
@@ -68,7 +71,7 @@ export class DomU {
   }
 
   /** Makes a (cmd, struct) hypercall. */
-  op<F extends Fields>(handler: Hypercall, cmd: number, layout: Struct<F>, values: Partial<View<F>>, v = this.v): { rc: number; out: View<F> } {
+  op<F extends Fields>(handler: Hypercall, cmd: number, layout: Struct<F>, values: Values<F>, v = this.v): { rc: number; out: View<F> } {
     const { va, view } = this.put(layout, values);
     return { rc: this.callOn(v, handler, cmd, va), out: view };
   }
