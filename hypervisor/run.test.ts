@@ -10,7 +10,13 @@ import { VPF } from './vcpu.ts';
 /** Lets the fake machine make these exits, one after the other, then use up the budget. */
 function exits(g: TrapGuest, ...steps: readonly (() => number)[]): { runs: number } {
   const count = { runs: 0 };
-  g.fake.machine.onRun = () => steps[count.runs++]?.() ?? EXIT.budget;
+  g.fake.machine.onRun = (_cpu, budget) => {
+    const step = steps[count.runs++];
+    if (step) return step();
+    count.runs--;
+    retire(g, budget);
+    return EXIT.budget;
+  };
   return count;
 }
 const retire = (g: TrapGuest, n: number): void => { g.fake.capsule.f64[(g.v.cpu.base + CPU.retired) >>> 3] = g.fake.machine.retired(g.v.cpu) + n; };

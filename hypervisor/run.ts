@@ -38,9 +38,8 @@ function runSlice(v: Vcpu, budget: number): void {
     if (domain.isShutDown) return;
     const calls = v.hypercallCount;
     const exit = machine.run(cpu, left);
-    if (exit === EXIT.budget) return;
     if (domain.trace.exec) traceExit(v, exit);
-    handleExit(v, exit);
+    if (exit !== EXIT.budget) handleExit(v, exit);
     const now = machine.retired(cpu);
     left -= now - retired + EXIT_COST + ((v.hypercallCount - calls) >>> 0) * HYPERCALL_COST;
     retired = now;

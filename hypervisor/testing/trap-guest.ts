@@ -2,6 +2,7 @@
 
 import { trap_info } from '#abi/xen.ts';
 import { CPU, MODE, REG, SEG } from '#machine/cpu-state.ts';
+import type { FakeDomain } from './fake-machine.ts';
 import { PvGuest } from './pv-guest.ts';
 
 /** Addresses of handlers; nothing is there, the fake machine executes nothing. */
@@ -15,8 +16,9 @@ export class TrapGuest extends PvGuest {
   /** what kernel_sp says: 16 bytes below the end of the stack page */
   readonly kernelSp: bigint;
 
-  constructor() {
-    super(256);
+  /** @param fake another domain than one over a fake machine, if the test needs one: 256 frames */
+  constructor(fake?: FakeDomain) {
+    super(256, fake);
     this.stack = this.free + 5;
     this.kernelSp = this.va(this.stack) + 4080n;
     const { v } = this;
