@@ -1,4 +1,4 @@
-// Node's own gzip and zstd, about three times as fast as those in JavaScript.
+// Node's own gzip and zstd: three times as fast and more as those in JavaScript (2026-11, Node 26.10, a 53 MB kernel).
 
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { DECOMPRESSORS, type Decompressors } from '#toolstack/builder/decompress/decompressors.ts';

@@ -40,7 +40,7 @@ export class Connection {
       const { type, requestId, transactionId } = request;
       const reply = (kind: number, payload: Uint8Array): void => this.send(encode({ type: kind, requestId, transactionId, payload }), true);
       try {
-        const payload = this.perform_(request);
+        const payload = this.answer(request);
         if (!fits(payload.length)) throw new StoreError('E2BIG');
         reply(type, payload);
       } catch (e) {
@@ -50,7 +50,7 @@ export class Connection {
     });
   }
 
-  private perform_({ type, transactionId, payload }: Message): Uint8Array {
+  private answer({ type, transactionId, payload }: Message): Uint8Array {
     const kind = REQUESTS[type];
     if (!kind) throw new StoreError('ENOSYS');
     if (kind.privileged && !this.who.privileged) throw new StoreError('EACCES');

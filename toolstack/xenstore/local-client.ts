@@ -5,9 +5,7 @@ import type { Permissions, Requester } from './permissions.ts';
 import { type Store, type Transaction, type Watcher } from './store.ts';
 import { StoreError } from './store-error.ts';
 import type { View } from './view.ts';
-
-const latin1 = (bytes: Uint8Array): string => { let s = ''; for (const b of bytes) s += String.fromCharCode(b); return s; };
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
+import { toBytes, toText } from './wire.ts';
 
 export class LocalClient {
   private readonly store: Store;
@@ -21,13 +19,13 @@ export class LocalClient {
   }
 
   read(path: string): string | undefined {
-    return this.unlessMissing((view) => latin1(view.read(path)));
+    return this.unlessMissing((view) => toText(view.read(path)));
   }
   /** Names of the children; none when the node does not exist. */
   directory(path: string): readonly string[] {
     return this.unlessMissing((view) => view.directory(path).children) ?? [];
   }
-  write(path: string, value: string): void { this.perform((view) => view.write(path, bytesOf(value))); }
+  write(path: string, value: string): void { this.perform((view) => view.write(path, toBytes(value))); }
   mkdir(path: string): void { this.perform((view) => view.mkdir(path)); }
   /** Removes a node with all below it, if it is there. */
   rm(path: string): void { this.unlessMissing((view) => view.rm(path)); }

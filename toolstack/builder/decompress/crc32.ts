@@ -12,7 +12,7 @@ for (let t = 1; t < 8; t++) {
   for (let n = 0; n < 256; n++) { const c = before[n] as number; table[n] = (c >>> 8) ^ (T0[c & 255] as number); }
 }
 
-/** CRC-32 of `bytes`, unsigned. About 1.2 GB/s. */
+/** CRC-32 of `bytes`, unsigned. About 650 MB/s (2026-11, Node 26.10). */
 export function crc32(bytes: Uint8Array): number {
   let c = -1, i = 0;
   const end = bytes.length & ~7;

@@ -3,7 +3,8 @@
 // dictionary: matches copy from what was written before.
 //
 // Range decoder state (range, code) is kept as signed 32-bit numbers, so that V8 holds it in registers: compare
-// with >>> 0. 2026-11, Node 26: 45 MB/s of output over a kernel, liblzma in C 115 MB/s.
+// with >>> 0. 2026-11, Node 26.10: 60 MB/s of output over Debian's amd64
+// kernel with its filter and checksum; xz 5.4 in C: 100 MB/s.
 
 const PROB_INIT = 1024;
 const TOP_BITS = 24;

@@ -10,7 +10,7 @@ export function sampleData(): Uint8Array {
   const put = (bytes: number[]): void => { for (const b of bytes) if (at < out.length) out[at++] = b; };
   while (at < out.length) {
     const kind = random(20);
-    if (kind === 0) put(new Array<number>(random(900)).fill(0));
+    if (kind === 0) put(Array.from({ length: random(900) }, () => 0));
     else if (kind === 1) put(Array.from({ length: random(60) }, () => random(256)));
     else if (kind < 8) {
       const relative = 0x1000 * (1 + random(4)) - at;
