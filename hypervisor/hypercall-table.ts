@@ -87,8 +87,9 @@ function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
   const call = trace.hypercalls ? callText(v, number, a) : '';
   const handler = TABLE[number];
   const value = handler ? handler(v, a) : -ENOSYS;
-  if (value !== NO_RETURN) u32[record + (RECORD.result >>> 2)] = value;
-  if (trace.hypercalls) trace.line(value === NO_RETURN ? call : `${call} = ${value}`);
+  const answered = value !== NO_RETURN && value !== CONTINUE;
+  if (answered) u32[record + (RECORD.result >>> 2)] = value;
+  if (trace.hypercalls) trace.line(answered ? `${call} = ${value}` : value === CONTINUE ? `${call} continues` : call);
   return value;
 }
 

@@ -10,7 +10,7 @@ import { CONTINUE, type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.
 import type { Vcpu } from './vcpu.ts';
 import { add, result } from './words.ts';
 
-const CHUNK = 1024;
+const CHUNK = 256;
 const SIZE = multicall_entry.size;
 const RESULT = multicall_entry.offset.result;
 const ARGS = multicall_entry.offset.args >>> 2;
@@ -35,6 +35,7 @@ export function multicall(dispatch: Dispatch): Hypercall {
       if (!copyFromGuest(v, lo, hi, bytes, 0, SIZE)) return -EFAULT;
       const value = callEntry(v, dispatch);
       if (value === NO_RETURN) return NO_RETURN;
+      if (value === CONTINUE) return storeArguments(v, lo, hi) ? continueWith(a, lo, hi, count - i) : -EFAULT;
       words[0] = value >>> 0;
       words[1] = Math.floor(value / 0x1_0000_0000) >>> 0;
       add(lo, hi, RESULT);
@@ -58,9 +59,16 @@ function callEntry(v: Vcpu, dispatch: Dispatch): number {
   if (words[1] !== 0) return -ENOSYS;
   if (number === HYPERVISOR.multicall) return -EINVAL;
   for (let i = 0; i < 6; i++) args.set(i, words[ARGS + i * 2] as number, words[ARGS + i * 2 + 1] as number);
-  let value = dispatch(v, number, args);
-  while (value === CONTINUE) value = dispatch(v, number, args); // a batch within a batch is done at once
-  return value;
+  return dispatch(v, number, args);
+}
+
+/** What is left of a call that did a part of its work goes back into its entry, which the continuation begins with. */
+function storeArguments(v: Vcpu, lo: number, hi: number): boolean {
+  for (let i = 0; i < 6; i++) {
+    words[ARGS + i * 2] = args.lo(i);
+    words[ARGS + i * 2 + 1] = args.hi(i);
+  }
+  return copyToGuest(v, lo, hi, bytes, 0, SIZE);
 }
 
 /** Leaves the rest of the list to a continuation. */
