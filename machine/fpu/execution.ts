@@ -73,6 +73,12 @@ export class Execution {
     if (!op.stopped) registers.push(pushed);
   }
 
+  /** Pushes what `value` makes of ST(source). An empty source is found before a full stack. */
+  pushFrom(source: number, value: () => Float80): void {
+    if (!this.lacks(source)) this.push(value);
+    else if (!this.op.stopped) this.registers.push(INDEFINITE);
+  }
+
   /** Replaces ST(target) by what `value` computes from the registers `sources`; then pops if asked. */
   replace(target: number, sources: readonly number[], value: () => Float80, pops = false): void {
     const { registers, op } = this;

@@ -52,14 +52,11 @@ function runRemainder(nearest: boolean): Run {
 function runExtract(x: Execution): void {
   const { registers, op } = x;
   let exponent = INDEFINITE;
-  const value = (): Float80 => {
+  x.pushFrom(0, () => {
     const parts = extract(registers.get(0), op);
     exponent = parts.exponent;
     return parts.significand;
-  };
-  if (x.lacks(0)) {
-    if (!op.stopped) registers.push(INDEFINITE);
-  } else x.push(value);
+  });
   if (!op.stopped) registers.set(1, exponent);
 }
 

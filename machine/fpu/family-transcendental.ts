@@ -31,16 +31,13 @@ const angle = (f: Unary): Run => (x) => {
 const twoResults = (f: (x: Float80, op: Operation) => readonly [first: Float80, second: Float80]): Run => (x) => {
   const { registers, op } = x;
   let first = INDEFINITE;
-  const second = (): Float80 => {
+  x.setCondition(FSW.c1 | FSW.c2, 0);
+  if (!registers.empty(0) && registers.empty(7) && outOfRange(x)) return;
+  x.pushFrom(0, () => {
     const both = f(registers.get(0), op);
     first = both[0];
     return both[1];
-  };
-  x.setCondition(FSW.c1 | FSW.c2, 0);
-  if (x.lacks(0)) {
-    if (!op.stopped) registers.push(INDEFINITE);
-  } else if (registers.empty(7) && outOfRange(x)) return;
-  else x.push(second);
+  });
   if (!op.stopped) registers.set(1, first);
 };
 

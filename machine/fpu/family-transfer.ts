@@ -47,7 +47,7 @@ const storeExtended: Run = (x) => x.store((v) => store80(x.memory, 0, v), () => 
 
 const loadRegister: Run = (x) => {
   const source = x.i;
-  x.push(() => (x.lacks(source) ? INDEFINITE : x.registers.get(source)));
+  x.pushFrom(source, () => x.registers.get(source));
 };
 const storeRegister = (pops: boolean): Run => (x) => x.replace(x.i, [0], () => x.registers.get(0), pops);
 

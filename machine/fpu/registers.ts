@@ -32,7 +32,7 @@ export class Registers {
   /** Writes the control word; the status word's summary follows. */
   set fcw(value: number) {
     this.view.setUint16(this.base + FX.fcw, value & FCW.writable | FCW.ones, true);
-    this.fsw = this.fsw;
+    this.view.setUint16(this.base + FX.fsw, summarise(this.fsw, this.fcw), true);
   }
 
   get fsw(): number { return this.view.getUint16(this.base + FX.fsw, true); }

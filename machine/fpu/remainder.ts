@@ -1,6 +1,6 @@
 // FPREM, FPREM1, FSCALE, FXTRACT and FRNDINT (Intel SDM vol. 2).
 
-import { type Float80, BIAS, bitLength, infinity, isFinite80, kindOf, scaleOf, zero } from './float80.ts';
+import { type Float80, BIAS, INTEGER_BIT, bitLength, infinity, isFinite80, kindOf, scaleOf, zero } from './float80.ts';
 import { fromInteger, roundToInteger } from './convert.ts';
 import type { Operation } from './operation.ts';
 import { round80 } from './rounding.ts';
@@ -65,6 +65,7 @@ export function scale(a: Float80, b: Float80, op: Operation): Float80 {
   if (op.denormal(ka, kb)) return a;
   if (kb === 'infinity') return b.sign ? zero(a.sign) : infinity(a.sign);
   if (ka === 'infinity' || ka === 'zero') return a;
+  if (kb === 'zero' && (a.sig & INTEGER_BIT) === 0n) return a; // a denormal stays as it is, without underflow
   return round80(a.sign, a.sig, scaleOf(a) + truncated(b), op);
 }
 

@@ -8,7 +8,7 @@ import { transferMemoryRows, transferRegisterRows } from './family-transfer.ts';
 import { assert } from '#base/assert.ts';
 import type { Row } from './row.ts';
 
-const ROWS: (Row | undefined)[] = new Array(8 * 256).fill(undefined);
+const ROWS: (Row | undefined)[] = Array.from({ length: 8 * 256 });
 
 function place(opcode: number, modrm: number, row: Row): void {
   const at = (opcode & 7) << 8 | modrm;

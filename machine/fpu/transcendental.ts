@@ -128,6 +128,9 @@ export function arcTangent(y: Float80, x: Float80, op: Operation): Float80 {
   return finiteAngle(y, x, op);
 }
 
+/** The significand with its highest bit at 2^63. */
+const normalised = (v: Float80): bigint => v.sig << BigInt(64 - bitLength(v.sig));
+
 function finiteAngle(y: Float80, x: Float80, op: Operation): Float80 {
   const distance = exponentOf(y) - exponentOf(x);
   if (distance < -TINY && !x.sign) {
@@ -136,7 +139,7 @@ function finiteAngle(y: Float80, x: Float80, op: Operation): Float80 {
     return rounded(signed((q << 2n) - 1n, y.sign), scaleOf(y) - scaleOf(x) - shift - 2, op);
   }
   const p = BITS + Math.min(Math.abs(distance), TINY);
-  const steep = distance > 0 || (distance === 0 && fixed(y, 20000) > fixed(x, 20000));
+  const steep = distance > 0 || (distance === 0 && normalised(y) > normalised(x));
   const [small, great] = steep ? [x, y] : [y, x];
   const base = atan(ratio(small, great, p), p);
   const acute = steep ? (pi(p) >> 1n) - base : base;

@@ -94,7 +94,8 @@ export function x87(cpu: Cpu, opcode: number, modrm: number, site: X87Site): X87
   const row = rowOf(opcode, modrm);
   if (result.vector !== 0 || !row) return result;
   const x = execution;
-  x.registers.attach(cpu).copyTo(undo);
+  x.registers.attach(cpu);
+  if (row.kind === 'write') x.registers.copyTo(undo);
   x.i = modrm & 7;
   x.operand16 = site.operand16;
   x.rflags = site.rflags;
@@ -112,7 +113,13 @@ export function x87Undo(cpu: Cpu): void {
   execution.registers.attach(cpu).copyFrom(undo);
 }
 
-/** Status word and last-instruction pointers after a numeric instruction. */
+/**
+ * Status word and last-instruction pointers after a numeric instruction. Condition codes that the manual leaves
+ * undefined are what silicon gives: those that an instruction does not define stay, but C1 becomes 0 where nothing was
+ * rounded up (FFREE, FINCSTP and FDECSTP included; FCMOVcc, FCOMI and its like, and FNOP keep it). FPREM and FPREM1 of
+ * an invalid operand clear C1 and C2; FSIN and its like C2. Comparisons set C0, C2 and C3 even when an unmasked
+ * exception stops their pop.
+ */
 function record(x: Execution, row: Row, opcode: number, modrm: number, site: X87Site): void {
   const { registers, op } = x;
   registers.fsw = registers.fsw & ~x.conditionMask | op.raised | x.condition | (op.c1 ? FSW.c1 : 0);
