@@ -4,7 +4,7 @@
 //
 //   gcc -O1 -o x87-vectors x87-vectors.c && ./x87-vectors SEED COUNT [OPCODE [MODRM]] | gzip -9n > vectors.bin.gz
 //
-// x87-vectors.bin.gz is SEED 2026, COUNT 17000, from an Intel Xeon of 2023 (Sapphire Rapids, with AMX; 2026-11).
+// x87-vectors.bin.gz is SEED 2026, COUNT 17000, from an Intel Xeon with AMX and AVX512-FP16 (2026-11).
 //
 // Record (little-endian), read by ../x87-vectors.test.ts:
 //   0 u8 vector raised (0, 6, 16)    1 u8 opcode    2 u8 modrm    3 u8 bit 0: 66h prefix; bit 1: memory written
