@@ -1,11 +1,12 @@
-// The hypervisor's part of a new domain's state: to be called once, on a fresh capsule, before the builder fills it.
+// The hypervisor's part of a new domain's state: to be made once, on a fresh capsule.
 
 import { initDomainSched } from './domain-sched.ts';
 import type { Domain } from './domain.ts';
 import { initEventPorts } from './event-port.ts';
 import { initGrantTable } from './grant-active.ts';
 import { initTime, type TimeOptions } from './time.ts';
-import { initVcpuSched } from './vcpu-sched.ts';
+import { initVcpuSched, schedOf } from './vcpu-sched.ts';
+import { type Vcpu, VPF } from './vcpu.ts';
 
 /** Event ports, grants, scheduling and time of a new domain. All vCPUs are down and have events masked. */
 export function initDomainState(domain: Domain, time: TimeOptions): void {
@@ -17,4 +18,11 @@ export function initDomainState(domain: Domain, time: TimeOptions): void {
   initEventPorts(domain);
   initGrantTable(domain);
   initTime(domain, time);
+}
+
+/** Brings vCPU 0 up, once the builder has set its registers and page tables. The guest starts the others itself. */
+export function startBootVcpu(domain: Domain): void {
+  const v = domain.vcpus[0] as Vcpu;
+  schedOf(v).initialised = 1;
+  v.unpause(VPF.down);
 }

@@ -13,9 +13,13 @@ import { vcpu_mm } from '../mm/gdt.ts';
 import type { Mm } from '../mm/mm.ts';
 import { isGuestSlot } from '../mm/page-type.ts';
 
+/** A reference that is held outside the tables: by a registered area, a pinned grant. */
+export interface Held { readonly mfn: number; readonly writable: boolean; readonly why: string }
+
 /** Every broken rule, in words; empty when the frame table is right. */
-export function auditMemory(domain: Domain): string[] {
+export function auditMemory(domain: Domain, held: readonly Held[] = []): string[] {
   const audit = new Audit(domain.mm);
+  for (const { mfn, writable, why } of held) audit.refer(mfn, writable ? PGT_writable_page : 0, why);
   for (let mfn = 0; mfn < domain.mm.total; mfn++) audit.frame(mfn);
   for (const v of domain.vcpus) {
     if (v.state.guest_table !== 0) audit.refer(v.state.guest_table, PGT_l4_page_table, 'kernel base');

@@ -6,12 +6,11 @@ import type { Fields, Struct, View } from '#base/struct.ts';
 import { CPU } from '#machine/cpu-state.ts';
 import type { Domain } from '../domain.ts';
 import { CONTINUE, type Hypercall, HypercallArgs } from '../hypercall.ts';
-import { initDomainState } from '../init.ts';
+import { initDomainState, startBootVcpu } from '../init.ts';
 import { XEN_FRAME } from '../layout.ts';
 import { setBases } from '../mm/domain-mm.ts';
 import type { TimeOptions } from '../time.ts';
-import { schedOf } from '../vcpu-sched.ts';
-import { type Vcpu, VPF } from '../vcpu.ts';
+import type { Vcpu } from '../vcpu.ts';
 import { type FakeDomain, fakeDomain } from './fake-machine.ts';
 import { PvGuest } from './pv-guest.ts';
 
@@ -37,8 +36,7 @@ export class DomU {
     this.v = this.vcpu(0);
     for (const v of this.domain.vcpus) setBases(v, this.guest.mfn(this.guest.l4), 0);
     initDomainState(this.domain, time);
-    schedOf(this.v).initialised = 1;
-    this.v.unpause(VPF.down);
+    startBootVcpu(this.domain);
     this.argPage = this.guest.free;
     this.free = this.argPage + 2;
   }
