@@ -67,7 +67,8 @@ function assemble(d: Draft, index: number): Case {
   let after: Neighbour | undefined;
   if (shape === 'follow' || shape === 'both') {
     after = followerFor(d, undefinedMask);
-    if (after) undefinedMask &= ~after.writes;
+    const fetched = codeOffset + (before?.code.length ?? 0) + main.length + (after?.code.length ?? 0) <= CODE_SIZE;
+    if (after && fetched) undefinedMask &= ~after.writes;
   }
   const trap = step && needsNop(d) ? [0x90] : [];
   const code = Uint8Array.from([...before?.code ?? [], ...main, ...after?.code ?? [], ...trap]);

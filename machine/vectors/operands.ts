@@ -101,7 +101,7 @@ function bindOther(d: Draft, code: string): void {
     case 'J': bindJump(d, code); return;
     case 'O': bindOffset(d, code); return;
     case 'A': d.immediates.push(bytesOf(integer(d.r), operandSize(d, code))); return;
-    default: if (!/^(Mxlat|none|U|E|M|X|Y|F|ST|1)$/.test(code)) unreachable(`operand code ${code}`);
+    default: if (!/^(Mxlat|BD[qx]|none|U|E|M|X|Y|F|ST|1)$/.test(code)) unreachable(`operand code ${code}`);
   }
 }
 

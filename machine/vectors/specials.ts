@@ -117,7 +117,8 @@ function prepareStack(d: Draft): void {
   const { r, row } = d;
   const size = /^(PUSHA|POPA)/.test(row.name) ? 8 * d.operandSize : d.operandSize;
   const pushes = /^(PUSH|CALL|ENTER)/.test(row.name);
-  const sp = BigInt.asUintN(64, stackPlace(r, size, pushes, d.compat));
+  const far = /F$|^IRET/.test(row.name) && row.name !== 'PUSHF' && row.name !== 'POPF';
+  const sp = BigInt.asUintN(64, stackPlace(r, size, pushes, d.compat || far));
   if (/^(ENTER|LEAVE)/.test(row.name)) d.chooseRegister(RBP, BigInt.asUintN(64, r.oneIn(2) ? stackPlace(r, size, true, d.compat) : place(r, size, d.compat)));
   d.chooseRegister(RSP, sp);
   if (/^POPF/.test(row.name)) d.poke(sp, bytesOf(integer(r) ^ BigInt(r.u32() & 0x24_7fd5), size));
