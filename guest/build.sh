@@ -116,7 +116,7 @@ build_init() {
 # One busybox with a hard link for each applet: a link costs a directory entry, a symbolic link a page as well.
 list_initramfs() {
     local file directory applets
-    applets=$($busybox --list-full | grep -vx bin/busybox | sed 's|^|/|' | tr '\n' ' ')
+    applets=$($busybox --list-full | grep -vxE "bin/busybox|linuxrc" | sed 's|^|/|' | tr '\n' ' ')
     for directory in bin dev etc mnt proc root run sbin sys tmp usr usr/bin usr/sbin; do
         echo "dir /$directory 755 0 0"
     done
