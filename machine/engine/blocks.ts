@@ -200,7 +200,10 @@ export class Blocks {
     this.mmu.setFlag(mfn, FRAME_FLAG.code, true);
   }
 
-  /** For each instruction, whether anything can see the flags that it leaves. */
+  /**
+   * For each instruction, whether anything can see the flags that it leaves. Flags that an instruction keeps ('p')
+   * live on through it; one that may fault or leave shows all of them.
+   */
   private liveness(count: number): boolean[] {
     const live: boolean[] = [];
     let needed = true;
@@ -209,7 +212,7 @@ export class Blocks {
       const row = d.entry?.row as Row;
       live[i] = needed;
       const pure = PURE.has(row) && (d.form === 'r' || row.name === 'LEA');
-      needed = !pure || row.flags === 'r' || row.flags === 'p' || (needed && row.flags !== 'w');
+      needed = !pure || row.flags === 'r' || (needed && row.flags !== 'w');
     }
     return live;
   }

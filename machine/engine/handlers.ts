@@ -8,7 +8,7 @@ import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags } from '../isa/flags.ts';
 import { i32 } from '../wasm/expr.ts';
-import { ModuleBuilder } from '../wasm/module.ts';
+import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
 import { INNER } from './record.ts';
@@ -34,7 +34,7 @@ export class Handlers {
 
   constructor(memory: WasmMemory) {
     this.memory = memory;
-    this.table = new Wasm.Table({ initial: TABLE_SIZE, maximum: TABLE_SIZE, element: 'anyfunc' });
+    this.table = new Wasm.Instance(new Wasm.Module(tableModule(HANDLER, TABLE_SIZE))).exports['table'] as WasmTable;
   }
   /** Must be called once before the first flush. */
   bind(imports: ImportValues): void { this.imports = { memory: this.memory, table: this.table, ...imports }; }
@@ -54,7 +54,7 @@ export class Handlers {
   /** Compiles what was asked for since the last flush. */
   flush(): void {
     if (this.queue.length === 0) return;
-    const m = new ModuleBuilder(true);
+    const m = new ModuleBuilder(HANDLER);
     const calls: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
     for (const [name, s] of [...Object.entries(RUNTIME), ...Object.entries(HOST)] as [keyof Calls, (typeof RUNTIME)['cf']][]) calls[name] = m.import(name, s.params, s.result);
     const type = m.typeIndex(HANDLER.params, HANDLER.result);

@@ -20,7 +20,7 @@ export interface FrameGeometry {
 
 /** Builds the module. Its exports are the RUNTIME routines and `enter(cpu, record)`, which runs from a record on. */
 export function buildRuntime(g: FrameGeometry): Uint8Array {
-  const m = new ModuleBuilder(true);
+  const m = new ModuleBuilder(HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
   const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
   const define = (name: keyof typeof RUNTIME): { fn: Fn; callee: Callee } => m.fn(RUNTIME[name].params, RUNTIME[name].result, name);

@@ -4,6 +4,9 @@
 import { CPU, EXIT, FLAG, REG } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import type { SlowName } from '../isa/env.ts';
+import { FX_IMAGE, fxrstor, fxsave, type FxForm } from '../fpu/fxsave.ts';
+import { emms, enterMmx } from '../fpu/mmx.ts';
+import { sse } from '../fpu/sse-slow.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import { INNER, REC } from './record.ts';
@@ -31,6 +34,8 @@ function charge(call: Call, done: number): void {
   const budget = call.cpu.field32(CPU.budget) - u8(call.cpu, call.record + REC.icount) - done;
   call.cpu.setField32(CPU.budget, budget);
 }
+const fxImage = new Uint8Array(FX_IMAGE);
+const fxForm = (call: Call): FxForm => (call.cpu.compat ? 'compat' : call.opSize === 64 ? 'fxsave64' : 'fxsave');
 const site: X87Site = { operand16: false, rip: 0n, data: 0n, rflags: 0 };
 
 const ROUTINES: Partial<Record<SlowName, Routine>> = {
@@ -115,22 +120,22 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   fxsave(c, call) {
     if (call.va & 15n) raise(call.cpu, 13, 0);
-    const at = call.cpu.base + CPU.fxState;
-    // the bytes from 464 on are for software and stay; outside 64-bit mode only eight XMM registers are stored
-    c.memory.write(call.cpu, call.va, call.cpu.compat ? 288 : 416, call.cpu.capsule.u8.slice(at, at + 416));
+    c.memory.write(call.cpu, call.va, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
     return 0;
   },
   fxrstor(c, call) {
     if (call.va & 15n) raise(call.cpu, 13, 0);
-    const image = new Uint8Array(512);
-    c.memory.read(call.cpu, call.va, 512, image);
-    if (new DataView(image.buffer).getUint32(24, true) & ~0xffff) raise(call.cpu, 13, 0);
-    const at = call.cpu.base + CPU.fxState;
-    const mask = call.cpu.capsule.u8.slice(at + 28, at + 32);
-    call.cpu.capsule.u8.set(image.subarray(0, call.cpu.compat ? 288 : 416), at);
-    call.cpu.capsule.u8.set(mask, at + 28);
+    c.memory.read(call.cpu, call.va, FX_IMAGE, fxImage);
+    if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
     return 0;
   },
+  sse(_c, call) {
+    const vector = sse(call.cpu.capsule, call.cpu.base, call.argument);
+    if (vector !== 0) raise(call.cpu, vector);
+    return 0;
+  },
+  emms(_c, call) { emms(call.cpu); return 0; },
+  enterMmx(_c, call) { enterMmx(call.cpu); return 0; },
 };
 
 /** A far transfer: rip is set by `go`; the engine looks the target up. */
@@ -139,11 +144,6 @@ function transfer(call: Call, go: () => void): number {
   charge(call, 1);
   call.cpu.setField32(CPU.exitOp, 0);
   return INNER.lookup;
-}
-
-/** Adds routines of other families (SSE, MMX). */
-export function addSlowRoutine(name: SlowName, routine: (c: SlowContext, cpu: Cpu, argument: number, va: bigint) => void): void {
-  ROUTINES[name] = (c, call) => { routine(c, call.cpu, call.argument, call.va); return 0; };
 }
 
 /** The HOST routine `slow`. @returns 0 to go on, or an exit code */

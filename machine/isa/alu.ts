@@ -83,7 +83,7 @@ const incDec = (step: 1 | -1) => (e: Env): void => {
   const limit = 1n << BigInt(bits - 1);
   const of = eq(r, e.const(bits, step === 1 ? limit : limit - 1n));
   const af = eq(and(low, i32(15)), i32(step === 1 ? 0 : 15));
-  if (!e.flags.dead) e.flags.result(bits, r, e.flags.carry(), of, af);
+  e.flags.step(bits, r, of, af);
   e.write(0, r);
 };
 const neg = (e: Env): void => {
@@ -199,12 +199,12 @@ export const alu: readonly Row[] = [
     { name: 'TEST', opcode: `F6 /${d} ib`, operands: ['Eb', 'Ib'], size: 'b', sem: test, flags: 'w', fuses: true, undefinedFlags: FLAG.af },
     { name: 'TEST', opcode: `F7 /${d} iz`, operands: ['Ev', 'Iz'], sem: test, flags: 'w', fuses: true, undefinedFlags: FLAG.af },
   ]),
-  { name: 'INC', opcode: 'FE /0', operands: ['Eb'], size: 'b', sem: incDec(1), flags: 'p', lock: true },
-  { name: 'INC', opcode: 'FF /0', operands: ['Ev'], sem: incDec(1), flags: 'p', lock: true },
-  { name: 'INC', opcode: '40+r', operands: ['Zv'], mode: 'not64', sem: incDec(1), flags: 'p' },
-  { name: 'DEC', opcode: 'FE /1', operands: ['Eb'], size: 'b', sem: incDec(-1), flags: 'p', lock: true },
-  { name: 'DEC', opcode: 'FF /1', operands: ['Ev'], sem: incDec(-1), flags: 'p', lock: true },
-  { name: 'DEC', opcode: '48+r', operands: ['Zv'], mode: 'not64', sem: incDec(-1), flags: 'p' },
+  { name: 'INC', opcode: 'FE /0', operands: ['Eb'], size: 'b', sem: incDec(1), flags: 'p', fuses: true, lock: true },
+  { name: 'INC', opcode: 'FF /0', operands: ['Ev'], sem: incDec(1), flags: 'p', fuses: true, lock: true },
+  { name: 'INC', opcode: '40+r', operands: ['Zv'], mode: 'not64', sem: incDec(1), flags: 'p', fuses: true },
+  { name: 'DEC', opcode: 'FE /1', operands: ['Eb'], size: 'b', sem: incDec(-1), flags: 'p', fuses: true, lock: true },
+  { name: 'DEC', opcode: 'FF /1', operands: ['Ev'], sem: incDec(-1), flags: 'p', fuses: true, lock: true },
+  { name: 'DEC', opcode: '48+r', operands: ['Zv'], mode: 'not64', sem: incDec(-1), flags: 'p', fuses: true },
   { name: 'NOT', opcode: 'F6 /2', operands: ['Eb'], size: 'b', sem: not, lock: true },
   { name: 'NOT', opcode: 'F7 /2', operands: ['Ev'], sem: not, lock: true },
   { name: 'NEG', opcode: 'F6 /3', operands: ['Eb'], size: 'b', sem: neg, flags: 'w', lock: true },

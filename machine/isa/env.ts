@@ -13,7 +13,7 @@ import { Flags } from './flags.ts';
 import type { Row } from './row.ts';
 
 /** Routines for what is rare or long (engine/slow.ts). */
-export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'loadSegment' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr';
+export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'loadSegment' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr' | 'sse';
 
 export type Bits = 8 | 16 | 32 | 64;
 /** The wasm type that holds a value of a size. */

@@ -18,7 +18,7 @@ export const CC = { bits: 0, all: 1, add: 2, sub: 3 } as const;
 export const COND = { o: 0, no: 1, b: 2, ae: 3, z: 4, nz: 5, be: 6, a: 7, s: 8, ns: 9, p: 10, np: 11, l: 12, ge: 13, le: 14, g: 15 } as const;
 const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
 
-type Known = { kind: 'sub' | 'add'; bits: number; a: Expr; b: Expr; r: Expr } | { kind: 'logic'; bits: number; r: Expr };
+type Known = { kind: 'sub' | 'add'; bits: number; a: Expr; b: Expr; r: Expr } | { kind: 'logic' | 'result'; bits: number; r: Expr };
 
 /** The shared routines that read flags from the register file (engine/runtime.ts builds them from emitReaders). */
 export type FlagReaders = { readonly [K in 'cf' | 'of' | 'pf' | 'status' | 'be' | 'l' | 'le']: Callee };
@@ -61,11 +61,16 @@ export class Flags {
     this.known = { kind: 'logic', bits, r };
     this.keep(CC.bits, bits, this.wide(r, bits), i64(0));
   }
-  /** ZF, SF, PF from a result; CF and OF (and AF) as given, i32 0 or 1 each */
+  /** ZF, SF, PF from a result; CF and OF (and AF) as given, i32 0 or 1 each. Not known afterwards: it may be conditional. */
   result(bits: number, r: Expr, cf: Expr, of: Expr, af: Expr = i32(0)): void {
     this.known = undefined;
     if (this.dead) return;
     this.keep(CC.bits, bits, this.wide(r, bits), widenU(or(cf, or(shl(of, i32(11)), shl(af, i32(4))))));
+  }
+  /** INC and DEC: as `result` with the old CF, and never conditional. */
+  step(bits: number, r: Expr, of: Expr, af: Expr): void {
+    if (!this.dead) this.result(bits, r, this.carry(), of, af);
+    this.known = { kind: 'result', bits, r };
   }
   /** All six from RFLAGS bits (i32). */
   all(flags: Expr): void {
@@ -105,7 +110,7 @@ export class Flags {
       if (cc === COND.be) return eqz(k.r);
       if (cc === COND.l) return ltS(signed(k.r), zero);
       if (cc === COND.le) return leS(signed(k.r), zero);
-    } else if (cc === COND.b) return ltU(k.r, k.a);
+    } else if (k.kind === 'add' && cc === COND.b) return ltU(k.r, k.a);
     return undefined;
   }
   private fromState(cc: number): Expr {

@@ -30,7 +30,7 @@ export interface Row {
   readonly cc?: number;
   /** may be the first half of a fused compare-and-branch */
   readonly fuses?: boolean;
-  /** what happens to the status flags: 'w' all six written, 'r' read, 'p' some written or some kept; absent: untouched */
+  /** what happens to the status flags: 'w' all six written, none read; 'r' some read; 'p' some written, the others kept, none read for the result; absent: untouched */
   readonly flags?: 'w' | 'r' | 'p';
   /** mask of flags that the manual leaves undefined (FLAG bits), for checks against silicon */
   readonly undefinedFlags?: number;

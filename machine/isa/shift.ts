@@ -111,16 +111,18 @@ const OPERATIONS = [
   ['SHL', 4, shlOp], ['SHR', 5, shrOp], ['SHL', 6, shlOp], ['SAR', 7, sarOp],
 ] as const;
 /** OF is defined for counts of one only; AF is undefined after shifts. */
+/** The rotations through CF read it. */
+const touches = (name: string): 'r' | 'p' => (name.startsWith('RC') ? 'r' : 'p');
 const undefinedFlags = (name: string): number => (name.startsWith('R') ? FLAG.of : FLAG.of | FLAG.af | FLAG.cf);
 
 export const shift_: readonly Row[] = [
   ...OPERATIONS.flatMap(([name, d, sem]): Row[] => [
-    { name, opcode: `C0 /${d} ib`, operands: ['Eb', 'Ib'], size: 'b', sem, flags: 'p', undefinedFlags: undefinedFlags(name) },
-    { name, opcode: `C1 /${d} ib`, operands: ['Ev', 'Ib'], sem, flags: 'p', undefinedFlags: undefinedFlags(name) },
-    { name, opcode: `D0 /${d}`, operands: ['Eb', '1'], size: 'b', sem, flags: 'p', ...(name.startsWith('R') ? {} : { undefinedFlags: FLAG.af }) },
-    { name, opcode: `D1 /${d}`, operands: ['Ev', '1'], sem, flags: 'p', ...(name.startsWith('R') ? {} : { undefinedFlags: FLAG.af }) },
-    { name, opcode: `D2 /${d}`, operands: ['Eb', 'CL'], size: 'b', sem, flags: 'p', undefinedFlags: undefinedFlags(name) },
-    { name, opcode: `D3 /${d}`, operands: ['Ev', 'CL'], sem, flags: 'p', undefinedFlags: undefinedFlags(name) },
+    { name, opcode: `C0 /${d} ib`, operands: ['Eb', 'Ib'], size: 'b', sem, flags: touches(name), undefinedFlags: undefinedFlags(name) },
+    { name, opcode: `C1 /${d} ib`, operands: ['Ev', 'Ib'], sem, flags: touches(name), undefinedFlags: undefinedFlags(name) },
+    { name, opcode: `D0 /${d}`, operands: ['Eb', '1'], size: 'b', sem, flags: touches(name), ...(name.startsWith('R') ? {} : { undefinedFlags: FLAG.af }) },
+    { name, opcode: `D1 /${d}`, operands: ['Ev', '1'], sem, flags: touches(name), ...(name.startsWith('R') ? {} : { undefinedFlags: FLAG.af }) },
+    { name, opcode: `D2 /${d}`, operands: ['Eb', 'CL'], size: 'b', sem, flags: touches(name), undefinedFlags: undefinedFlags(name) },
+    { name, opcode: `D3 /${d}`, operands: ['Ev', 'CL'], sem, flags: touches(name), undefinedFlags: undefinedFlags(name) },
   ]),
   { name: 'SHLD', opcode: '0F A4 /r ib', operands: ['Ev', 'Gv', 'Ib'], sem: double(true), flags: 'p', undefinedFlags: FLAG.of | FLAG.af },
   { name: 'SHLD', opcode: '0F A5 /r', operands: ['Ev', 'Gv', 'CL'], sem: double(true), flags: 'p', undefinedFlags: FLAG.of | FLAG.af },

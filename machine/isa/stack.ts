@@ -107,7 +107,7 @@ export const stack: readonly Row[] = [
   { name: 'ENTER', opcode: 'C8 iw ib', operands: ['Iw', 'Ib'], size: 'd64', sem: enter },
   { name: 'LAHF', opcode: '9F', operands: [], size: 'b', sem: lahf, flags: 'r' },
   { name: 'SAHF', opcode: '9E', operands: [], size: 'b', sem: sahf, flags: 'p' },
-  { name: 'CMC', opcode: 'F5', operands: [], size: 'b', sem: setCarry((c) => xor(c, i32(1))), flags: 'p' },
+  { name: 'CMC', opcode: 'F5', operands: [], size: 'b', sem: setCarry((c) => xor(c, i32(1))), flags: 'r' },
   { name: 'CLC', opcode: 'F8', operands: [], size: 'b', sem: setCarry(() => i32(0)), flags: 'p' },
   { name: 'STC', opcode: 'F9', operands: [], size: 'b', sem: setCarry(() => i32(1)), flags: 'p' },
   { name: 'CLD', opcode: 'FC', operands: [], size: 'b', sem: systemFlag(FLAG.df, false) },

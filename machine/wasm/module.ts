@@ -1,4 +1,5 @@
-// Puts functions together to a module (WebAssembly specification, 5.5). Memory is always imported and shared.
+// Puts functions together to a module (WebAssembly specification, 5.5). Memory is always imported and shared, with limits
+// that fit every domain: the bytes of a module do not depend on the domain that runs it.
 
 import { Bytes } from './bytes.ts';
 import { TYPE_CODE, type Type } from './expr.ts';
@@ -9,11 +10,16 @@ export class ModuleBuilder {
   private readonly imports: { name: string; type: number }[] = [];
   private readonly fns: { fn: Fn; type: number; callee: Callee; name: string | undefined }[] = [];
   private readonly slots: { slot: number; index: number }[] = [];
-  private readonly memoryPages: number;
-  private readonly table: boolean;
+  private readonly table: Signature | undefined;
 
-  /** @param memoryPages size of the shared memory, in 64 KiB pages; @param table whether env.table is imported */
-  constructor(memoryPages: number, table: boolean) { this.memoryPages = memoryPages; this.table = table; }
+  /**
+   * @param table when given, env.table is imported: a table of references to functions of this signature. Typed, so
+   *   that an indirect call needs no check of it.
+   */
+  constructor(table?: Signature) {
+    this.table = table;
+    if (table) this.typeIndex(table.params, table.result);
+  }
 
   typeIndex(params: readonly Type[], result: Type | undefined): number {
     const found = this.types.findIndex((t) => t.result === result && t.params.length === params.length && t.params.every((p, i) => p === params[i]));
@@ -37,22 +43,46 @@ export class ModuleBuilder {
   bytes(): Uint8Array {
     const out = new Bytes(4096);
     out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-    section(out, 1, this.types, (o, t) => {
-      o.u8(0x60);
-      o.u32(t.params.length);
-      for (const p of t.params) o.u8(TYPE_CODE[p]);
-      if (t.result) { o.u8(1); o.u8(TYPE_CODE[t.result]); } else o.u8(0);
-    });
+    section(out, 1, this.types, writeSignature);
     const externals: ((o: Bytes) => void)[] = this.imports.map(({ name, type }) => (o) => { o.name('env'); o.name(name); o.u8(0); o.u32(type); });
-    externals.push((o) => { o.name('env'); o.name('memory'); o.u8(2); o.u8(3); o.u32(this.memoryPages); o.u32(this.memoryPages); });
-    if (this.table) externals.push((o) => { o.name('env'); o.name('table'); o.u8(1); o.u8(0x70); o.u8(0); o.u32(0); });
+    externals.push((o) => { o.name('env'); o.name('memory'); o.u8(2); o.u8(3); o.u32(1); o.u32(65536); });
+    if (this.table) externals.push((o) => { o.name('env'); o.name('table'); o.u8(1); o.bytes(TABLE_TYPE); o.u8(0); o.u32(0); });
     section(out, 2, externals, (o, write) => write(o));
     section(out, 3, this.fns, (o, f) => o.u32(f.type));
     section(out, 7, this.fns.filter((f) => f.name !== undefined), (o, f) => { o.name(f.name as string); o.u8(0); o.u32(f.callee.index); });
-    if (this.slots.length) section(out, 9, this.slots, (o, s) => { o.u8(0); o.u8(0x41); o.s32(s.slot); o.u8(0x0b); o.u32(1); o.u32(s.index); });
+    if (this.slots.length) {
+      section(out, 9, this.slots, (o, s) => {
+        o.u8(6); // active, in table 0, by expressions of a reference type
+        o.u32(0);
+        o.u8(0x41); o.s32(s.slot); o.u8(0x0b);
+        o.bytes(TABLE_TYPE);
+        o.u32(1);
+        o.u8(0xd2); o.u32(s.index); o.u8(0x0b);
+      });
+    }
     section(out, 10, this.fns, (o, f) => { const body = f.fn.body(); o.u32(body.length); o.append(body); });
     return out.take();
   }
+}
+
+/** (ref null 0): the table's signature is always the module's first type. */
+const TABLE_TYPE = [0x63, 0];
+
+/** A module that makes a table of `size` references to functions of a signature, and exports it as `table`. */
+export function tableModule(signature: Signature, size: number): Uint8Array {
+  const out = new Bytes();
+  out.bytes([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+  section(out, 1, [signature], writeSignature);
+  section(out, 4, [size], (o, n) => { o.bytes(TABLE_TYPE); o.u8(1); o.u32(n); o.u32(n); });
+  section(out, 7, ['table'], (o, name) => { o.name(name); o.u8(1); o.u32(0); });
+  return out.take();
+}
+
+function writeSignature(o: Bytes, t: Signature): void {
+  o.u8(0x60);
+  o.u32(t.params.length);
+  for (const p of t.params) o.u8(TYPE_CODE[p]);
+  if (t.result) { o.u8(1); o.u8(TYPE_CODE[t.result]); } else o.u8(0);
 }
 
 function section<T>(out: Bytes, id: number, items: readonly T[], write: (o: Bytes, item: T) => void): void {
