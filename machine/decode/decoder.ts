@@ -170,6 +170,7 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
     if (row.operands[0] === 'Ex87') d.immLo = opcode << 8 | modrm;
   } else if (entry.plusR) d.r2 = generalOffset((opcode & 7) | (rex & 1) << 3, row.operands[0] === 'Zb', rex);
   if (row.operands[0] === 'Mxlat') { d.form = 'x'; d.base = REG.rbx * 8; }
+  else if (row.operands[0]?.startsWith('BD')) { d.form = 'x'; d.base = REG.rdi * 8; }
   if ((row.rep || d.form !== 'r') && d.segment === SEGMENT_ZERO) setSegment(d, mode64, override, SEG.ds);
 
   immediate(d, entry, mode64, size16, override);

@@ -54,7 +54,7 @@ export class InterpEnv extends Env {
     return p;
   }
   /** Binds every register operand now: a description may use one first inside a conditional part. */
-  bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'SCDIJM'.includes(code[0] as string) && code !== '1') this.place(k); }); }
+  bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'SCDIJMB'.includes(code[0] as string) && code !== '1') this.place(k); }); }
   private makePlace(k: number): Place {
     const code = this.row.operands[k];
     assert(code !== undefined, `${this.row.name} has an operand ${k}`);
@@ -64,7 +64,7 @@ export class InterpEnv extends Env {
       case 'G': case 'V': case 'P': return { kind: 'reg', address: this.registerAt(REC.r1) };
       case 'E': case 'W': case 'Q': return this.form === 'r' ? { kind: 'reg', address: this.registerAt(REC.r2) } : { kind: 'mem' };
       case 'Z': case 'R': case 'U': case 'N': return { kind: 'reg', address: this.registerAt(REC.r2) };
-      case 'M': case 'O': return { kind: 'mem' };
+      case 'M': case 'O': case 'B': return { kind: 'mem' };
       case 'I': case 'J': case '1': return { kind: 'imm' };
       default: throw new Error(`operand code ${code}`);
     }

@@ -7,6 +7,7 @@ import type { SlowName } from '../isa/env.ts';
 import { FX_IMAGE, fxrstor, fxsave, type FxForm } from '../fpu/fxsave.ts';
 import { emms, enterMmx } from '../fpu/mmx.ts';
 import { sse } from '../fpu/sse-slow.ts';
+import { compareStrings } from '../fpu/string-compare.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import { INNER, REC } from './record.ts';
@@ -134,6 +135,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     if (vector !== 0) raise(call.cpu, vector);
     return 0;
   },
+  pcmpstr(_c, call) { compareStrings(call.cpu.capsule, call.cpu.base, call.argument); return 0; },
   emms(_c, call) { emms(call.cpu); return 0; },
   enterMmx(_c, call) { enterMmx(call.cpu); return 0; },
 };

@@ -45,6 +45,7 @@ export const i16x8 = {
   extendLowS: unary(0x87), extendHighS: unary(0x88), extendLowU: unary(0x89), extendHighU: unary(0x8a),
   shl: shift(0x8b), shrS: shift(0x8c), shrU: shift(0x8d),
   add: binary(0x8e), addSatS: binary(0x8f), addSatU: binary(0x90), sub: binary(0x91), subSatS: binary(0x92), subSatU: binary(0x93),
+  /** rounded high half of twice the product; -1 × -1 saturates */ q15mulrSatS: binary(0x82),
   mul: binary(0x95), minS: binary(0x96), minU: binary(0x97), maxS: binary(0x98), maxU: binary(0x99), avgU: binary(0x9b),
 } as const;
 
@@ -67,7 +68,7 @@ export const i64x2 = {
   splat: unary(0x12), extract: extract(0x1d, 'i64'), replace: replace(0x1e),
   eq: binary(0xd6), gtS: binary(0xd9), neg: unary(0xc1), bitmask: unary(0xc4, 'i32'),
   extendLowS: unary(0xc7), extendLowU: unary(0xc9),
-  shl: shift(0xcb), shrU: shift(0xcd), add: binary(0xce), sub: binary(0xd1), mul: binary(0xd5),
+  shl: shift(0xcb), shrS: shift(0xcc), shrU: shift(0xcd), add: binary(0xce), sub: binary(0xd1), mul: binary(0xd5),
   extmulLowS: binary(0xdc), extmulLowU: binary(0xde),
 } as const;
 
