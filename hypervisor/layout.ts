@@ -8,7 +8,7 @@ export const DOMAIN_STATE = {
   domain: DOMAIN_BASE, // 4 KiB, domain.ts
   mm: DOMAIN_BASE + 0x1000, // 4 KiB, mm/
   time: DOMAIN_BASE + 0x2000, // 256 bytes, time.ts
-  sched: DOMAIN_BASE + 0x2100, // 256 bytes, shutdown.ts and sched.ts
+  sched: DOMAIN_BASE + 0x2100, // 256 bytes, domain-sched.ts
   events: DOMAIN_BASE + 0x2200, // 256 bytes, event-port.ts
   version: DOMAIN_BASE + 0x2300, // 128 bytes, version.ts
   physdev: DOMAIN_BASE + 0x2380, // 128 bytes, physdev.ts

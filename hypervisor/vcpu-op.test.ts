@@ -5,7 +5,10 @@ import { EVTCHNOP, evtchn_bind_ipi, evtchn_bind_virq, evtchn_port } from '#abi/e
 import {
   RUNSTATE, VCPUOP, vcpu_register_memory_area, vcpu_register_vcpu_info, vcpu_runstate_info, vcpu_set_periodic_timer, vcpu_set_singleshot_timer,
 } from '#abi/vcpu.ts';
-import { cpu_user_regs, SHUTDOWN, vcpu_guest_context, vcpu_info, vcpu_time_info, VGCF_in_kernel, VGCF_online, VIRQ } from '#abi/xen.ts';
+import {
+  cpu_user_regs, SHUTDOWN, vcpu_guest_context, vcpu_info, vcpu_time_info, VGCF_i387_valid, VGCF_in_kernel, VGCF_online, VIRQ,
+  VMASST_TYPE_runstate_update_flag,
+} from '#abi/xen.ts';
 import type { Fields, Struct, View } from '#base/struct.ts';
 import { CPU, FLAG, FX, REG, SEG } from '#machine/cpu-state.ts';
 import { do_event_channel_op } from './event-channel.ts';
@@ -141,6 +144,16 @@ test('runstate: asked for, and in a registered area after each switch', () => {
   assert.equal(area.view.state_entry_time, 1_000_000n);
 });
 
+test('with the update flag asked for, the finished copy does not carry it', () => {
+  const u = new DomU();
+  u.domain.mm.setVmAssist(VMASST_TYPE_runstate_update_flag, true);
+  const area = u.put(vcpu_runstate_info, {}, u.free);
+  assert.equal(op(u, VCPUOP.register_runstate_memory_area, 0, vcpu_register_memory_area, { addr: area.va }), 0);
+  runDomain(u.domain, 1000, (v, budget) => u.retire(v, budget));
+  assert.equal(area.view.state_entry_time, 1000n);
+  assert.equal(area.view.state, RUNSTATE.runnable);
+});
+
 test('a runstate area must be the guest\'s to write, each time', () => {
   const u = new DomU();
   const register = (addr: bigint): number => op(u, VCPUOP.register_runstate_memory_area, 0, vcpu_register_memory_area, { addr });
@@ -241,6 +254,22 @@ test('initialise with VGCF_online brings it up at once', () => {
   const u = new DomU(2);
   assert.equal(bare(u, VCPUOP.initialise, 1, context(u, (c) => { c.flags |= BigInt(VGCF_online); })), 0);
   assert.ok(u.vcpu(1).runnable);
+});
+
+test('initialise takes the FPU state that it is given, without reserved bits of MXCSR', () => {
+  const u = new DomU(2);
+  const v = u.vcpu(1);
+  const change = (c: { flags: bigint }, _regs: unknown, set: (offset: number, value: bigint) => void): void => {
+    c.flags |= BigInt(VGCF_i387_valid);
+    set(vcpu_guest_context.offset.fpu_ctxt, 0x27fn);
+    set(vcpu_guest_context.offset.fpu_ctxt + 24, 0xdead_1fc0n);
+    set(vcpu_guest_context.offset.ctrlreg, 8n);
+  };
+  assert.equal(bare(u, VCPUOP.initialise, 1, context(u, change)), 0);
+  const fx = v.cpu.base + CPU.fxState;
+  assert.equal(u.fake.capsule.u16[fx >>> 1], 0x27f);
+  assert.equal(u.fake.capsule.u32[(fx + FX.mxcsr) >>> 2], 0x1fc0);
+  assert.equal(v.state.cr0_ts, 1);
 });
 
 test('initialise in user mode needs user page tables, and uses them', () => {
