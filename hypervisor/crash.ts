@@ -6,7 +6,7 @@ import { ACCESS } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { hypercallName } from './hypercall-names.ts';
 import { hex64 } from './trace.ts';
-import { HYPERCALL_RING, hypercall_record, type Vcpu, vcpu_state } from './vcpu.ts';
+import { HYPERCALL_RING, hypercall_record, type Vcpu, vcpu_state, VPF } from './vcpu.ts';
 import { isCanonical } from './words.ts';
 
 const STACK_WORDS = 16;
@@ -21,7 +21,7 @@ const LEVELS = ['L4', 'L3', 'L2', 'L1'] as const;
 export function crashReport(domain: Domain, why: string, guilty: Vcpu | undefined): string {
   const lines = [`Domain ${domain.domid} crashed: ${why}`];
   if (guilty) lines.push(...describe(guilty));
-  for (const v of domain.vcpus) if (v !== guilty && (v.pauseFlags & 2) === 0) lines.push(`vCPU ${v.id}: rip ${hex64(v.cpu.rip)} rsp ${hex64(v.cpu.get(REG.rsp))}`);
+  for (const v of domain.vcpus) if (v !== guilty && (v.pauseFlags & VPF.down) === 0) lines.push(`vCPU ${v.id}: rip ${hex64(v.cpu.rip)} rsp ${hex64(v.cpu.get(REG.rsp))}`);
   return lines.join('\n');
 }
 

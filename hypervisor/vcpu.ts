@@ -28,7 +28,10 @@ export const VPF = {
 export const HYPERCALL_RING = 32;
 export const hypercall_record = struct('hypercall_record', 32, { number: 'u32', result: 'i32', rip: 'u64', arg0: 'u64', arg1: 'u64' });
 
-/** The hypervisor's state of one vCPU at VCPU_STATE.vcpu. Addresses are guest linear addresses; zero: not registered. */
+/**
+ * The hypervisor's state of one vCPU at VCPU_STATE.vcpu. Addresses are guest linear addresses; zero: not registered.
+ * syscall32 is kept but never called: the processor we are has SYSCALL in 64-bit code only (cpuid.ts).
+ */
 export const vcpu_state = struct('vcpu_state', 1240, {
   kernel_ss: 'u64', kernel_sp: 'u64',
   event_callback_eip: 'u64', failsafe_callback_eip: 'u64', syscall_callback_eip: 'u64', syscall32_callback_eip: 'u64', sysenter_callback_eip: 'u64',
