@@ -105,22 +105,19 @@ const order = (f: FloatForm, operation: number) => (e: Env): void => {
 
 /**
  * DPPS and DPPD: products of the lanes that the immediate's upper half names, their sum in the lanes that its lower
- * half names. Every step rounds and may raise exceptions.
+ * half names. Every step rounds and may raise exceptions; the order of the operands shows in NaNs.
  */
 const dotProduct = (f: FloatForm) => (e: Env): void => {
   const b = read128(e, 1);
   const a = read128(e, 0);
   const bits = f.double ? 64 : 32;
   const [factors, targets] = [laneMask(e, bits, immediateField(e, 4, 15)), laneMask(e, bits, immediateField(e, 0, 15))];
-  const zero = v128Const(0n);
   const masked = (v: Expr): Expr => e.fn.let(v128.and(v, factors));
-  /** one addition of lanes of v, in front; the rest stays zero */
-  const addLanes = (v: Expr, x: number[], y: number[]): Expr =>
-    addition(e, f, e.fn.let(lanesOf(bits / 8, ...x)(v, zero, e)), e.fn.let(lanesOf(bits / 8, ...y)(v, zero, e)));
+  const lanes = (v: Expr, ...numbers: number[]): Expr => e.fn.let(lanesOf(bits / 8, ...numbers)(v, v, e));
   const products = multiplication(e, f, masked(a), masked(b));
-  const total = f.double ? addLanes(products, [0, 2], [1, 2]) : addLanes(addLanes(products, [0, 2, 4, 4], [1, 3, 4, 4]), [0, 4, 4, 4], [1, 4, 4, 4]);
-  const everywhere = f.double ? lanesOf(8, 0, 0)(total, total, e) : lanesOf(4, 0, 0, 0, 0)(total, total, e);
-  write128(e, 0, v128.and(everywhere, targets));
+  if (f.double) { write128(e, 0, v128.and(addition(e, f, products, lanes(products, 1, 0)), targets)); return; }
+  const pairs = addition(e, f, lanes(products, 1, 0, 3, 2), products);
+  write128(e, 0, v128.and(addition(e, f, pairs, lanes(pairs, 2, 3, 0, 1)), targets));
 };
 
 // ---- rows

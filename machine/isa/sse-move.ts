@@ -4,7 +4,7 @@ import { add, and, ctz, i32, load, sub, widenU, type Expr } from '../wasm/expr.t
 import { fromI32, fromI64, i32x4, i64x2, i8x16 } from '../wasm/simd.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
-import { enterMmx, lanesOf, read128, readLow, readMmxSource, unary128, write128, writeMmx } from './vector.ts';
+import { enterMmx, enterMmxForStore, lanesOf, read128, readLow, readMmxSource, unary128, write128, writeMmx } from './vector.ts';
 
 /** 128 bits; memory must be aligned or not */
 const move = (aligned: boolean) => (e: Env): void => e.writeVector(0, 128, e.readVector(1, 'v128', 128, aligned), aligned);
@@ -33,20 +33,15 @@ const fromGeneralMmx = (e: Env): void => {
   enterMmx(e, () => { v = e.read(1); });
   writeMmx(e, 0, e.wideUnsigned(v as Expr, e.bits(1)));
 };
-/** A store may fault: the state becomes MMX only when it cannot any more. */
-const toGeneralMmx = (e: Env): void => {
-  enterMmx(e, () => e.probe(0));
-  e.write(0, load(e.bits(0) === 64 ? 'i64' : 'i32', e.bits(0), e.registerAddress(1)));
-};
+const toGeneralMmx = (e: Env): void =>
+  enterMmxForStore(e, () => e.write(0, load(e.bits(0) === 64 ? 'i64' : 'i32', e.bits(0), e.registerAddress(1))));
 const loadMmx = (e: Env): void => writeMmx(e, 0, readMmxSource(e));
 const storeMmx = (e: Env): void => {
-  if (e.isMemory(0)) {
-    enterMmx(e, () => { e.translate(e.address(), 64, true, false); });
-    e.writeVector(0, 64, low(e, 1));
-    return;
+  if (e.isMemory(0)) enterMmxForStore(e, () => e.writeVector(0, 64, low(e, 1)));
+  else {
+    enterMmx(e);
+    writeMmx(e, 0, low(e, 1));
   }
-  enterMmx(e);
-  writeMmx(e, 0, low(e, 1));
 };
 /** MOVQ2DQ and MOVDQ2Q */
 const fromMmx = (e: Env): void => {
@@ -59,27 +54,28 @@ const toMmx = (e: Env): void => {
 };
 const storeGeneral = (e: Env): void => e.write(0, e.read(1));
 
-/** Writes bytes of operand 1 whose bit in `mask` is set to DS:rDI. Others are not touched; every one is probed first. */
-function storeMasked(e: Env, mask: Expr, from: Expr): void {
+/**
+ * Writes to DS:rDI the bytes of operand 1 whose bit in `mask` is set; others are not touched. Processors check it as
+ * stores of eight bytes, the upper one first, each whole, even where nothing is written.
+ */
+function storeMasked(e: Env, mask: Expr, bytes: 8 | 16): void {
   const va = e.address();
-  const left = e.fn.var('i32');
-  const each = (body: (i: Expr) => void): void => {
-    left.set(mask);
-    e.fn.block((done) => e.fn.loop((again) => {
-      e.fn.brUnless(done, left.get);
-      body(e.fn.let(ctz(left.get)));
-      left.set(and(left.get, sub(left.get, i32(1))));
-      e.fn.br(again);
-    }));
-  };
+  const from = e.registerAddress(1);
   const at = (i: Expr): Expr => e.fn.let(e.linear(add(va, widenU(i))));
-  each((i) => { e.translate(at(i), 8, true, false); });
-  each((i) => e.storeGuest(at(i), 8, load('i32', 8, add(from, i)), false));
+  for (let half = bytes - 8; half >= 0; half -= 8) e.translate(at(i32(half)), 64, true, false);
+  const left = e.fn.var('i32', mask);
+  e.fn.block((done) => e.fn.loop((again) => {
+    e.fn.brUnless(done, left.get);
+    const i = e.fn.let(ctz(left.get));
+    e.storeGuest(at(i), 8, load('i32', 8, add(from, i)), false);
+    left.set(and(left.get, sub(left.get, i32(1))));
+    e.fn.br(again);
+  }));
 }
-const maskmovdqu = (e: Env): void => storeMasked(e, e.fn.let(i8x16.bitmask(read128(e, 2))), e.registerAddress(1));
+const maskmovdqu = (e: Env): void => storeMasked(e, e.fn.let(i8x16.bitmask(read128(e, 2))), 16);
 const maskmovq = (e: Env): void => {
   enterMmx(e);
-  storeMasked(e, e.fn.let(i8x16.bitmask(readLow(e, 2, 64))), e.registerAddress(1));
+  storeMasked(e, e.fn.let(i8x16.bitmask(readLow(e, 2, 64))), 8);
 };
 
 const mask = (bits: (v: Expr) => Expr) => (e: Env): void => e.write(0, bits(read128(e, 1)));

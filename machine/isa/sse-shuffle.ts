@@ -5,7 +5,7 @@ import { add, gtU, i32, load, select, shl, type Expr } from '../wasm/expr.ts';
 import { i16x8, i32x4, i64x2, i8x16, laneConst, v128, v128Const } from '../wasm/simd.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
-import { binary128, enterMmx, immediateField, joined, lanesOf, packed, read128, readLow, readMmx2, readMmxSource, sseRow, write128, writeMmx, type PackedOperation } from './vector.ts';
+import { binary128, binaryMmx, enterMmx, immediateField, joined, lanesOf, packed, read128, readLow, readMmx2, readMmxSource, sseRow, write128, writeMmx, type PackedOperation } from './vector.ts';
 
 /** Interleaves the low halves of both operands, lanes of `bytes` bytes. */
 const unpackLow = (bytes: number): PackedOperation => lanesOf(bytes, ...Array.from({ length: 16 / bytes }, (_, i) => (i >> 1) + (i & 1) * (16 / bytes)));
@@ -89,7 +89,9 @@ const LANES = [['BW', '60', '68', 1], ['WD', '61', '69', 2], ['DQ', '62', '6A', 
 
 export const sseShuffle: readonly Row[] = [
   ...LANES.flatMap(([name, low, high, bytes]) => [
-    ...packed(`PUNPCKL${name}`, `0F ${low}`, unpackLow(bytes)),
+    // the MMX form reads no more memory than it needs, the XMM form does
+    { name: `PUNPCKL${name}`, opcode: `NP 0F ${low} /r`, operands: ['Pq', 'Qd'], sem: binaryMmx(unpackLow(bytes)) },
+    sseRow(`PUNPCKL${name}`, `0F ${low}`, unpackLow(bytes)),
     ...packed(`PUNPCKH${name}`, `0F ${high}`, unpackHigh(bytes), unpackHighMmx(bytes)),
   ]),
   sseRow('PUNPCKLQDQ', '0F 6C', unpackLow(8)), sseRow('PUNPCKHQDQ', '0F 6D', unpackHigh(8)),

@@ -43,16 +43,27 @@ export function enterMmx(e: Env, memory?: () => void): void {
   memory?.();
   e.fn.if(ne(state, i32(READY)), () => e.slow('enterMmx', i32(0)));
 }
+/** Likewise for an MMX instruction that writes memory. When that faults, TOP is 0 already, as on processors; tags are not. */
+export function enterMmxForStore(e: Env, store: () => void): void {
+  const tags = CPU.fxState + FX.ftw;
+  const state = checkPending(e);
+  const old = e.fn.let(load('i32', 8, e.cpu, tags));
+  e.fn.if(ne(state, i32(READY)), () => {
+    e.slow('enterMmx', i32(0));
+    e.fn.store(8, e.cpu, old, tags);
+  });
+  store();
+  e.fn.store(8, e.cpu, i32(0xff), tags);
+}
 /** Both operands of an MMX instruction whose second one is a register or memory. */
 export function readMmx2(e: Env): [Expr, Expr] {
-  let b: Expr | undefined;
-  enterMmx(e, () => { if (e.isMemory(1)) b = readLow(e, 1, 64); });
-  return [readLow(e, 0, 64), b ?? readLow(e, 1, 64)];
+  const b = readMmxSource(e);
+  return [readLow(e, 0, 64), b];
 }
 /** The source of an MMX instruction, operand 1, in a register or memory. */
 export function readMmxSource(e: Env): Expr {
   let b: Expr | undefined;
-  enterMmx(e, () => { if (e.isMemory(1)) b = readLow(e, 1, 64); });
+  enterMmx(e, () => { if (e.isMemory(1)) b = readLow(e, 1, e.bits(1) as 32 | 64); });
   return b ?? readLow(e, 1, 64);
 }
 /** Writes an MMX register from a vector's low half, or an i64. */

@@ -67,7 +67,11 @@ export function prepareX87(d: Draft): void {
 /** MXCSR: rounding, DAZ, FTZ, sticky flags; exceptions mostly masked. */
 export function prepareSse(d: Draft): void {
   const { r } = d;
-  if (r.oneIn(3)) return;
+  if (r.oneIn(4)) return;
+  if (r.oneIn(3)) { // as programs have it after their first inexact result
+    d.choose('mxcsr', BigInt(0x1fa0 | r.u32() & 0x1f));
+    return;
+  }
   const masks = r.percent(85) ? 0x1f80 : r.u32() & 0x1f80;
   const flush = r.oneIn(4) ? r.u32() & 0x8040 : 0;
   d.choose('mxcsr', BigInt(masks | flush | r.below(4) << 13 | (r.oneIn(3) ? r.u32() & 0x3f : 0)));
