@@ -38,12 +38,16 @@ export interface Machine {
    * @param kernel true for the guest kernel's tables, false for user mode's: sets MODE.kernel too
    */
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void;
-  /** Drops every cached translation, of every base pointer of this domain. */
-  flushTlb(): void;
+  /**
+   * Drops every cached translation, of every base pointer of this domain, before the next guest instruction.
+   * @param mfn the frame that the dropped translations led to, when it is known to be one: decoded jump targets are
+   *   dropped only where code was decoded from it
+   */
+  flushTlb(mfn?: number): void;
   /** Drops cached translations under one base pointer. */
   flushBase(mfn: number): void;
-  /** Drops cached translations of one page under every base pointer. Halves of the linear address. */
-  flushTlbPage(vaLo: number, vaHi: number): void;
+  /** Drops cached translations of one page under every base pointer. Halves of the linear address; mfn as for flushTlb. */
+  flushTlbPage(vaLo: number, vaHi: number, mfn?: number): void;
   /** Forgets everything cached under one base pointer (its L4 frame is no longer a base table). */
   dropBase(mfn: number): void;
 

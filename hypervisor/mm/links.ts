@@ -53,25 +53,25 @@ function links(mm: Mm, table: number): number {
   return (word & PGT_count_mask) - ((word & PGT_pinned) !== 0 ? 1 : 0);
 }
 
-/** Drops what is cached from entry `slot` of an L1 table. */
-export function flushL1Entry(mm: Mm, l1: number, slot: number): void {
+/** Drops what is cached from entry `slot` of an L1 table, which led to frame `mfn`. */
+export function flushL1Entry(mm: Mm, l1: number, slot: number, mfn: number): void {
   const { frames, machine } = mm;
   const l1Links = links(mm, l1);
   if (l1Links === 0) return;
-  if (l1Links > 1) return machine.flushTlb();
+  if (l1Links > 1) return machine.flushTlb(mfn);
   const toL2 = frames.back(l1);
   const l2 = toL2 >>> 9;
   const l2Links = links(mm, l2);
   if (l2Links === 0) return;
-  if (l2Links > 1) return machine.flushTlb();
+  if (l2Links > 1) return machine.flushTlb(mfn);
   const toL3 = frames.back(l2);
   const l3 = toL3 >>> 9;
   if (links(mm, l3) === 0) return;
   const l4Slot = frames.back(l3);
-  if (l4Slot === MANY) return machine.flushTlb();
+  if (l4Slot === MANY) return machine.flushTlb(mfn);
   const l3Slot = toL3 & 511;
   const hi = (l4Slot << 7) | (l3Slot >>> 2);
-  machine.flushTlbPage((((l3Slot & 3) << 30) | ((toL2 & 511) << 21) | (slot << 12)) >>> 0, (l4Slot >= 256 ? hi | 0xffff_0000 : hi) >>> 0);
+  machine.flushTlbPage((((l3Slot & 3) << 30) | ((toL2 & 511) << 21) | (slot << 12)) >>> 0, (l4Slot >= 256 ? hi | 0xffff_0000 : hi) >>> 0, mfn);
 }
 
 /** Drops what is cached through an entry of `table` that links `child`: nothing, when the child maps nothing. */

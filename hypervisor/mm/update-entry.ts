@@ -44,7 +44,7 @@ export function setL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: 
   u32[i] = newLo;
   u32[i + 1] = newHi;
   mm.machine.frameWritten(table);
-  if (weakens(oldLo, oldHi, newLo, newHi)) flushL1Entry(mm, table, slot);
+  if (weakens(oldLo, oldHi, newLo, newHi)) flushL1Entry(mm, table, slot, oldLo >>> 12);
   if (drop) putPageFromL1e(mm, oldLo);
   return 0;
 }

@@ -26,6 +26,7 @@ export const scratchSize = (frames: number): number => align(Mmu.size(frames)) +
 
 type Enter = (cpu: number, record: number) => number;
 type Status = (cpu: number) => number;
+type Fill = (at: number, byte: number, length: number) => void;
 
 export class Interpreter implements Machine, SlowContext {
   readonly capsule: Capsule;
@@ -37,13 +38,14 @@ export class Interpreter implements Machine, SlowContext {
   private readonly blocks: Blocks;
   private readonly enter: Enter;
   private readonly status: Status;
+  private readonly fill: Fill;
 
   /** @param hooks may be filled in after construction, before the first run */
   constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
-    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.blocks.written(mfn));
+    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.blocks.written(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     const handlers = new Handlers(capsule.memory);
@@ -63,6 +65,8 @@ export class Interpreter implements Machine, SlowContext {
     handlers.bind({ ...shared, ...host } as ImportValues);
     this.enter = runtime.exports['enter'] as Enter;
     this.status = runtime.exports['status'] as Status;
+    this.fill = runtime.exports['fill'] as Fill;
+    this.mmu.flushAll();
     this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE);
     for (const c of this.cpus) this.reset(c);
   }
@@ -79,6 +83,7 @@ export class Interpreter implements Machine, SlowContext {
   // ---- running
 
   run(cpu: Cpu, budget: number): number {
+    this.mmu.flushNow();
     const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0;
     const slice = stepping ? 0 : budget;
     cpu.setField32(CPU.budget, slice);
@@ -185,9 +190,9 @@ export class Interpreter implements Machine, SlowContext {
     this.mmu.setBase(cpu, mfn);
     cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.kernel) | (kernel ? MODE.kernel : 0));
   }
-  flushTlb(): void { this.mmu.flushAll(); }
+  flushTlb(mfn?: number): void { this.mmu.flushLater(mfn); }
   flushBase(mfn: number): void { this.mmu.flushBase(mfn); }
-  flushTlbPage(lo: number, hi: number): void { this.mmu.flushPage(lo, hi); }
+  flushTlbPage(lo: number, hi: number, mfn?: number): void { this.mmu.flushPage(lo, hi, mfn); }
   dropBase(mfn: number): void { this.mmu.dropBase(mfn); }
   translate(cpu: Cpu, lo: number, hi: number, access: number): number { return this.mmu.translate(cpu, lo, hi, access); }
   get faultCode(): number { return this.mmu.faultCode; }

@@ -30,19 +30,22 @@ export class Mmu {
   private readonly used: number[] = new Array<number>(CONTEXTS).fill(0);
   private clock = 0;
   private readonly codeWritten: (mfn: number) => void;
+  private readonly fillBytes: (at: number, byte: number, length: number) => void;
+  /** what a flush that is still to come covers */
+  private pending: 'no' | 'translations' | 'all' = 'no';
 
   /** error code of the last failed walk, without the user bit */
   faultCode = 0;
 
   static size(frames: number): number { return CONTEXTS * MMU.size + frames; }
 
-  constructor(capsule: Capsule, at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void) {
+  constructor(capsule: Capsule, at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
     this.contexts = at;
     this.frameFlags = at + CONTEXTS * MMU.size;
     this.hooks = hooks;
     this.codeWritten = codeWritten;
-    this.flushAll();
+    this.fillBytes = fillBytes;
   }
 
   // ---- contexts
@@ -60,38 +63,46 @@ export class Mmu {
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
   }
-  private clear(slot: number): void { this.capsule.u8.fill(EMPTY, this.contexts + slot * MMU.size, this.contexts + (slot + 1) * MMU.size); }
-  flushAll(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1 || this.clock === 0) this.clear(i); }
+  private clear(slot: number, length: number = MMU.size): void { this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length); }
+  flushAll(): void { for (let i = 0; i < CONTEXTS; i++) this.clear(i); }
+  /** Flushes before the next guest instruction: several requests at once cost one flush. */
+  flushLater(mfn?: number): void {
+    if (mfn === undefined || this.hasCode(mfn)) this.pending = 'all';
+    else if (this.pending === 'no') this.pending = 'translations';
+  }
+  flushNow(): void {
+    if (this.pending === 'no') return;
+    const length = this.pending === 'all' ? MMU.size : MMU.jumps;
+    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clear(i, length);
+    this.pending = 'no';
+  }
+  private hasCode(mfn: number): boolean { return mfn >= this.capsule.totalFrames || (this.flags(mfn) & FRAME_FLAG.code) !== 0; }
   flushBase(mfn: number): void {
     const slot = this.byBase.get(mfn);
     if (slot !== undefined) this.clear(slot);
   }
   dropBase(mfn: number): void { this.flushBase(mfn); }
   /** Drops one page under every base; the jump cache also loses the page before, whose last instruction may reach into it. */
-  flushPage(lo: number, hi: number): void {
+  flushPage(lo: number, hi: number, mfn?: number): void {
     const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
     const page = lo >>> 12;
-    const { u32, u8 } = this.capsule;
+    const pageLo = (lo & ~0xfff) >>> 0;
+    const jumps = mfn === undefined || this.hasCode(mfn);
+    const { u32 } = this.capsule;
     for (let i = 0; i < CONTEXTS; i++) {
       if (this.bases[i] === -1) continue;
       const context = this.contexts + i * MMU.size;
-      for (const half of [MMU.read, MMU.write]) {
+      for (let half: number = MMU.read; half <= MMU.write; half += MMU.write) {
         const at = (context + half + entry) >>> 2;
-        if (u32[at] === ((lo & ~0xfff) >>> 0) && u32[at + 1] === hi >>> 0) u32.fill(0xffff_ffff, at, at + 2);
+        if (u32[at] === pageLo && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff;
       }
-      for (const p of [page, page - 1]) {
-        const jumps = context + MMU.jumps + (((p ^ p >>> 7) & 127) << 9);
-        u8.fill(EMPTY, jumps, jumps + 512);
-      }
+      if (!jumps) continue;
+      for (let p = page - 1; p <= page; p++) this.fillBytes(context + MMU.jumps + (((p ^ p >>> 7) & 127) << 9), EMPTY, 512);
     }
   }
-  private flushWrites(): void {
-    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.capsule.u8.fill(EMPTY, this.contexts + i * MMU.size + MMU.write, this.contexts + i * MMU.size + MMU.write + MMU.entries * 16);
-  }
+  private flushWrites(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.write, EMPTY, MMU.entries * 16); }
   /** Forgets every decoded target. */
-  flushJumps(): void {
-    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.capsule.u8.fill(EMPTY, this.contexts + i * MMU.size + MMU.jumps, this.contexts + (i + 1) * MMU.size);
-  }
+  flushJumps(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.jumps, EMPTY, MMU.jumpEntries * 16); }
 
   /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
   rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
@@ -234,7 +245,10 @@ export class Mmu {
     const at = cpu.base + CPU.bounce;
     if (kind === BOUNCE.denied) {
       const low = size === 1 ? u8[at] as number : size === 2 ? dv.getUint16(at, true) : dv.getUint32(at, true);
-      if (size <= 8 && this.hooks.storeDenied(cpu, lo, hi, size, low, size === 8 ? dv.getUint32(at + 4, true) : 0)) return 0;
+      if (size <= 8 && this.hooks.storeDenied(cpu, lo, hi, size, low, size === 8 ? dv.getUint32(at + 4, true) : 0)) {
+        this.flushNow();
+        return 0;
+      }
       this.pageFault(cpu, lo, hi, PFEC.present | PFEC.write);
       return EXIT.exception;
     }

@@ -18,7 +18,10 @@ export interface FrameGeometry {
   readonly frameFlags: number;
 }
 
-/** Builds the module. Its exports are the RUNTIME routines and `enter(cpu, record)`, which runs from a record on. */
+/**
+ * Builds the module. Its exports are the RUNTIME routines `enter(cpu, record)`, which runs from a
+ * record on, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
+ */
 export function buildRuntime(g: FrameGeometry): Uint8Array {
   const m = new ModuleBuilder(HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
@@ -37,6 +40,8 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   fillTlb(define('translate').fn, slow, g);
+  const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
+  fill.fill(fill.param(0), fill.param(1), fill.param(2));
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();

@@ -1,6 +1,8 @@
 // Creates a domain, as xl create does: memory, hypervisor state, kernel, page tables, first vCPU, and the wires of its
 // two early devices. The domain does not run until its scheduler is called (hypervisor/sched.ts).
 
+import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-table.ts';
+import { assert } from '#base/assert.ts';
 import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
 import { ConsoleBackend } from '#devices/console/console-backend.ts';
@@ -8,10 +10,11 @@ import { Domain } from '#hypervisor/domain.ts';
 import { allocUnboundFor, bindBackend, notifyFromBackend } from '#hypervisor/event-backend.ts';
 import { machineHooks } from '#hypervisor/hooks.ts';
 import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
-import { initDomainState } from '#hypervisor/init.ts';
+import { pinGrant } from '#hypervisor/grant-active.ts';
+import { initDomainState, startBootVcpu } from '#hypervisor/init.ts';
 import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
-import { VPF } from '#hypervisor/vcpu.ts';
+import { setGuestHandle } from '#hypervisor/version.ts';
 import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
 import type { MachineHooks } from '#machine/machine.ts';
 import { BuilderError } from '../builder/builder-error.ts';
@@ -64,6 +67,7 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   Object.assign(hooks, machineHooks(domain));
   initMemory(domain);
   initDomainState(domain, { deterministic: config.deterministic });
+  setGuestHandle(domain, Uint8Array.from(config.uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)));
 
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
@@ -82,10 +86,17 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
     domid: config.domid, name: config.name, uuid: config.uuid, memoryKiB: config.memory * 1024, vcpus: config.vcpus,
     storePort, storeMfn: entry.storeMfn, consolePort, consoleMfn: entry.consoleMfn,
   });
-  const xenstore = serveRing(store, config.domid, capsule, capsule.frame(entry.storeMfn), () => notifyFromBackend(domain, storePort));
+  const xenstore = serveRing(store, config.domid, capsule, ring(domain, GNTTAB_RESERVED_XENSTORE), () => notifyFromBackend(domain, storePort));
   bindBackend(domain, storePort, () => xenstore.onEvent());
-  const console = new ConsoleBackend(capsule, capsule.frame(entry.consoleMfn), output, () => notifyFromBackend(domain, consolePort));
+  const console = new ConsoleBackend(capsule, ring(domain, GNTTAB_RESERVED_CONSOLE), output, () => notifyFromBackend(domain, consolePort));
   bindBackend(domain, consolePort, () => console.onEvent());
-  v.unpause(VPF.down);
+  startBootVcpu(domain);
   return { domain, console, xenstore };
+}
+
+/** Capsule offset of a ring page that the builder granted to Domain-0: held, so that it stays an ordinary page. */
+function ring(domain: Domain, ref: number): number {
+  const offset = pinGrant(domain, ref, true);
+  assert(offset >= 0, 'the builder granted the ring pages');
+  return offset;
 }
