@@ -22,7 +22,7 @@ const LOOPS: Record<string, string> = {
 function machineWith(code: string): Interpreter {
   const frames = 64;
   const capsule = new Capsule(frames, 0, scratchSize(frames));
-  const machine = new Interpreter(capsule, 1, { storeWatched: () => false, storeDenied: () => false, rdtsc: () => 0n, descriptor: () => -1, unimplemented: (_c, n) => { throw new Error(n); } });
+  const machine = new Interpreter(capsule, 1, { storeWatched: () => false, storeDenied: () => false, rdtsc: () => 0n, random: () => 0n, descriptor: () => -1, unimplemented: (_c, n) => { throw new Error(n); } });
   const entry = (table: number, slot: number, mfn: number): void => { capsule.u64[(capsule.frame(table) >>> 3) + slot] = BigInt(mfn) << 12n | 0x67n; };
   entry(1, 0, 2);
   entry(2, 0, 3);

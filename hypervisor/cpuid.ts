@@ -25,8 +25,8 @@ const SIGNATURE = 0x0003_0661;
 const CLFLUSH_SIZE_8 = 8 << 8;
 
 const bits = (...n: readonly number[]): number => n.reduce((set, bit) => set | (1 << bit), 0) >>> 0;
-/** sse3, ssse3, cx16, sse4_1, sse4_2, popcnt, hypervisor */
-const FEATURES_1C = bits(0, 9, 13, 19, 20, 23, 31);
+/** sse3, ssse3, cx16, sse4_1, sse4_2, popcnt, rdrand (a kernel without it spends seconds on gathering entropy), hypervisor */
+const FEATURES_1C = bits(0, 9, 13, 19, 20, 23, 30, 31);
 /** fpu, de, tsc, msr, pae, cx8, sep, cmov, pat, clflush, mmx, fxsr, sse, sse2 */
 const FEATURES_1D = bits(0, 2, 4, 5, 6, 8, 11, 15, 16, 19, 23, 24, 25, 26);
 /** lahf_lm */

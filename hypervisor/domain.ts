@@ -20,7 +20,8 @@ export const domain_state = struct('domain_state', 32, {
   pci_cf8: 'u32', // last value written to port 0xcf8
   cmos_index: 'u32', // last value written to port 0x70
   domid: 'u32',
-  reserved: ['u32', 4],
+  random: 'u64', // state of the generator behind RDRAND, for deterministic domains
+  reserved: ['u32', 2],
 });
 type DomainState = ReturnType<typeof domain_state.on>;
 

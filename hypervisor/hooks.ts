@@ -13,6 +13,7 @@ export function machineHooks(domain: Domain): MachineHooks {
   return {
     storeWatched: (cpu, mfn) => ptwrWatches(vcpu(cpu.id), mfn),
     storeDenied: (cpu, vaLo, vaHi, size, lo, hi) => ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi),
+    random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => clockOf(domain).tsc(),
     descriptor: (cpu, selector) => descriptorOffset(vcpu(cpu.id), selector),
     unimplemented: (_cpu, name) => {
@@ -21,4 +22,21 @@ export function machineHooks(domain: Domain): MachineHooks {
       if (times === 0) domain.host.log('warning', `domain ${domain.domid} used an instruction that is not implemented: ${name}`);
     },
   };
+}
+
+const eight = new Uint8Array(8);
+const eightView = new DataView(eight.buffer);
+function hostRandom(domain: Domain): bigint {
+  domain.host.random(eight);
+  return eightView.getBigUint64(0);
+}
+
+/** SplitMix64 (Steele, Lea, Flood 2014) from a fixed seed: the same numbers in every run. */
+function seededRandom(domain: Domain): bigint {
+  const u64 = (n: bigint): bigint => BigInt.asUintN(64, n);
+  domain.state.random = u64(domain.state.random + 0x9e37_79b9_7f4a_7c15n);
+  let z = domain.state.random;
+  z = u64((z ^ z >> 30n) * 0xbf58_476d_1ce4_e5b9n);
+  z = u64((z ^ z >> 27n) * 0x94d0_49bb_1331_11ebn);
+  return z ^ z >> 31n;
 }

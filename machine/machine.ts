@@ -79,6 +79,8 @@ export interface MachineHooks {
    * @returns true when the write was done, false to raise #PF
    */
   storeDenied(cpu: Cpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean;
+  /** 64 random bits, for RDRAND and RDSEED. */
+  random(cpu: Cpu): bigint;
   /** The time stamp counter as the guest reads it. */
   rdtsc(cpu: Cpu): bigint;
   /**

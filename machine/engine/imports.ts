@@ -27,6 +27,7 @@ export const HOST = {
   /** (cpu, record) → 0, or an exit code: makes the bounce buffer's write real */
   commit: signature(['i32', 'i32'], 'i32'),
   rdtsc: signature(['i32'], 'i64'),
+  random: signature(['i32'], 'i64'),
   /** (cpu, record, routine | operand size << 8, argument, low, high) → 0 to go on, or an exit code */
   slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
 } as const;

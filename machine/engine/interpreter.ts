@@ -55,6 +55,7 @@ export class Interpreter implements Machine, SlowContext {
       translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record, lo, hi, info),
       commit: (base: number, record: number): number => this.commit(cpu(base), record),
       rdtsc: (base: number): bigint => BigInt.asIntN(64, this.hooks.rdtsc(cpu(base))),
+      random: (base: number): bigint => BigInt.asIntN(64, this.hooks.random(cpu(base))),
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record, routine & 0xff, argument, lo, hi, routine >>> 8),
     };

@@ -8,6 +8,7 @@
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { CPU, FLAG, FX } from '../cpu-state.ts';
+import { quickFloat } from './quick-float.ts';
 import { reciprocal, reciprocalRoot } from './reciprocal.ts';
 import {
   add, compare, convert, divide, fromInteger, maximum, minimum, multiply, MXCSR, roundToIntegral, SoftOperation, squareRoot, subtract, toInteger, type SoftBinary,
@@ -91,11 +92,12 @@ export function sse(capsule: Capsule, base: number, argument: number): number {
   const task = TASKS[argument & 0xff], shape = SHAPES[argument >>> 8 & 0xf];
   assert(task !== undefined && shape !== undefined, 'a known operation and shape');
   const { dv } = capsule, mxcsr = dv.getUint32(base + CPU.fxState + FX.mxcsr, true);
+  dv.setFloat64(base + SSE_SCRATCH.result, 0, true);
+  dv.setFloat64(base + SSE_SCRATCH.result + 8, 0, true);
+  if (quickFloat(dv, base, argument & 0xff, argument >>> 8 & 0xf, mxcsr)) return 0;
   const immediate = argument >>> SSE_IMMEDIATE_SHIFT & 0xff;
   const from = widthOf(task.from, shape.f), to = widthOf(task.to, shape.f);
   const read = (at: number, i: number): bigint => (from === 32 ? BigInt(dv.getUint32(base + at + 4 * i, true)) : dv.getBigUint64(base + at + 8 * i, true));
-  dv.setBigUint64(base + SSE_SCRATCH.result, 0n, true);
-  dv.setBigUint64(base + SSE_SCRATCH.result + 8, 0n, true);
   let raised = 0;
   for (let i = 0; i < shape.lanes; i++) {
     const value = task.lane(read(SSE_SCRATCH.a, i), read(SSE_SCRATCH.b, i), shape.f, op.control(mxcsr), immediate, i);

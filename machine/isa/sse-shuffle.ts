@@ -123,5 +123,6 @@ export const sseShuffle: readonly Row[] = [
   { name: 'PEXTRW', opcode: '66 0F 3A 15 /r ib', operands: ['Mw', 'Vx', 'Ib'], sem: extract(2) },
   { name: 'PEXTRB', opcode: '66 0F 3A 14 /r ib', operands: ['Rd', 'Vx', 'Ib'], sem: extract(1) },
   { name: 'PEXTRB', opcode: '66 0F 3A 14 /r ib', operands: ['Mb', 'Vx', 'Ib'], sem: extract(1) },
+  { name: 'EXTRACTPS', opcode: '66 0F 3A 17 /r ib', operands: ['Ed', 'Vx', 'Ib'], sem: extract(4) },
   { name: 'PEXTRD', opcode: '66 0F 3A 16 /r ib', operands: ['Ey', 'Vx', 'Ib'], sem: bySize(extract) },
 ];

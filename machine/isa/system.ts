@@ -1,7 +1,7 @@
 // Segment registers, time stamp, CPUID, and the instructions that only ring 0 may execute: those leave to the
 // hypervisor, which emulates them or raises #GP. SDM vol. 2 and 3.
 
-import { CPU, EXIT, FX, PRIV, REG } from '../cpu-state.ts';
+import { CPU, EXIT, FLAG, FX, PRIV, REG } from '../cpu-state.ts';
 import { and, i32, i64, load, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
@@ -25,6 +25,12 @@ const rdtsc = (e: Env): void => {
   e.setReg(REG.rax, 32, wrap(t));
   e.setReg(REG.rdx, 32, wrap(shrU(t, i64(32))));
 };
+/** There is always a random number: CF set, the other flags clear. */
+const random = (e: Env): void => {
+  const v = e.fn.let(e.callOut('random', e.cpu));
+  e.write(0, e.narrow(v, e.bits(0)));
+  e.flags.all(i32(FLAG.cf));
+};
 const checkSelector = (operation: number) => (e: Env): void => e.slow('checkSelector', or(e.read(1, 16), i32(operation << 16)));
 const ldmxcsr = (e: Env): void => {
   const v = e.read(0);
@@ -37,6 +43,8 @@ export const system: readonly Row[] = [
   { name: 'MOV', opcode: '8C /r', operands: ['Ew', 'Sw'], sem: movFromSegment },
   { name: 'MOV', opcode: '8E /r', operands: ['Sw', 'Ew'], sem: movToSegment, unchecked: 'loads a segment register' },
   { name: 'RDTSC', opcode: '0F 31', operands: [], sem: rdtsc, unchecked: 'not deterministic' },
+  { name: 'RDRAND', opcode: '0F C7 /6', operands: ['Rv'], sem: random, flags: 'w', unchecked: 'not deterministic' },
+  { name: 'RDSEED', opcode: '0F C7 /7', operands: ['Rv'], sem: random, flags: 'w', unchecked: 'not deterministic' },
   privileged('RDTSCP', '0F 01 F9', PRIV.rdtscp),
   privileged('CPUID', '0F A2', PRIV.cpuid, undefined, [], { unchecked: 'answered by the hypervisor' }),
   privileged('RDPMC', '0F 33', PRIV.rdpmc),
