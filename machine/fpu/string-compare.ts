@@ -11,20 +11,42 @@ export const STRING_COMPARE = { explicit: 0x100, mask: 0x200, wide: 0x400 } as c
 /** Offset in the context of the flags that the routine gives. */
 export const STRING_FLAGS: number = SSE_SCRATCH.result + 16;
 
-interface Elements { readonly values: readonly number[]; readonly length: number }
-/** One bit of the first result: element j of `b` against `a`. */
-type Aggregation = (a: Elements, b: Elements, j: number) => boolean;
+/** elements of the operands at hand */
+const A = new Int32Array(16), B = new Int32Array(16);
 
-const equalAny: Aggregation = (a, b, j) => j < b.length && a.values.some((v, i) => i < a.length && v === b.values[j]);
-const inRanges: Aggregation = (a, b, j) => {
-  const v = b.values[j] as number;
-  return j < b.length && a.values.some((low, i) => (i & 1) === 0 && i + 1 < a.length && low <= v && v <= (a.values[i + 1] as number));
+/** One bit for each of `count` elements of B, by the numbers of valid elements of both. */
+type Aggregation = (a: number, b: number, count: number) => number;
+
+const equalAny: Aggregation = (a, b) => {
+  let bits = 0;
+  for (let j = 0; j < b; j++) for (let i = 0; i < a; i++) if (A[i] === B[j]) bits |= 1 << j;
+  return bits;
+};
+const inRanges: Aggregation = (a, b) => {
+  let bits = 0;
+  for (let j = 0; j < b; j++) {
+    const v = B[j] as number;
+    for (let i = 0; i + 1 < a; i += 2) if ((A[i] as number) <= v && v <= (A[i + 1] as number)) bits |= 1 << j;
+  }
+  return bits;
 };
 /** Beyond both ends counts as equal. */
-const equalEach: Aggregation = (a, b, j) => (j < a.length && j < b.length ? a.values[j] === b.values[j] : j >= a.length && j >= b.length);
-/** `a` as far as it goes occurs at j; what lies beyond the register is not looked at. */
-const equalOrdered: Aggregation = (a, b, j) =>
-  a.values.every((v, i) => i >= a.length || j + i >= b.values.length || (j + i < b.length && v === b.values[j + i]));
+const equalEach: Aggregation = (a, b, count) => {
+  let bits = 0;
+  for (let j = 0; j < count; j++) if (j < a && j < b ? A[j] === B[j] : j >= a && j >= b) bits |= 1 << j;
+  return bits;
+};
+/** `A` as far as it goes occurs at j; what lies beyond the register is not looked at. */
+const equalOrdered: Aggregation = (a, b, count) => {
+  let bits = 0;
+  for (let j = 0; j < count; j++) {
+    const end = Math.min(a, count - j);
+    let i = 0;
+    while (i < end && j + i < b && A[i] === B[j + i]) i++;
+    if (i === end) bits |= 1 << j;
+  }
+  return bits;
+};
 const AGGREGATIONS: readonly Aggregation[] = [equalAny, inRanges, equalEach, equalOrdered];
 
 /**
@@ -34,28 +56,27 @@ const AGGREGATIONS: readonly Aggregation[] = [equalAny, inRanges, equalEach, equ
  * @param argument immediate byte and STRING_COMPARE bits
  */
 export function compareStrings(capsule: Capsule, base: number, argument: number): void {
-  const { dv } = capsule, words = (argument & 1) !== 0, count = words ? 8 : 16;
+  const { dv } = capsule, count = (argument & 1) !== 0 ? 8 : 16;
+  const implicitA = readElements(dv, base + SSE_SCRATCH.a, argument, count, A);
+  const implicitB = readElements(dv, base + SSE_SCRATCH.b, argument, count, B);
   const explicit = (argument & STRING_COMPARE.explicit) !== 0;
-  const length = (register: number): number => explicitLength(dv.getBigInt64(base + CPU.regs + register * 8, true), argument, count);
-  const read = (at: number, register: number): Elements => {
-    const values = Array.from({ length: count }, (_, i) => element(dv, base + at, i, argument));
-    const end = values.indexOf(0);
-    return { values, length: explicit ? length(register) : end < 0 ? count : end };
-  };
-  const a = read(SSE_SCRATCH.a, REG.rax), b = read(SSE_SCRATCH.b, REG.rdx);
-  const aggregate = AGGREGATIONS[argument >>> 2 & 3] as Aggregation;
-  let bits = 0;
-  for (let j = 0; j < count; j++) {
-    const negate = (argument & 0x10) !== 0 && ((argument & 0x20) === 0 || j < b.length);
-    if (aggregate(a, b, j) !== negate) bits |= 1 << j;
-  }
+  const a = explicit ? explicitLength(dv.getBigInt64(base + CPU.regs + REG.rax * 8, true), argument, count) : implicitA;
+  const b = explicit ? explicitLength(dv.getBigInt64(base + CPU.regs + REG.rdx * 8, true), argument, count) : implicitB;
+  let bits = (AGGREGATIONS[argument >>> 2 & 3] as Aggregation)(a, b, count);
+  // negated everywhere, or only where B has elements
+  if (argument & 0x10) bits ^= (1 << (argument & 0x20 ? b : count)) - 1;
   if (argument & STRING_COMPARE.mask) writeMask(dv, base + SSE_SCRATCH.result, bits, argument, count);
   else dv.setUint32(base + SSE_SCRATCH.result, indexOf(bits, argument, count), true);
-  const flag = (on: boolean, bit: number): number => (on ? bit : 0);
-  const flags = flag(bits !== 0, FLAG.cf) | flag(b.length < count, FLAG.zf) | flag(a.length < count, FLAG.sf) | flag((bits & 1) !== 0, FLAG.of);
+  const flags = (bits !== 0 ? FLAG.cf : 0) | (b < count ? FLAG.zf : 0) | (a < count ? FLAG.sf : 0) | (bits & 1 ? FLAG.of : 0);
   dv.setUint32(base + STRING_FLAGS, flags, true);
 }
 
+/** Reads an operand's elements. @returns the number of those before the first zero */
+function readElements(dv: DataView, at: number, immediate: number, count: number, into: Int32Array): number {
+  let length = count;
+  for (let i = count - 1; i >= 0; i--) if ((into[i] = element(dv, at, i, immediate)) === 0) length = i;
+  return length;
+}
 /** Bits 1:0 of the immediate: bytes or words, unsigned or signed. */
 function element(dv: DataView, at: number, i: number, immediate: number): number {
   if (immediate & 1) return immediate & 2 ? dv.getInt16(at + 2 * i, true) : dv.getUint16(at + 2 * i, true);
