@@ -12,9 +12,9 @@ const segmentSlot = (seg: number): number => CPU.segBase / 8 + seg;
 export class Decoded {
   entry: Entry | undefined;
   opSize: 8 | 16 | 32 | 64 = 32;
-  addrSize: 32 | 64 = 64;
+  addrSize: 16 | 32 | 64 = 64;
   rep: '' | 'rep' | 'repnz' = '';
-  /** r: register or no modrm.rm; m: memory at base + disp; x: memory with index, segment or 32-bit address */
+  /** r: register or no modrm.rm; m: memory at base + disp; x: memory with index, segment or an address of 16 or 32 bits */
   form: 'r' | 'm' | 'x' = 'r';
   r1 = 0;
   r2 = 0;
@@ -126,8 +126,7 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
   const row = entry.row;
   d.entry = entry;
   d.rep = row.rep && repPrefix ? (repPrefix === 0xf2 && row.rep === 'repz' ? 'repnz' : 'rep') : '';
-  d.addrSize = mode64 ? (address ? 32 : 64) : 32;
-  if (!mode64 && address) return DECODE.invalid; // 16-bit addressing does not occur in flat 32-bit code
+  d.addrSize = mode64 ? (address ? 32 : 64) : address ? 16 : 32;
   const size16 = operand16 && entry.prefix !== 0x66;
   d.opSize = row.size === 'b' ? 8 : rexW ? 64 : row.size === 'y' ? 32 : size16 ? 16 : row.size === 'd64' && mode64 ? 64 : 32;
 
@@ -165,7 +164,8 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
           else if (l === 'W' || l === 'U') d.r2 = VECTOR + rm * 16;
           else if (l === 'Q' || l === 'N') d.r2 = MMX + (rm & 7) * 16;
         }
-      } else ripRelative = memoryOperand(d, modrm, rex, mode64, override);
+      } else if (d.addrSize === 16) memoryOperand16(d, modrm, override);
+      else ripRelative = memoryOperand(d, modrm, rex, mode64, override);
     }
     if (row.operands[0] === 'Ex87') d.immLo = opcode << 8 | modrm;
   } else if (entry.plusR) d.r2 = generalOffset((opcode & 7) | (rex & 1) << 3, row.operands[0] === 'Zb', rex);
@@ -230,6 +230,26 @@ function memoryOperand(d: Decoded, modrm: number, rex: number, mode64: boolean, 
   return ripRelative;
 }
 
+/** Base and index registers of 16-bit addressing, by modrm.rm (SDM vol. 2, table 2-1). */
+const BASES_16: readonly (readonly [number, number])[] = [
+  [REG.rbx, REG.rsi], [REG.rbx, REG.rdi], [REG.rbp, REG.rsi], [REG.rbp, REG.rdi], [REG.rsi, -1], [REG.rdi, -1], [REG.rbp, -1], [REG.rbx, -1],
+];
+/** Reads the displacement of a 16-bit address. */
+function memoryOperand16(d: Decoded, modrm: number, override: number): void {
+  const mod = modrm >> 6;
+  const rm = modrm & 7;
+  const direct = mod === 0 && rm === 6;
+  const [base, index] = BASES_16[rm] as readonly [number, number];
+  if (!direct) {
+    d.base = base * 8;
+    if (index >= 0) d.index = index * 8;
+  }
+  d.dispLo = direct || mod === 2 ? next16() : mod === 1 ? signed8(next()) : 0;
+  d.dispHi = d.dispLo >> 31;
+  d.form = 'x';
+  setSegment(d, false, override, base === REG.rbp && !direct ? SEG.ss : SEG.ds);
+}
+
 function setSegment(d: Decoded, mode64: boolean, override: number, standard: number): void {
   if (mode64) {
     if (override < SEG.fs) return;
@@ -251,7 +271,7 @@ function immediate(d: Decoded, entry: Entry, mode64: boolean, size16: boolean, o
       return;
     case 'moffs':
       d.form = 'm';
-      d.dispLo = next32();
+      d.dispLo = d.addrSize === 16 ? next16() : next32();
       d.dispHi = d.addrSize === 64 ? next32() : 0;
       setSegment(d, mode64, override, SEG.ds);
   }

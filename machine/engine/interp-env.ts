@@ -18,7 +18,7 @@ export type Calls = { readonly [K in keyof typeof RUNTIME | keyof typeof HOST]: 
 
 export interface Shape {
   readonly opSize: Bits;
-  readonly addrSize: 32 | 64;
+  readonly addrSize: 16 | 32 | 64;
   readonly mode64: boolean;
   readonly rep: '' | 'rep' | 'repnz';
   readonly form: 'r' | 'm' | 'x';
@@ -86,7 +86,16 @@ export class InterpEnv extends Env {
   }
   protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
   private segmentField(): Expr { return load('i64', 64, add(this.cpu, shl(load('i32', 8, this.record, REC.segment), i32(3)))); }
+  /** The segment field counts 8-byte bases: its selector lies as many 2-byte steps from the first one. */
+  protected requireSegment(): void {
+    this.requireSelector(load('i32', 16, add(this.cpu, shl(load('i32', 8, this.record, REC.segment), i32(1))), CPU.selector - CPU.segBase / 4));
+  }
+  private requireSelector(selector: Expr): void { this.fn.if(eq(and(selector, i32(0xfffc)), i32(0)), () => this.raise(13, i32(0))); }
   stringBase(source: boolean): Expr {
+    if (!this.mode64) {
+      if (source) this.requireSegment();
+      else this.requireSelector(load('i32', 16, this.cpu, CPU.selector));
+    }
     if (source) return this.fn.let(this.segmentField());
     return this.mode64 ? i64(0) : this.field64(CPU.segBase);
   }

@@ -22,7 +22,7 @@ const bitTest = (how: Change) => (e: Env): void => {
   if (e.isMemory(0) && e.row.operands[1] === 'Gv') {
     const wide = bits === 64 ? index : widenS(e.signed(index, bits));
     const shift = bits === 64 ? 6 : bits === 32 ? 5 : 4;
-    const va = e.fn.let(e.linear(add(e.address(), shl(shrS(wide, i64(shift)), i64(shift - 3)))));
+    const va = e.addressBehind(shl(shrS(wide, i64(shift)), i64(shift - 3)));
     if (how === 'none') { setCarry(e, carry(e.load(va, bits))); return; }
     const host = e.translate(va, bits, true, false);
     const v = e.fn.let(loadHost(host, bits));
@@ -38,13 +38,13 @@ const bitTest = (how: Change) => (e: Env): void => {
 };
 const loadHost = (a: Expr, bits: number): Expr => load(bits === 64 ? 'i64' : 'i32', bits, a);
 
-/** A zero source leaves the destination as it is (documented by AMD, done by both) and sets ZF. */
+/** A zero source leaves all of the destination as it is (documented by AMD, done by both) and sets ZF. */
 const scan = (reverse: boolean) => (e: Env): void => {
   const bits = e.bits(0);
   const v = e.read(1);
-  const old = e.read(0);
   const position = reverse ? sub(e.const(bits, bits === 64 ? 63 : 31), clz(v)) : ctz(v);
-  e.write(0, select(eqz(v), old, position));
+  if (bits === 32) e.fn.if(v, () => e.write(0, position));
+  else e.write(0, select(eqz(v), e.read(0), position));
   e.flags.merge(FLAG.zf, shl(eqz(v), i32(6)));
 };
 const population = (e: Env): void => {

@@ -36,7 +36,7 @@ export abstract class Env {
   /** effective operand size in bits */
   readonly opSize: Bits;
   /** effective address size in bits */
-  readonly addrSize: 32 | 64;
+  readonly addrSize: 16 | 32 | 64;
   /** 64-bit mode, as against compatibility mode */
   readonly mode64: boolean;
   /** 'rep' (F3) or 'repnz' (F2) for string instructions */
@@ -46,7 +46,7 @@ export abstract class Env {
   private readonly hosts = new Map<number, Host>();
   private addressCache: Expr | undefined;
 
-  constructor(fn: Fn, row: Row, opSize: Bits, addrSize: 32 | 64, mode64: boolean, rep: '' | 'rep' | 'repnz', flags: Flags) {
+  constructor(fn: Fn, row: Row, opSize: Bits, addrSize: 16 | 32 | 64, mode64: boolean, rep: '' | 'rep' | 'repnz', flags: Flags) {
     this.fn = fn;
     this.row = row;
     this.opSize = opSize;
@@ -67,6 +67,8 @@ export abstract class Env {
   protected abstract offsetExpr(): Expr;
   /** The segment base of the memory operand; undefined when it is known to be 0. */
   protected abstract segmentBase(): Expr | undefined;
+  /** #GP(0) when the memory operand's segment register holds a null selector: outside 64-bit mode only. */
+  protected abstract requireSegment(): void;
   /** Address of this instruction and of the next one, i64. */
   abstract rip(): Expr;
   abstract nextRip(): Expr;
@@ -200,18 +202,18 @@ export abstract class Env {
   }
 
   /** Linear address of the memory operand. */
-  address(): Expr {
-    if (!this.addressCache) {
-      const offset = this.truncateAddress(this.offsetExpr());
-      const base = this.segmentBase();
-      const linear = base ? this.linear(add(offset, base)) : offset;
-      this.addressCache = this.fn.let(linear);
-    }
-    return this.addressCache;
+  address(): Expr { return this.addressCache ??= this.linearOf(this.truncateAddress(this.offsetExpr())); }
+  /** Linear address of the place so many bytes (i64) behind the memory operand; it wraps as an address of its size does. */
+  addressBehind(bytes: Expr): Expr { return this.linearOf(this.truncateAddress(add(this.offsetExpr(), bytes))); }
+  /** Linear address of an offset in the memory operand's segment. */
+  linearOf(offset: Expr): Expr {
+    if (!this.mode64) this.requireSegment();
+    const base = this.segmentBase();
+    return this.fn.let(base ? this.linear(add(offset, base)) : offset);
   }
   /** The memory operand's offset in its segment (LEA). */
   offset(): Expr { return this.fn.let(this.truncateAddress(this.offsetExpr())); }
-  protected truncateAddress(a: Expr): Expr { return this.addrSize === 32 ? and(a, i64(0xffff_ffffn)) : a; }
+  protected truncateAddress(a: Expr): Expr { return this.addrSize === 64 ? a : and(a, i64(this.addrSize === 32 ? 0xffff_ffffn : 0xffffn)); }
   /** Linear addresses are 32 bits wide outside 64-bit mode. */
   linear(a: Expr): Expr { return this.mode64 ? a : and(a, i64(0xffff_ffffn)); }
 

@@ -18,8 +18,9 @@ const popMemory = (e: Env): void => {
   // the address is that with the raised rsp; a fault must show the old one
   const rsp = e.stackPointer();
   e.drop(e.opSize / 8);
-  const va = e.address();
+  const offset = e.offset();
   e.setStackPointer(rsp);
+  const va = e.linearOf(offset);
   const host = e.translate(va, e.opSize, true, false);
   e.drop(e.opSize / 8);
   e.fn.store(e.opSize, host, v);
@@ -79,18 +80,27 @@ const pusha = (e: Env): void => {
   PUSHA.forEach((r, i) => e.store(e.stackAddress(sub(sp, i64((i + 1) * bytes))), e.opSize, e.reg(r, e.opSize), true));
   e.setStackPointer(sub(sp, i64(8 * bytes)));
 };
+/** Upwards from rsp, each register as it is read: a fault leaves those below it loaded, and rsp as it was. */
 const popa = (e: Env): void => {
   const bytes = e.opSize / 8;
   const sp = e.fn.let(e.stackPointer());
-  const values = PUSHA.map((_, i) => e.load(e.stackAddress(add(sp, i64((7 - i) * bytes))), e.opSize, true));
-  PUSHA.forEach((r, i) => { if (r !== REG.rsp) e.setReg(r, e.opSize, values[i] as Expr); });
+  PUSHA.toReversed().forEach((r, i) => {
+    const v = e.load(e.stackAddress(add(sp, i64(i * bytes))), e.opSize, true);
+    if (r !== REG.rsp) e.setReg(r, e.opSize, v);
+  });
   e.setStackPointer(add(sp, i64(8 * bytes)));
 };
-const pushSeg = (seg: number) => (e: Env): void => e.push(e.opSize, e.zeroExtend(e.fn.let(load('i32', 16, e.cpu, CPU.selector + seg * 2)), 16, e.opSize));
+/** With an operand size of 32 bits the stack pointer moves by 4, but only the selector's 16 bits are written. */
+const pushSeg = (seg: number) => (e: Env): void => {
+  const selector = e.fn.let(load('i32', 16, e.cpu, CPU.selector + seg * 2));
+  if (e.opSize === 64) { e.push(64, widenU(selector)); return; }
+  const sp = e.stackAddress(sub(e.stackPointer(), i64(e.opSize / 8)));
+  e.store(sp, 16, selector, true);
+  e.setStackPointer(sp);
+};
+/** Only the selector's 16 bits are read. */
 const popSeg = (seg: number) => (e: Env): void => {
-  const v = e.top(e.opSize);
-  const selector = e.fn.let(and(e.opSize === 64 ? wrap(v) : v, i32(0xffff)));
-  e.slow('loadSegment', or(selector, i32(seg << 16)));
+  e.slow('loadSegment', or(e.top(16), i32(seg << 16)));
   e.drop(e.opSize / 8);
 };
 

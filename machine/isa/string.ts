@@ -118,29 +118,36 @@ const lods = (e: Env): void => repeat(e, () => {
   return i32(1);
 });
 
-/** CMPS and SCAS: an element at a time; REPE stops at a difference, REPNE at a match. */
+/**
+ * CMPS and SCAS: an element at a time; REPE stops at a difference, REPNE at a match. The element at rDI is read first.
+ * A repetition sets the flags when it ends: one that is stopped on its way still has those from before.
+ */
 const compare = (scan: boolean) => (e: Env): void => {
   const bytes = e.opSize / 8;
-  const step = (): Expr => {
+  const step = (): { a: Expr; b: Expr } => {
     const di = index(e, REG.rdi);
     const si = scan ? undefined : index(e, REG.rsi);
-    const a = si ? e.load(source(e, si), e.opSize) : e.reg(REG.rax, e.opSize);
     const b = e.load(destination(e, di), e.opSize);
+    const a = si ? e.load(source(e, si), e.opSize) : e.reg(REG.rax, e.opSize);
     const by = e.stringStep(bytes);
     if (si) setIndex(e, REG.rsi, add(si, by));
     setIndex(e, REG.rdi, add(di, by));
-    e.flags.sub(e.opSize, a, b, e.fn.let(e.truncate(sub(a, b), e.opSize)));
-    return e.fn.let(eq(a, b));
+    return { a, b };
   };
-  if (!e.rep) { step(); return; }
+  const setFlags = ({ a, b }: { a: Expr; b: Expr }): void => e.flags.sub(e.opSize, a, b, e.fn.let(e.truncate(sub(a, b), e.opSize)));
+  if (!e.rep) { setFlags(step()); return; }
   e.fn.block((done) => {
     e.fn.loop((again) => {
       const left = count(e);
       e.fn.brIf(done, eqz(left));
-      const same = step();
+      const elements = step();
+      const same = e.fn.let(eq(elements.a, elements.b));
       const rest = e.fn.let(sub(left, i64(1)));
       e.setReg(REG.rcx, e.addrSize, e.narrow(rest, e.addrSize));
-      e.fn.brIf(done, or(eqz(rest), e.rep === 'rep' ? eqz(same) : same));
+      e.fn.if(or(eqz(rest), e.rep === 'rep' ? eqz(same) : same), () => {
+        setFlags(elements);
+        e.fn.br(done);
+      });
       e.repeatLater();
       e.fn.br(again);
     });
