@@ -236,6 +236,8 @@ void init_main(long *stack)
     console_attach();
     read_options(&options);
     console_configure(&options);
+    if (options.pipe && xenstore_write("data/xenith/console", "ready") < 0)
+        say("cannot say in xenstore that the console is ready", "", "");
     if (options.hostname)
         SYSTEM2(sethostname, options.hostname, text_length(options.hostname));
     start_loopback();

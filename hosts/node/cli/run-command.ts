@@ -1,0 +1,155 @@
+// `xenith run`: builds a domain, runs it with its console on standard input and output, again when it reboots, and says
+// with the exit status how it ended.
+
+import type { Host, LogLevel } from '#base/host.ts';
+import { BuilderError } from '#toolstack/builder/builder-error.ts';
+import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
+import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
+import { deterministicHost } from '#toolstack/lifecycle/deterministic-host.ts';
+import { type DomainEnd, endOf } from '#toolstack/lifecycle/domain-end.ts';
+import { DomainLoop } from '#toolstack/lifecycle/domain-loop.ts';
+import { PipeInput } from '#toolstack/lifecycle/pipe-input.ts';
+import { releaseDomain } from '#toolstack/xenstore/domain-tree.ts';
+import { Store } from '#toolstack/xenstore/store.ts';
+import { NODE_DECOMPRESSORS } from '../decompressors.ts';
+import { nodeHost } from '../host.ts';
+import { NodePacer } from '../pacer.ts';
+import type { RunArgs } from './args.ts';
+import { ConsoleInput, TYPED } from './console-input.ts';
+import { ConsoleOutput } from './console-output.ts';
+import { type GuestPlan, planGuest } from './guest-plan.ts';
+import { RunStats } from './stats.ts';
+import { type Stop, Stops } from './stops.ts';
+import { Terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
+
+const DETERMINISTIC_UUID = '00000000-0000-4000-8000-000000000001';
+
+/**
+ * Runs a guest to its end.
+ * @returns the exit status
+ * @throws UsageError
+ */
+export async function runCommand(args: RunArgs): Promise<number> {
+  const terminal = new Terminal();
+  const run = new Run(args, planGuest(args, terminal), terminal);
+  try {
+    return await run.toEnd();
+  } finally {
+    terminal.restore();
+  }
+}
+
+class Run {
+  private readonly args: RunArgs;
+  private readonly plan: GuestPlan;
+  private readonly terminal: Terminal;
+  private readonly host: Host;
+  private readonly store = new Store();
+  private readonly uuid: string;
+  private readonly stats = new RunStats();
+  private readonly pacer = new NodePacer();
+  private readonly stops: Stops;
+  private readonly input: ConsoleInput;
+  private readonly output: ConsoleOutput;
+  private loop: DomainLoop | undefined;
+
+  constructor(args: RunArgs, plan: GuestPlan, terminal: Terminal) {
+    this.args = args;
+    this.plan = plan;
+    this.terminal = terminal;
+    const host = nodeHost((level, message) => this.log(level, message));
+    this.host = args.deterministic ? deterministicHost(host) : host;
+    this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
+    this.stops = new Stops(args.timeout);
+    this.input = new ConsoleInput(plan.pipe ? new PipeInput() : TYPED, terminal.isPerson);
+    this.output = new ConsoleOutput({ mayPause: !args.deterministic });
+  }
+
+  async toEnd(): Promise<number> {
+    let domid = 1;
+    let created = this.build(domid); // what is wrong with the arguments shows before anything else happens
+    this.connectOutside();
+    await this.openInput();
+    for (;;) {
+      const end = await this.runDomain(created, domid);
+      const status = end ? this.statusOf(end, domid) : undefined;
+      this.stats.add(created.domain, this.loop?.runningNs ?? 0);
+      if (end === undefined || status !== undefined) return this.leave(status);
+      this.terminal.message('xenith: the guest reboots');
+      releaseDomain(this.store, domid, this.uuid);
+      created = this.build(++domid);
+    }
+  }
+
+  private connectOutside(): void {
+    this.stops.onStop = () => this.loop?.stop();
+    this.stops.watch();
+    this.input.onEscape = () => this.stops.stop({ status: 0, message: 'xenith: left the console; the domain is destroyed' });
+    this.input.onFed = () => this.pacer.wake();
+    this.output.onClosed = () => this.stops.stop({ status: 141 }); // as a shell counts a process that SIGPIPE ended
+  }
+
+  private async openInput(): Promise<void> {
+    if (this.terminal.isPerson) {
+      this.terminal.message('xenith: Ctrl-] leaves the console and destroys the domain');
+      this.terminal.makeRaw();
+    }
+    const end = this.input.open();
+    if (this.args.deterministic && !this.terminal.isPerson) await Promise.race([end, this.stops.stopped]);
+  }
+
+  /** @throws UsageError when a domain cannot be built from what the user gave */
+  private build(domid: number): CreatedDomain {
+    const { args, plan, store, uuid } = this;
+    try {
+      const created = createDomain({
+        domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
+        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, decompressors: NODE_DECOMPRESSORS,
+      }, this.host, store, (bytes) => this.output.write(bytes));
+      for (const category of args.trace) created.domain.trace.set(category, true);
+      if (plan.command !== undefined) offerCommand(store, domid, plan.command);
+      return created;
+    } catch (error) {
+      if (error instanceof BuilderError || error instanceof RangeError) throw new UsageError(error.message);
+      throw error;
+    }
+  }
+
+  /** Undefined when it was stopped from outside. */
+  private async runDomain(created: CreatedDomain, domid: number): Promise<DomainEnd | undefined> {
+    this.output.connect(created.console);
+    const connect = (): void => this.input.connect(created.console);
+    const cancel = this.plan.pipe ? whenConsoleReady(this.store, domid, connect) : connect();
+    this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson });
+    if (this.stops.reason) return undefined;
+    const ended = await this.loop.run();
+    cancel?.();
+    this.input.disconnect();
+    return ended ? endOf(created.domain) : undefined;
+  }
+
+  /** Undefined when the domain is to start anew. */
+  private statusOf(end: DomainEnd, domid: number): number | undefined {
+    if (end.kind === 'crash') {
+      this.terminal.message(`\n${end.report}`);
+      return 1;
+    }
+    if (this.plan.command !== undefined) return exitStatusOf(this.store, domid) ?? 0;
+    return end.kind === 'poweroff' ? 0 : undefined;
+  }
+
+  private async leave(status: number | undefined): Promise<number> {
+    await Promise.race([this.output.flush(), this.stops.patience()]);
+    this.terminal.restore();
+    const stop: Stop | undefined = status === undefined ? this.stops.reason : undefined;
+    if (stop?.message !== undefined) this.terminal.message(`\n${stop.message}`);
+    if (this.args.stats) this.terminal.message(this.stats.text());
+    return status ?? stop?.status ?? 0;
+  }
+
+  /** Crashes are reported when the domain has ended; traces are made only when they were asked for. */
+  private log(level: LogLevel, message: string): void {
+    if (level === 'debug' || level === 'warning' || this.args.verbose) this.terminal.message(level === 'warning' ? `xenith: ${message}` : message);
+  }
+}

@@ -1,0 +1,77 @@
+// What the toolstack and the default guest say to each other: guest/README.md is the document followed.
+
+import { LocalClient } from '../xenstore/local-client.ts';
+import { domainPath } from '../xenstore/path.ts';
+import type { Store } from '../xenstore/store.ts';
+
+const MAX_COMMAND_BYTES = 4095, MAX_COMMAND_WORDS = 128;
+
+export interface GuestOptions {
+  /** run this instead of a shell; handed over with `offerCommand` */
+  readonly command: boolean;
+  /** standard input and output are pipes: bytes pass unchanged, see PipeInput */
+  readonly pipe: boolean;
+  /** only warnings, and nothing at power-off */
+  readonly quiet: boolean;
+  readonly hostname?: string;
+  readonly terminal?: { readonly rows: number; readonly columns: number; readonly type: string | undefined };
+  /** more of the kernel's command line */
+  readonly append: string;
+}
+
+/** The kernel's command line for the default guest. */
+export function guestCommandLine(options: GuestOptions): string {
+  const words = ['console=hvc0'];
+  if (options.quiet) words.push('quiet');
+  if (options.command) words.push('xenith.cmd=@');
+  if (options.pipe) words.push('xenith.console=pipe');
+  if (options.hostname !== undefined) words.push(`xenith.hostname=${options.hostname}`);
+  if (options.terminal) {
+    const { rows, columns, type } = options.terminal;
+    words.push(`xenith.rows=${rows}`, `xenith.cols=${columns}`);
+    if (type !== undefined && /^[\w.+-]+$/.test(type)) words.push(`TERM=${type}`);
+  }
+  if (options.append !== '') words.push(options.append);
+  return words.join(' ');
+}
+
+/**
+ * A command as the guest reads it.
+ * @throws RangeError when it is too long for the way it takes
+ */
+export function encodeCommand(words: readonly string[]): string {
+  const text = words.map(percentEncode).join(',');
+  if (words.length > MAX_COMMAND_WORDS) throw new RangeError(`the command has ${words.length} words; ${MAX_COMMAND_WORDS} is the most`);
+  if (text.length > MAX_COMMAND_BYTES) throw new RangeError(`the command is too long: ${text.length} bytes when encoded; ${MAX_COMMAND_BYTES} is the most`);
+  return text;
+}
+
+/** Like encodeURIComponent, which throws on lone surrogates: those become U+FFFD. */
+function percentEncode(word: string): string { return encodeURIComponent(word.toWellFormed()); }
+
+/** Puts the encoded command where the guest looks for it. To be called before the domain first runs. */
+export function offerCommand(store: Store, domid: number, encoded: string): void {
+  new LocalClient(store).write(`${domainPath(domid)}/data/xenith/command`, encoded);
+}
+
+/** The exit status that the guest reported, 0 to 255; undefined when it ended without one. */
+export function exitStatusOf(store: Store, domid: number): number | undefined {
+  const text = new LocalClient(store).read(`${domainPath(domid)}/data/xenith/exit-status`);
+  return text !== undefined && /^\d{1,3}$/.test(text) && Number(text) <= 255 ? Number(text) : undefined;
+}
+
+/**
+ * Calls `ready` once the guest has set its console up for pipes: bytes that come earlier would be echoed and translated.
+ * @returns what ends the wait
+ */
+export function whenConsoleReady(store: Store, domid: number, ready: () => void): () => void {
+  const client = new LocalClient(store);
+  const path = `${domainPath(domid)}/data/xenith/console`;
+  let done = false;
+  const cancel = client.watch(path, () => {
+    if (done || client.read(path) !== 'ready') return;
+    done = true;
+    ready();
+  });
+  return cancel;
+}
