@@ -37,8 +37,12 @@ export const CPU = {
   bounceInfo: 0x1c0, // where the bounced bytes belong
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
+  segRights: 0x440, // 6 × u8: SEG_DENIES bits of the descriptors in the segment registers
   size: 0x1000,
 } as const;
+
+/** What a segment that is not null may forbid outside 64-bit mode. */
+export const SEG_DENIES = { read: 1, write: 2 } as const;
 
 /** Offsets in the FXSAVE area (Intel SDM vol. 1, table 10-2); XMM register n is at CPU.fxState + FX.xmm + 16 n. */
 export const FX = { fcw: 0, fsw: 2, ftw: 4, fop: 6, fip: 8, fdp: 16, mxcsr: 24, mxcsrMask: 28, st: 32, xmm: 160 } as const;

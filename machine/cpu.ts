@@ -40,7 +40,13 @@ export class Cpu {
   get rip(): bigint { return this.field64(CPU.rip); }
   set rip(value: bigint) { this.setField64(CPU.rip, value); }
   selector(seg: number): number { return this.capsule.u16[(this.base + CPU.selector >>> 1) + seg] as number; }
-  setSelector(seg: number, value: number): void { this.capsule.u16[(this.base + CPU.selector >>> 1) + seg] = value; }
+  /** Sets a selector alone; its segment is taken to allow reads and writes. */
+  setSelector(seg: number, value: number): void {
+    this.capsule.u16[(this.base + CPU.selector >>> 1) + seg] = value;
+    this.setSegRights(seg, 0);
+  }
+  /** @param denied SEG_DENIES bits */
+  setSegRights(seg: number, denied: number): void { this.capsule.u8[this.base + CPU.segRights + seg] = denied; }
   segBase(seg: number): bigint { return this.field64(CPU.segBase + seg * 8); }
   setSegBase(seg: number, value: bigint): void { this.setField64(CPU.segBase + seg * 8, value); }
   get kernelMode(): boolean { return (this.field32(CPU.mode) & MODE.kernel) !== 0; }

@@ -1,5 +1,5 @@
 // Decoded code: blocks of operation records, found by physical address. A block begins at one address, goes on over
-// conditional jumps that are not taken, and ends where control cannot fall through, or at the page's end.
+// conditional jumps that are not taken and through jumps within the page, and ends where control cannot fall through, or at the page's end.
 //
 // Invariants: a frame that any record was decoded from has FRAME_FLAG.code, so its writes come to `written`; a record
 // whose bytes changed has the handler `stale`, so every way to it (links, jump caches, the record before) is safe.
@@ -26,6 +26,10 @@ const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filt
 /** Instructions that raise #NM while CR0.TS is set (SDM vol. 3, 2.5): x87, MMX and SSE state. */
 const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
   || ['FWAIT', 'FXSAVE', 'FXRSTOR', 'LDMXCSR', 'STMXCSR', 'EMMS'].includes(r.name)));
+
+/** A jump within the page that is always taken: decoding goes on at its target, and no record stands for it. */
+const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
+  d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
 
 interface Block { readonly record: number; readonly count: number; readonly key: number }
 
@@ -125,27 +129,28 @@ export class Blocks {
     const mode64 = (cpu.field32(CPU.mode) & MODE.compat32) === 0;
     const noFpu = (cpu.field32(CPU.mode) & MODE.ts) !== 0;
     const { u8 } = this.capsule;
-    const room = PAGE_SIZE - (host & 4095);
+    const page = host - (host & 4095);
     let second = 0;
-    let base = 0; // offset of the instruction from the block's start
+    let offset = host & 4095; // of the instruction in its page
     const fetch = (at: number): number => {
-      const offset = base + at;
-      if (offset < room) return u8[host + offset] as number;
+      if (offset + at < PAGE_SIZE) return u8[page + offset + at] as number;
       if (second === 0) second = this.secondPage(cpu, lo, hi);
-      return second < 0 ? -1 : u8[second + offset - room] as number;
+      return second < 0 ? -1 : u8[second + offset + at - PAGE_SIZE] as number;
     };
     let count = 0;
     let outcome: number = DECODE.ok;
     while (count < limit) {
       const d = this.pool[count] as Decoded;
-      const ripLo = lo + base;
-      outcome = decode(d, fetch, ripLo >>> 0, ripLo > 0xffff_ffff ? hi + 1 : hi, mode64);
-      if (outcome !== DECODE.ok) break;
-      if (count > 0 && base + d.length > room) { outcome = DECODE.ok; break; } // reaches into the next page: a block of its own
-      base += d.length;
+      outcome = decode(d, fetch, (lo - (lo & 4095) + offset) >>> 0, hi, mode64);
+      const reachesOver = offset + d.length > PAGE_SIZE;
+      if (outcome !== DECODE.ok || (count > 0 && reachesOver)) break; // what reaches into the next page is a block of its own
+      d.offset = offset;
+      offset += d.length;
       count++;
       d.unavailable = noFpu && FPU.has(d.entry?.row as Row);
-      if (d.entry?.row.ends || d.unavailable || base >= room) break;
+      d.followed = limit > 1 && !reachesOver && followable(d, offset, mode64);
+      if (d.followed) offset += d.immLo;
+      else if (d.entry?.row.ends || d.unavailable || offset >= PAGE_SIZE) break;
     }
     if (count === 0) {
       if (outcome === DECODE.fetchFault) {
@@ -154,44 +159,45 @@ export class Blocks {
       }
       return outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
     }
-    return this.write(count, host, key, lo, hi, mode64, base > room ? second : 0, limit === 1);
+    const reaches = (host & 4095) + (this.pool[0] as Decoded).length > PAGE_SIZE;
+    const first = this.write(count, lo - (lo & 4095), offset, hi, mode64, limit === 1);
+    if (key >= 0) this.keep(first, host, key, lo, hi, reaches ? second : 0);
+    return first;
   }
 
-  /** Writes the records of the decoded instructions and makes the block known. */
-  private write(count: number, host: number, key: number, lo: number, hi: number, mode64: boolean, second: number, single: boolean): number {
+  /** Writes the records of the decoded instructions; `end` is the page offset where control goes on behind them. */
+  private write(count: number, page: number, end: number, hi: number, mode64: boolean, single: boolean): number {
     const first = this.top;
-    let rip = lo;
-    let records = 0;
     const live = this.liveness(count);
     for (let i = 0; i < count; i++) {
       const d = this.pool[i] as Decoded;
+      if (d.followed) continue;
       const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
       const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined ? follower : undefined;
       const spec: HandlerSpec = { row: d.entry?.number as number, opSize: d.opSize, addrSize: d.addrSize, mode64, rep: d.rep, form: d.form, dead: !live[i], fused: fuse?.entry?.number ?? -1 };
-      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(spec), rip, hi, i, fuse);
+      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(spec), page + d.offset, hi, i, fuse);
       this.top += REC.size;
-      records++;
-      rip += d.length;
-      if (fuse) { rip += fuse.length; i++; }
+      if (fuse) i++;
     }
     const last = this.pool[count - 1] as Decoded;
-    if (single || !last.entry?.row.ends) {
-      this.bare(this.top, single ? this.step : this.goto, rip, hi, count);
+    if (single || last.followed || !last.entry?.row.ends) {
+      this.bare(this.top, single ? this.step : this.goto, page + end, hi, count);
       this.top += REC.size;
-      records++;
     }
     this.handlers.flush();
-    if (key < 0) return first;
+    return first;
+  }
+  /** Makes a block known. @param second capsule offset of the page that its first instruction reaches into, 0 for none */
+  private keep(first: number, host: number, key: number, lo: number, hi: number, second: number): void {
     this.made++;
     if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
     else this.byAddress.set(key, first);
-    const block = { record: first, count: records, key };
+    const block = { record: first, count: (this.top - first) / REC.size, key };
     this.own((host - this.capsule.frames) >>> 12, block);
     if (second > 0) {
       this.straddling.set(first, second);
       this.own((second - this.capsule.frames) >>> 12, block);
     }
-    return first;
   }
   private own(mfn: number, block: Block): void {
     const list = this.byFrame.get(mfn);
@@ -211,6 +217,7 @@ export class Blocks {
       const d = this.pool[i] as Decoded;
       const row = d.entry?.row as Row;
       live[i] = needed;
+      if (d.followed) continue;
       const pure = PURE.has(row) && (d.form === 'r' || row.name === 'LEA');
       needed = !pure || row.flags === 'r' || (needed && row.flags !== 'w');
     }

@@ -14,19 +14,22 @@ export class GuestMemory {
   private readonly u8: Uint8Array;
   constructor(mmu: Mmu, u8: Uint8Array) { this.mmu = mmu; this.u8 = u8; }
 
-  /** Copies `length` bytes at a linear address into `into`. Throws GuestFault. */
-  read(cpu: Cpu, va: bigint, length: number, into: Uint8Array): void {
+  /**
+   * Copies `length` bytes at a linear address into `into`. Throws GuestFault.
+   * @param kind 0, or ACCESS_INFO.stack: which exception an address that is not canonical raises
+   */
+  read(cpu: Cpu, va: bigint, length: number, into: Uint8Array, kind = 0): void {
     this.eachPage(va, length, (lo, hi, done, n) => {
       for (let i = 0; i < n; i += 16) { // the bounce buffer holds 64 bytes
         const m = Math.min(16, n - i);
-        const host = this.host(cpu, lo + i, hi, m);
+        const host = this.host(cpu, lo + i, hi, m | kind);
         into.set(this.u8.subarray(host, host + m), done + i);
       }
     });
   }
   /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */
-  write(cpu: Cpu, va: bigint, length: number, from: Uint8Array): void {
-    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write); });
+  write(cpu: Cpu, va: bigint, length: number, from: Uint8Array, kind = 0): void {
+    this.probe(cpu, va, length, kind);
     this.eachPage(va, length, (lo, hi, done, n) => {
       for (let i = 0; i < n; i += 8) {
         const m = Math.min(8, n - i);
@@ -36,13 +39,17 @@ export class GuestMemory {
       }
     });
   }
-  readBig(cpu: Cpu, va: bigint, bytes: number): bigint {
-    this.read(cpu, va, bytes, scratch);
+  /** Throws GuestFault unless all of `length` bytes can be written. */
+  probe(cpu: Cpu, va: bigint, length: number, kind = 0): void {
+    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | kind); });
+  }
+  readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
+    this.read(cpu, va, bytes, scratch, kind);
     return BigInt.asUintN(bytes * 8, scratchView.getBigUint64(0, true));
   }
-  writeBig(cpu: Cpu, va: bigint, bytes: number, value: bigint): void {
+  writeBig(cpu: Cpu, va: bigint, bytes: number, value: bigint, kind = 0): void {
     scratchView.setBigUint64(0, BigInt.asUintN(64, value), true);
-    this.write(cpu, va, bytes, scratch);
+    this.write(cpu, va, bytes, scratch, kind);
   }
   private host(cpu: Cpu, lo: number, hi: number, info: number): number {
     const host = this.mmu.access(cpu, lo, hi, info);

@@ -3,7 +3,7 @@
 // A handler is a function (cpu, record) → exit code.
 
 import { assert } from '#base/assert.ts';
-import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
+import { CPU, EXIT, NO_ERROR_CODE, SEG, SEG_DENIES } from '../cpu-state.ts';
 import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
@@ -117,8 +117,15 @@ export class InterpEnv extends Env {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0);
     return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
   }
+  /** #GP(0) when the segment that is written to forbids it: that of the memory operand, or ES for a string's destination. */
+  private requireWritable(): void {
+    const segment = this.row.rep ? i32(CPU.segBase / 8 + SEG.es) : load('i32', 8, this.record, REC.segment);
+    const rights = load('i32', 8, add(this.cpu, segment), CPU.segRights - CPU.segBase / 8);
+    this.fn.if(and(rights, i32(SEG_DENIES.write)), () => this.raise(13, i32(0)));
+  }
   translate(address: Expr, bits: number, write: boolean, stack: boolean): Expr {
     const va = this.fn.let(address);
+    if (write && !stack && !this.mode64) this.requireWritable();
     const half = write ? MMU.write : MMU.read;
     const entry = this.tlbEntry(va);
     const host = this.fn.var('i32');
@@ -136,6 +143,7 @@ export class InterpEnv extends Env {
   }
   storeGuest(address: Expr, bits: number, value: Expr, stack: boolean): void {
     const va = this.fn.let(address);
+    if (!stack && !this.mode64) this.requireWritable();
     const pinned = this.fn.let(value);
     const entry = this.tlbEntry(va);
     this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {

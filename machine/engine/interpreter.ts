@@ -12,7 +12,7 @@ import { GuestMemory } from './guest-memory.ts';
 import { Handlers, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
-import { FRAME_FLAG, INNER, REC } from './record.ts';
+import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts';
 import { buildRuntime } from './runtime.ts';
 import { Segments } from './segments.ts';
 import { runSlow, type SlowContext } from './slow.ts';
@@ -158,7 +158,7 @@ export class Interpreter implements Machine, SlowContext {
   // ---- routines that generated code calls
 
   private translateSlow(cpu: Cpu, record: number, lo: number, hi: number, info: number): number {
-    const host = this.mmu.access(cpu, lo, hi, info);
+    const host = this.mmu.access(cpu, lo, hi, isStackOperand(this.capsule, record) ? info | ACCESS_INFO.stack : info);
     if (host === 0) this.restartAt(cpu, record);
     return host;
   }

@@ -1,6 +1,8 @@
 // The operation record: one decoded instruction, or two that are fused, as the interpreter's handlers read it.
 // Records of a block lie one after the other; a handler goes on to the record behind its own.
 
+import { CPU, REG } from '../cpu-state.ts';
+
 /** Offsets in bytes. Register fields are offsets from the vCPU context. */
 export const REC = {
   handler: 0, // u32: slot in the handler table
@@ -32,6 +34,15 @@ export const MMU = {
 
 /** Exit codes that stay inside the engine, above EXIT. */
 export const INNER = { link: 100, lookup: 101, step: 102 } as const;
+
+/**
+ * True when the record's memory operand is based on rsp or rbp in 64-bit mode: its canonical faults are #SS. Outside
+ * 64-bit mode an operand has a segment.
+ */
+export function isStackOperand(capsule: { readonly u8: Uint8Array; readonly u16: Uint16Array }, record: number): boolean {
+  const base = capsule.u16[(record + REC.base) >>> 1] as number;
+  return (base === REG.rsp * 8 || base === REG.rbp * 8) && capsule.u8[record + REC.segment] === CPU.zero / 8;
+}
 
 /** How an access is described to the slow path: size in bytes, and these bits. */
 export const ACCESS_INFO = { write: 0x100, stack: 0x200 } as const;

@@ -1,10 +1,11 @@
 // Segment registers and far transfers within ring 3 (Intel SDM vol. 3, chapters 3 and 5). Descriptors come from the
 // hypervisor, which has validated them.
 
-import { CPU, FLAG, MODE, NO_ERROR_CODE, REG, SEG } from '../cpu-state.ts';
+import { CPU, FLAG, MODE, NO_ERROR_CODE, REG, SEG, SEG_DENIES } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import type { MachineHooks } from '../machine.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
+import { ACCESS_INFO } from './record.ts';
 
 const VECTOR = { np: 11, ss: 12, gp: 13 } as const;
 const fault = new GuestFault();
@@ -16,9 +17,17 @@ export function raise(cpu: Cpu, vector: number, errorCode: number = NO_ERROR_COD
   throw fault;
 }
 
+const STACK = ACCESS_INFO.stack;
+/** Type bits of a code or data segment's access byte. */
+const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, code: 8, present: 0x80, notSystem: 0x10 } as const;
+/** What a descriptor's type forbids to a data access (SDM vol. 3, 3.4.5.1). */
+const denials = (access: number): number => (access & TYPE.code ? SEG_DENIES.write | (access & TYPE.readable ? 0 : SEG_DENIES.read) : access & TYPE.writable ? 0 : SEG_DENIES.write);
+
 interface Descriptor { readonly base: bigint; readonly limit: number; readonly access: number; readonly long: boolean; readonly big: boolean }
 
 export class Segments {
+  /** SS was loaded by MOV or POP: the single-step trap waits for the next instruction (SDM vol. 3, 6.8.3) */
+  stackLoaded = false;
   private readonly hooks: MachineHooks;
   private readonly memory: GuestMemory;
   private readonly u32: Uint32Array;
@@ -44,8 +53,8 @@ export class Segments {
   load(cpu: Cpu, seg: number, selector: number): void {
     const error = selector & 0xfffc;
     if (error === 0) {
-      if (seg === SEG.ss && (cpu.compat || (selector & 3) === 3)) raise(cpu, VECTOR.gp, 0);
-      this.set(cpu, seg, selector, 0n);
+      if (seg === SEG.ss) raise(cpu, VECTOR.gp, 0); // ring 3 has no null stack segment
+      this.set(cpu, seg, selector, 0n, 0);
       return;
     }
     const d = this.descriptor(cpu, selector);
@@ -61,11 +70,13 @@ export class Segments {
       if (!(code && d.access & 4) && dpl < 3) raise(cpu, VECTOR.gp, error);
       if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
     }
-    this.set(cpu, seg, selector, d.base);
+    this.set(cpu, seg, selector, d.base, denials(d.access));
+    this.stackLoaded = seg === SEG.ss;
   }
-  private set(cpu: Cpu, seg: number, selector: number, base: bigint): void {
+  private set(cpu: Cpu, seg: number, selector: number, base: bigint, denied: number): void {
     cpu.setSelector(seg, selector);
     cpu.setSegBase(seg, base);
+    cpu.setSegRights(seg, denied);
   }
 
   /** Goes to cs:rip within ring 3; checks before anything changes. */
@@ -78,12 +89,12 @@ export class Segments {
     const dpl = d.access >> 5 & 3;
     if (d.access & 4 ? dpl > 3 : dpl !== 3) raise(cpu, VECTOR.gp, error);
     if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
-    if (d.long ? BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip : rip > BigInt(d.limit)) raise(cpu, VECTOR.gp, 0);
+    const target = d.long ? rip : rip & 0xffff_ffffn; // what lies above 32 bits is not looked at
+    if (d.long ? BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip : target > BigInt(d.limit)) raise(cpu, VECTOR.gp, 0);
     return () => {
-      cpu.setSelector(SEG.cs, selector);
-      cpu.setSegBase(SEG.cs, d.long ? 0n : d.base);
+      this.set(cpu, SEG.cs, selector, d.long ? 0n : d.base, denials(d.access));
       cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.compat32) | (d.long ? 0 : MODE.compat32));
-      cpu.rip = rip;
+      cpu.rip = target;
     };
   }
   private stackTop(cpu: Cpu): bigint { return cpu.compat ? cpu.get(REG.rsp) & 0xffff_ffffn : cpu.get(REG.rsp); }
@@ -91,20 +102,23 @@ export class Segments {
   /** RETF, with `extra` bytes of arguments. Operand size in bytes. */
   retFar(cpu: Cpu, bytes: number, extra: number): void {
     const sp = this.stackTop(cpu);
-    const rip = this.memory.readBig(cpu, sp, bytes);
-    const selector = Number(this.memory.readBig(cpu, sp + BigInt(bytes), bytes) & 0xffffn);
+    const selector = Number(this.memory.readBig(cpu, sp + BigInt(bytes), bytes, STACK) & 0xffffn);
+    const rip = this.memory.readBig(cpu, sp, bytes, STACK);
     this.enterCode(cpu, selector, rip)();
     cpu.set(REG.rsp, sp + BigInt(2 * bytes + extra));
   }
-  /** JMP and CALL through a far pointer in memory: offset of the operand size, then the selector. */
-  jumpFar(cpu: Cpu, bytes: number, va: bigint, call: boolean, next: bigint): void {
-    const rip = this.memory.readBig(cpu, va, bytes);
-    const selector = Number(this.memory.readBig(cpu, va + BigInt(bytes), 2));
+  /**
+   * JMP and CALL through a far pointer in memory: offset of the operand size, then the selector.
+   * @param kind of the pointer's memory, as GuestMemory.read takes it
+   */
+  jumpFar(cpu: Cpu, bytes: number, va: bigint, kind: number, call: boolean, next: bigint): void {
+    const rip = this.memory.readBig(cpu, va, bytes, kind);
+    const selector = Number(this.memory.readBig(cpu, va + BigInt(bytes), 2, kind));
     const go = this.enterCode(cpu, selector, rip);
     if (call) {
       const sp = this.stackTop(cpu) - BigInt(2 * bytes);
-      this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)));
-      this.memory.writeBig(cpu, sp, bytes, next);
+      this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)), STACK);
+      this.memory.writeBig(cpu, sp, bytes, next, STACK);
       cpu.set(REG.rsp, sp);
     }
     go();
@@ -112,9 +126,9 @@ export class Segments {
   /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
     const sp = this.stackTop(cpu);
-    const slot = (i: number): bigint => this.memory.readBig(cpu, sp + BigInt(i * bytes), bytes);
-    const rip = slot(0);
+    const slot = (i: number): bigint => this.memory.readBig(cpu, sp + BigInt(i * bytes), bytes, STACK);
     const selector = Number(slot(1) & 0xffffn);
+    const rip = slot(0);
     const flags = Number(slot(2) & 0xffff_ffffn);
     const whole = !cpu.compat;
     const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);

@@ -1,7 +1,7 @@
 // Instructions that are finished in TypeScript: rare, or long, or about state that only the hypervisor knows. A routine
 // checks everything first; it throws GuestFault when it faults, and nothing has changed then.
 
-import { CPU, EXIT, FLAG, REG } from '../cpu-state.ts';
+import { CPU, EXIT, FLAG, REG, SEG_DENIES } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import type { SlowName } from '../isa/env.ts';
 import { FX_IMAGE, fxrstor, fxsave, type FxForm } from '../fpu/fxsave.ts';
@@ -10,7 +10,7 @@ import { sse } from '../fpu/sse-slow.ts';
 import { compareStrings } from '../fpu/string-compare.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
-import { INNER, REC } from './record.ts';
+import { ACCESS_INFO, INNER, isStackOperand, REC } from './record.ts';
 import { raise, type Segments } from './segments.ts';
 import { slowName } from './slow-names.ts';
 
@@ -29,6 +29,21 @@ const recordRip = (call: Call): bigint => cpuField(call.cpu, call.record + REC.r
 const cpuField = (cpu: Cpu, at: number): bigint => cpu.capsule.u64[at >>> 3] as bigint;
 const nextRip = (call: Call): bigint => recordRip(call) + BigInt(u8(call.cpu, call.record + REC.length));
 const setStatus = (cpu: Cpu, mask: number, value: number, c: SlowContext): void => c.setFlags(cpu, c.getFlags(cpu) & ~mask | value & mask);
+
+/** ACCESS_INFO bits of the memory operand. */
+const operandKind = (call: Call): number => (isStackOperand(call.cpu.capsule, call.record) ? ACCESS_INFO.stack : 0);
+/** The memory operand's offset in its segment. */
+function operandOffset(call: Call): bigint {
+  const offset = call.va - cpuField(call.cpu, call.cpu.base + u8(call.cpu, call.record + REC.segment) * 8);
+  return BigInt.asUintN(call.cpu.compat ? 32 : 64, offset);
+}
+/** Stores to the memory operand; outside 64-bit mode its segment may forbid it. */
+function writeOperand(c: SlowContext, call: Call, length: number, bytes: Uint8Array): void {
+  const { cpu } = call;
+  const seg = u8(cpu, call.record + REC.segment) - CPU.segBase / 8;
+  if (cpu.compat && u8(cpu, cpu.base + CPU.segRights + seg) & SEG_DENIES.write) raise(cpu, 13, 0);
+  c.memory.write(cpu, call.va, length, bytes, operandKind(call));
+}
 
 /** Charges the block up to and with this instruction. */
 function charge(call: Call, done: number): void {
@@ -51,8 +66,8 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   retFar(c, call) { return transfer(call, () => c.segments.retFar(call.cpu, call.opSize / 8, call.argument)); },
   iret(c, call) { return transfer(call, () => c.segments.iret(call.cpu, call.opSize / 8, (f) => c.setFlags(call.cpu, f))); },
-  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, false, 0n)); },
-  callFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, true, nextRip(call))); },
+  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, operandKind(call), false, 0n)); },
+  callFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, operandKind(call), true, nextRip(call))); },
   loadSegment(c, call) {
     c.segments.load(call.cpu, call.argument >>> 16, call.argument & 0xffff);
     return 0;
@@ -81,17 +96,19 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     const mask = cpu.compat ? 0xffff_ffffn : ~0n;
     let sp = cpu.get(REG.rsp);
     let bp = cpu.get(REG.rbp);
-    const push = (v: bigint): void => { sp = (sp - bytes) & mask; c.memory.writeBig(cpu, BigInt.asUintN(64, sp), Number(bytes), v); };
+    const push = (v: bigint): void => { sp = (sp - bytes) & mask; c.memory.writeBig(cpu, BigInt.asUintN(64, sp), Number(bytes), v, ACCESS_INFO.stack); };
     push(bp);
     const frame = sp;
     const level = call.argument >>> 16 & 31;
     for (let i = 1; i < level; i++) {
       bp = (bp - bytes) & mask;
-      push(c.memory.readBig(cpu, BigInt.asUintN(64, bp), Number(bytes)));
+      push(c.memory.readBig(cpu, BigInt.asUintN(64, bp), Number(bytes), ACCESS_INFO.stack));
     }
     push(frame);
+    sp = BigInt.asUintN(64, (sp - BigInt(call.argument & 0xffff)) & mask);
+    c.memory.probe(cpu, sp, Number(bytes), ACCESS_INFO.stack);
     cpu.set(REG.rbp, frame);
-    cpu.set(REG.rsp, (sp - BigInt(call.argument & 0xffff)) & mask);
+    cpu.set(REG.rsp, sp);
     return 0;
   },
   x87(c, call) {
@@ -107,26 +124,27 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     if (early) raise(cpu, early);
     site.operand16 = call.opSize === 16;
     site.rip = recordRip(call);
-    site.data = call.va;
+    site.data = operandOffset(call);
     site.rflags = c.getFlags(cpu);
     const operand = x87Operand(opcode, modrm, site.operand16);
-    if (operand.kind === 'read') c.memory.read(cpu, call.va, operand.size, x87Memory);
+    if (operand.kind === 'read') c.memory.read(cpu, call.va, operand.size, x87Memory, operandKind(call));
     const r = x87(cpu, opcode, modrm, site);
     if (r.vector) raise(cpu, r.vector);
     if (r.store) {
-      try { c.memory.write(cpu, call.va, operand.size, x87Memory); } catch (e) { x87Undo(cpu); throw e; }
+      try { writeOperand(c, call, operand.size, x87Memory); } catch (e) { x87Undo(cpu); throw e; }
     }
     if (r.flags >= 0) setStatus(cpu, FLAG.cf | FLAG.pf | FLAG.zf | FLAG.of | FLAG.sf | FLAG.af, r.flags, c);
     return 0;
   },
   fxsave(c, call) {
     if (call.va & 15n) raise(call.cpu, 13, 0);
-    c.memory.write(call.cpu, call.va, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
+    c.memory.probe(call.cpu, call.va, FX_IMAGE, operandKind(call));
+    writeOperand(c, call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
     return 0;
   },
   fxrstor(c, call) {
     if (call.va & 15n) raise(call.cpu, 13, 0);
-    c.memory.read(call.cpu, call.va, FX_IMAGE, fxImage);
+    c.memory.read(call.cpu, call.va, FX_IMAGE, fxImage, operandKind(call));
     if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
     return 0;
   },

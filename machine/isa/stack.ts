@@ -50,15 +50,20 @@ const leave = (e: Env): void => {
   e.setStackPointer(add(frame, i64(e.opSize / 8)));
   e.setReg(REG.rbp, e.opSize, v);
 };
-/** ENTER with nesting level 0; deeper levels (unused by compilers) go to the slow path. */
+/**
+ * ENTER with nesting level 0; deeper levels (unused by compilers) go to the slow path. The new top of the stack must be
+ * writable, though nothing is written there.
+ */
 const enter = (e: Env): void => {
   const both = e.fn.let(e.imm(32));
   e.fn.if(and(shrU(both, i32(16)), i32(31)), () => e.slow('enter', both), () => {
     const bytes = e.opSize / 8;
     const sp = e.fn.let(sub(e.stackPointer(), i64(bytes)));
     e.store(e.stackAddress(sp), e.opSize, e.reg(REG.rbp, e.opSize), true);
+    const top = e.stackAddress(sub(sp, widenU(and(both, i32(0xffff)))));
+    e.fn.drop(e.translate(top, e.opSize, true, true));
     e.setReg(REG.rbp, e.opSize, e.narrow(sp, e.opSize));
-    e.setStackPointer(sub(sp, widenU(and(both, i32(0xffff)))));
+    e.setStackPointer(top);
   });
 };
 const lahf = (e: Env): void => e.fn.store(8, e.cpu, or(e.flags.status(), i32(2)), CPU.regs + 1);
