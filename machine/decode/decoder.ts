@@ -27,6 +27,9 @@ export class Decoded {
   scale = 0;
   segment: number = SEGMENT_ZERO;
   length = 0;
+  /** offset in its page, and whether decoding went on at its target: for who decodes blocks */
+  offset = 0;
+  followed = false;
   /** raises #NM here: the FPU is not available */
   unavailable = false;
 }
