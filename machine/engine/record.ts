@@ -33,7 +33,7 @@ export const MMU = {
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */
-export const INNER = { link: 100, lookup: 101, step: 102 } as const;
+export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103 } as const;
 
 /**
  * True when the record's memory operand is based on rsp or rbp in 64-bit mode: its canonical faults are #SS. Outside

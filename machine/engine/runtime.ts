@@ -66,15 +66,25 @@ export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
   return fn.let(add(load('i32', 32, cpu, CPU.mmu), or(shl(slot, i32(9)), shl(within, i32(4)))));
 }
 
+/** Bits 47..63 of an address are alike, i32. */
+export function isCanonical(fn: Fn, va: Expr): Expr {
+  const top = fn.let(shrS(va, i64(47)));
+  return eq(top, shrS(top, i64(1)));
+}
+
+/** Only canonical targets come into the jump cache: the others are told apart where it has none. */
 function jump(fn: Fn, handlerType: number): void {
-  const [cpu, , target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
+  const [cpu, record, target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
   const entry = jumpEntry(fn, cpu, target);
   fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => {
-    const record = fn.let(load('i32', 32, entry, MMU.jumps + 8));
-    fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), cpu, record);
+    const found = fn.let(load('i32', 32, entry, MMU.jumps + 8));
+    fn.returnCallIndirect(handlerType, load('i32', 32, found, REC.handler), cpu, found);
   });
   fn.store(64, cpu, target, CPU.rip);
-  fn.return(select(eqz(load('i32', 32, cpu, CPU.exitOp)), i32(INNER.lookup), i32(INNER.link)));
+  fn.if(load('i32', 32, cpu, CPU.exitOp), () => fn.return(i32(INNER.link)));
+  fn.if(isCanonical(fn, target), () => fn.return(i32(INNER.lookup)));
+  fn.store(32, cpu, record, CPU.exitOp);
+  fn.return(i32(INNER.badTarget));
 }
 
 /** 128 by 64 bits, unsigned: shift and subtract. 0 when the quotient does not fit 64 bits (#DE). */
@@ -139,9 +149,7 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
   fn.block((giveUp) => {
     const size = and(info, i32(0xff));
     fn.brIf(giveUp, gtU(add(and(lo, i32(4095)), size), i32(4096)));
-    // canonical: bits 47..63 alike
-    const top = fn.let(shrS(va, i64(47)));
-    fn.brIf(giveUp, ne(top, shrS(top, i64(1))));
+    fn.brIf(giveUp, eqz(isCanonical(fn, va)));
     const write = fn.let(and(shrU(info, i32(8)), i32(1)));
     const need = fn.let(or(i64(0x21), widenU(shl(write, i32(1))))); // present, accessed; writable for writes
     const table = fn.var('i32', load('i32', 32, cpu, CPU.cr3));

@@ -127,9 +127,9 @@ export class Segments {
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
     const sp = this.stackTop(cpu);
     const slot = (i: number): bigint => this.memory.readBig(cpu, sp + BigInt(i * bytes), bytes, STACK);
+    const flags = Number(slot(2) & 0xffff_ffffn);
     const selector = Number(slot(1) & 0xffffn);
     const rip = slot(0);
-    const flags = Number(slot(2) & 0xffff_ffffn);
     const whole = !cpu.compat;
     const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
     const newSs = whole ? Number(slot(4) & 0xffffn) : -1;
@@ -154,6 +154,6 @@ export class Segments {
     if (operation === 1) return code || !(d.access & 2) ? undefined : 0;
     if (operation === 3) return d.limit;
     const at = this.hooks.descriptor(cpu, selector);
-    return ((this.u32[(at >>> 2) + 1] as number) & 0x00f0_ff00) >>> 0;
+    return ((this.u32[(at >>> 2) + 1] as number) & 0x00ff_ff00) >>> 0;
   }
 }

@@ -10,6 +10,7 @@ import { sse } from '../fpu/sse-slow.ts';
 import { compareStrings } from '../fpu/string-compare.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
+import { canonical } from './mmu.ts';
 import { ACCESS_INFO, INNER, isStackOperand, REC } from './record.ts';
 import { raise, type Segments } from './segments.ts';
 import { slowName } from './slow-names.ts';
@@ -36,6 +37,10 @@ const operandKind = (call: Call): number => (isStackOperand(call.cpu.capsule, ca
 function operandOffset(call: Call): bigint {
   const offset = call.va - cpuField(call.cpu, call.cpu.base + u8(call.cpu, call.record + REC.segment) * 8);
   return BigInt.asUintN(call.cpu.compat ? 32 : 64, offset);
+}
+/** #GP(0) when the operand is not aligned to 16 bytes. An address that is not canonical is left to the access. */
+function requireAligned(call: Call): void {
+  if (call.va & 15n && canonical(Number(call.va >> 32n))) raise(call.cpu, 13, 0);
 }
 /** Stores to the memory operand; outside 64-bit mode its segment may forbid it. */
 function writeOperand(c: SlowContext, call: Call, length: number, bytes: Uint8Array): void {
@@ -137,13 +142,13 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     return 0;
   },
   fxsave(c, call) {
-    if (call.va & 15n) raise(call.cpu, 13, 0);
+    requireAligned(call);
     c.memory.probe(call.cpu, call.va, FX_IMAGE, operandKind(call));
     writeOperand(c, call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
     return 0;
   },
   fxrstor(c, call) {
-    if (call.va & 15n) raise(call.cpu, 13, 0);
+    requireAligned(call);
     c.memory.read(call.cpu, call.va, FX_IMAGE, fxImage, operandKind(call));
     if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
     return 0;

@@ -28,6 +28,10 @@ const ret = (popped: boolean) => (e: Env): void => {
   e.setStackPointer(popped ? add(sp, widenU(e.read(0, 16))) : sp);
   e.jumpTo(target);
 };
+/** Bytes that a branch through a register, memory or the stack has added to rsp by the time its target is known. */
+export function stackMove(row: Row, bytes: number, immediate: number): number {
+  return row.name === 'RET' ? bytes + (row.operands.length > 0 ? immediate : 0) : row.name === 'CALL' ? -bytes : 0;
+}
 const countRegister = (e: Env): Expr => e.reg(REG.rcx, e.addrSize);
 const loop = (zf: boolean | undefined) => (e: Env): void => {
   const bits = e.addrSize;
