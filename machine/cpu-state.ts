@@ -35,6 +35,7 @@ export const CPU = {
   scratch: 0x140, // 64 bytes: operands and result of a routine outside the generated code (fpu/sse-slow.ts)
   bounce: 0x180, // 64 bytes: stands in for guest memory that crosses a page or that the hypervisor watches
   bounceInfo: 0x1c0, // where the bounced bytes belong
+  codeChanged: 0x1e0, // u32: a store has invalidated decoded code; cleared when guest code is entered
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
   segRights: 0x440, // 6 × u8: SEG_DENIES bits of the descriptors in the segment registers

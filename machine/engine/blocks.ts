@@ -37,6 +37,7 @@ export class Blocks {
   private readonly capsule: Capsule;
   private readonly mmu: Mmu;
   private readonly handlers: Handlers;
+  private readonly eager: boolean;
   private readonly start: number;
   private readonly end: number;
   private top: number;
@@ -50,25 +51,33 @@ export class Blocks {
   private readonly straddling = new Map<number, number>();
   private readonly byFrame = new Map<number, Block[]>();
   private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
-  private readonly stale: number;
-  private readonly goto: number;
-  private readonly step: number;
-  private readonly unavailable: number;
+  private stale = 0;
+  private goto = 0;
+  private step = 0;
+  private unavailable = 0;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
+  promoted = 0;
   resets = 0;
 
-  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number) {
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, eager: boolean) {
+    this.eager = eager;
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
     this.start = at;
     this.end = at + size;
     this.top = at;
-    this.stale = handlers.slot('stale');
-    this.goto = handlers.slot('goto');
-    this.step = handlers.slot('step');
-    this.unavailable = handlers.slot('unavailable');
+    this.takeSlots();
+  }
+
+  /** Starts the handler table anew. */
+  private takeSlots(): void {
+    this.handlers.clear();
+    this.stale = this.handlers.slot('stale');
+    this.goto = this.handlers.slot('goto');
+    this.step = this.handlers.slot('step');
+    this.unavailable = this.handlers.slot('unavailable');
   }
 
   /**
@@ -125,7 +134,7 @@ export class Blocks {
   }
 
   private build(cpu: Cpu, host: number, key: number, lo: number, hi: number, limit: number): number {
-    if (this.top + (MAX_BLOCK + 2) * REC.size > this.end) this.reset();
+    if (this.top + (MAX_BLOCK + 2) * REC.size > this.end || this.handlers.crowded) this.reset();
     const mode64 = (cpu.field32(CPU.mode) & MODE.compat32) === 0;
     const noFpu = (cpu.field32(CPU.mode) & MODE.ts) !== 0;
     const { u8 } = this.capsule;
@@ -161,7 +170,9 @@ export class Blocks {
     }
     const reaches = (host & 4095) + (this.pool[0] as Decoded).length > PAGE_SIZE;
     const first = this.write(count, lo - (lo & 4095), offset, hi, mode64, limit === 1);
-    if (key >= 0) this.keep(first, host, key, lo, hi, reaches ? second : 0);
+    if (key < 0) return first;
+    this.keep(first, host, key, lo, hi, reaches ? second : 0);
+    if (this.eager) this.promote(first);
     return first;
   }
 
@@ -250,6 +261,22 @@ export class Blocks {
     u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
     u8[at + REC.icount] = icount;
   }
+  /**
+   * Makes one function of a block that was found to be hot. Code that ends in an unusual way stays with its handlers.
+   * @param record the block's first
+   */
+  promote(record: number): void {
+    const { u32, dv } = this.capsule;
+    for (let count = 1; count <= MAX_BLOCK + 1; count++) {
+      const spec = this.handlers.spec(u32[(record + (count - 1) * REC.size) >>> 2] as number);
+      if (typeof spec === 'string' && spec !== 'goto') return;
+      if (spec !== 'goto' && !(ROWS[spec.row] as Row).ends) continue;
+      u32[record >>> 2] = this.handlers.block(record, count, dv);
+      this.promoted++;
+      return;
+    }
+  }
+
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
   written(mfn: number): void {
     const list = this.byFrame.get(mfn);
@@ -264,13 +291,14 @@ export class Blocks {
     this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
   }
   /** Drops everything: there is no room left. */
-  private reset(): void {
+  reset(): void {
     for (const mfn of this.byFrame.keys()) this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
     this.byFrame.clear();
     this.byAddress.clear();
     this.aliases.clear();
     this.straddling.clear();
     this.mmu.flushJumps();
+    if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;
     this.resets++;
   }

@@ -10,8 +10,8 @@ import { Flags } from '../isa/flags.ts';
 import { i32 } from '../wasm/expr.ts';
 import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
-import { INNER } from './record.ts';
+import { InterpEnv, type Calls, type Known, type Shape } from './interp-env.ts';
+import { INNER, REC } from './record.ts';
 
 /** What a handler is made for. */
 export interface HandlerSpec extends Shape {
@@ -23,12 +23,13 @@ export interface HandlerSpec extends Shape {
 }
 
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
-const TABLE_SIZE = 8192;
+const TABLE_SIZE = 16384;
 
 export class Handlers {
   readonly table: WasmTable;
   private readonly memory: WasmMemory;
   private readonly slots = new Map<string, number>();
+  private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
   private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
   private imports: Record<string, unknown> = {};
 
@@ -44,57 +45,100 @@ export class Handlers {
     const key = typeof spec === 'string' ? spec : `${spec.row}.${spec.opSize}.${spec.addrSize}${spec.form}${spec.rep}${spec.mode64 ? '' : 'c'}${spec.dead ? 'd' : ''}${spec.fused}`;
     let slot = this.slots.get(key);
     if (slot === undefined) {
-      slot = this.slots.size + 1;
-      assert(slot < TABLE_SIZE, 'the handler table has room');
+      slot = this.newSlot(spec);
       this.slots.set(key, slot);
       this.queue.push({ spec, slot });
     }
     return slot;
   }
+  private newSlot(spec: HandlerSpec | keyof typeof SPECIAL | 'block'): number {
+    assert(this.specs.length < TABLE_SIZE, 'the handler table has room');
+    return this.specs.push(spec) - 1;
+  }
+  /** What the handler in a slot was made for. */
+  spec(slot: number): HandlerSpec | keyof typeof SPECIAL | 'block' { return this.specs[slot] as HandlerSpec; }
+  /** True when little room is left: everything that refers to slots has to go, then `clear`. */
+  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024; }
+  clear(): void {
+    this.slots.clear();
+    this.specs.length = 1;
+    this.queue = [];
+  }
+
+  /**
+   * Makes one function of a whole block, whose records are known. It does what the records' handlers do one after the
+   * other, and jumps back to its own start stay inside.
+   * @returns the slot of the function, a handler for the first record
+   */
+  block(first: number, count: number, dv: DataView): number {
+    const { m, calls, type } = this.module();
+    const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+    const start = dv.getBigUint64(first + REC.rip, true);
+    fn.loop((again) => {
+      for (let i = 0; i < count; i++) {
+        const record = first + i * REC.size;
+        emitRecord(this.spec(dv.getUint32(record, true)), fn, calls, type, { record, dv, start, again });
+      }
+    });
+    fn.unreachable();
+    const slot = this.newSlot('block');
+    m.place(slot, callee);
+    this.instantiate(m);
+    return slot;
+  }
+
   /** Compiles what was asked for since the last flush. */
   flush(): void {
     if (this.queue.length === 0) return;
+    const { m, calls, type } = this.module();
+    for (const { spec, slot } of this.queue) {
+      const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+      emitRecord(spec, fn, calls, type);
+      m.place(slot, callee);
+    }
+    this.queue = [];
+    this.instantiate(m);
+  }
+  private module(): { m: ModuleBuilder; calls: Calls; type: number } {
     const m = new ModuleBuilder(HANDLER);
     const calls: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
     for (const [name, s] of [...Object.entries(RUNTIME), ...Object.entries(HOST)] as [keyof Calls, (typeof RUNTIME)['cf']][]) calls[name] = m.import(name, s.params, s.result);
     const type = m.typeIndex(HANDLER.params, HANDLER.result);
-    for (const { spec, slot } of this.queue) {
-      const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-      if (typeof spec === 'string') SPECIAL[spec](calls as Calls, fn, type);
-      else emitHandler(spec, fn, calls as Calls, type);
-      m.place(slot, callee);
-    }
-    this.queue = [];
-    new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports });
+    return { m, calls: calls as Calls, type };
   }
+  private instantiate(m: ModuleBuilder): void { new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports }); }
 }
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
 
-function emitHandler(spec: HandlerSpec, fn: Emitted, calls: Calls, handlerType: number): void {
+/** Writes the code of one record: as a handler of its own, or as a part of a block when it is known. */
+function emitRecord(spec: HandlerSpec | keyof typeof SPECIAL | 'block', fn: Emitted, calls: Calls, type: number, known?: Known): void {
+  assert(spec !== 'block', 'a record has a handler of its own');
+  if (typeof spec === 'string') { SPECIAL[spec](calls, fn, type, known); return; }
   const entry = ENTRIES[spec.row];
   assert(entry !== undefined, 'a row of the table');
   const flags = new Flags(fn, calls, spec.dead);
   const instructions = spec.fused >= 0 ? 2 : 1;
-  const first = new InterpEnv(fn, entry.row, spec, flags, calls, handlerType, instructions);
-  first.bindRegisters();
-  entry.row.sem(first);
+  let env = new InterpEnv(fn, entry.row, spec, flags, calls, type, instructions, known);
+  env.bindRegisters();
+  entry.row.sem(env);
   if (spec.fused >= 0) {
     const jump = ENTRIES[spec.fused];
     assert(jump !== undefined, 'a row of the table');
-    const second = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, handlerType, instructions);
-    jump.row.sem(second);
-    second.finish();
-  } else if (entry.row.ends) fn.unreachable();
-  else first.finish();
+    env = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, type, instructions, known);
+    jump.row.sem(env);
+  }
+  if (entry.row.ends) { if (!known) fn.unreachable(); }
+  else if (!known) env.finish();
+  else if (env.stores) env.leaveIfStale();
 }
 
 /** Records that are not instructions. */
 const SPECIAL = {
   /** goes to the next address, which is not in this block */
-  goto: (calls: Calls, fn: Emitted, type: number): void => {
+  goto: (calls: Calls, fn: Emitted, type: number, known?: Known): void => {
     const jump = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
-    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false), calls, type, 0).jumpRelative();
+    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false), calls, type, 0, known).jumpRelative();
   },
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },

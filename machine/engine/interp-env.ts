@@ -7,8 +7,8 @@ import { CPU, EXIT, NO_ERROR_CODE, SEG, SEG_DENIES } from '../cpu-state.ts';
 import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
-import type { Callee, Fn } from '../wasm/fn.ts';
+import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import type { HOST, RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { SLOW } from './slow-names.ts';
@@ -26,17 +26,29 @@ export interface Shape {
 
 const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX: 16 };
 
+/** A record whose contents are known when the code is made: its fields become constants. */
+export interface Known {
+  /** capsule offset of the record */
+  readonly record: number;
+  readonly dv: DataView;
+  /** address of the block's first instruction, and where to go on for another round of it */
+  readonly start: bigint;
+  readonly again: Label;
+}
+
 export class InterpEnv extends Env {
   private readonly record: Expr;
   private readonly form: 'r' | 'm' | 'x';
   private readonly calls: Calls;
   private readonly handlerType: number;
+  private readonly known: Known | undefined;
   /** instructions in this record: 2 when fused */
   private readonly instructions: number;
 
-  constructor(fn: Fn, row: Row, shape: Shape, flags: Flags, calls: Calls, handlerType: number, instructions: number) {
+  constructor(fn: Fn, row: Row, shape: Shape, flags: Flags, calls: Calls, handlerType: number, instructions: number, known?: Known) {
     super(fn, row, shape.opSize, shape.addrSize, shape.mode64, shape.rep, flags);
-    this.record = fn.param(1);
+    this.known = known;
+    this.record = known ? i32(known.record) : fn.param(1);
     this.form = shape.form;
     this.calls = calls;
     this.handlerType = handlerType;
@@ -45,8 +57,18 @@ export class InterpEnv extends Env {
 
   // ---- operands
 
-  private field16(offset: number): Expr { return load('i32', 16, this.record, offset); }
-  private registerAt(offset: number): Expr { return this.fn.let(add(this.cpu, this.field16(offset))); }
+  /** A field of the record: read from it, or known. */
+  private fieldOf(type: 'i32' | 'i64', bits: 8 | 16 | 32 | 64, offset: number, signed = false): Expr {
+    if (!this.known) return load(type, bits, this.record, offset, signed);
+    const { dv, record } = this.known;
+    const at = record + offset;
+    const raw = bits === 8 ? BigInt(dv.getUint8(at)) : bits === 16 ? BigInt(dv.getUint16(at, true)) : bits === 32 ? BigInt(dv.getUint32(at, true)) : dv.getBigUint64(at, true);
+    return constant(type, signed ? BigInt.asIntN(bits, raw) : raw);
+  }
+  private field16(offset: number): Expr { return this.fieldOf('i32', 16, offset); }
+  /** Address of the register field whose offset in the context stands in the record. */
+  private contextField(offset: Expr): Expr { return offset.value !== undefined ? displace(this.cpu, Number(offset.value)) : add(this.cpu, offset); }
+  private registerAt(offset: number): Expr { return this.fn.let(this.contextField(this.field16(offset))); }
   private readonly places = new Map<number, Place>();
   protected place(k: number): Place {
     let p = this.places.get(k);
@@ -75,20 +97,23 @@ export class InterpEnv extends Env {
   }
   imm(bits: Bits): Expr {
     if (this.row.operands.includes('1')) return i32(1);
-    return this.fn.let(load(bits === 64 ? 'i64' : 'i32', bits, this.record, REC.imm));
+    return this.fn.let(this.fieldOf(bits === 64 ? 'i64' : 'i32', bits, REC.imm));
   }
   protected offsetExpr(): Expr {
-    const reg = (offset: number): Expr => load('i64', 64, add(this.cpu, this.field16(offset)));
-    const disp = load('i64', 64, this.record, REC.disp);
+    const reg = (offset: number): Expr => {
+      const field = this.field16(offset);
+      return field.value === BigInt(CPU.zero) ? i64(0) : load('i64', 64, this.contextField(field));
+    };
+    const disp = this.fieldOf('i64', 64, REC.disp);
     if (this.row.operands.includes('Mxlat')) return add(reg(REC.base), widenU(load('i32', 8, this.cpu, CPU.regs)));
     const simple = add(reg(REC.base), disp);
-    return this.form === 'm' ? simple : add(simple, shl(reg(REC.index), load('i64', 8, this.record, REC.scale)));
+    return this.form === 'm' ? simple : add(simple, shl(reg(REC.index), this.fieldOf('i64', 8, REC.scale)));
   }
   protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
-  private segmentField(): Expr { return load('i64', 64, add(this.cpu, shl(load('i32', 8, this.record, REC.segment), i32(3)))); }
+  private segmentField(): Expr { return load('i64', 64, this.contextField(shl(this.fieldOf('i32', 8, REC.segment), i32(3)))); }
   /** The segment field counts 8-byte bases: its selector lies as many 2-byte steps from the first one. */
   protected requireSegment(): void {
-    this.requireSelector(load('i32', 16, add(this.cpu, shl(load('i32', 8, this.record, REC.segment), i32(1))), CPU.selector - CPU.segBase / 4));
+    this.requireSelector(load('i32', 16, add(this.cpu, shl(this.fieldOf('i32', 8, REC.segment), i32(1))), CPU.selector - CPU.segBase / 4));
   }
   private requireSelector(selector: Expr): void { this.fn.if(eq(and(selector, i32(0xfffc)), i32(0)), () => this.raise(13, i32(0))); }
   stringBase(source: boolean): Expr {
@@ -99,8 +124,8 @@ export class InterpEnv extends Env {
     if (source) return this.fn.let(this.segmentField());
     return this.mode64 ? i64(0) : this.field64(CPU.segBase);
   }
-  rip(): Expr { return this.fn.let(load('i64', 64, this.record, REC.rip)); }
-  nextRip(): Expr { return this.fn.let(add(load('i64', 64, this.record, REC.rip), load('i64', 8, this.record, REC.length))); }
+  rip(): Expr { return this.fn.let(this.fieldOf('i64', 64, REC.rip)); }
+  nextRip(): Expr { return this.fn.let(add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 8, REC.length))); }
   readFlags(): Expr { return this.fn.let(or(or(this.fn.call(this.calls.status, this.cpu), load('i32', 32, this.cpu, CPU.flags)), i32(2))); }
 
   // ---- memory
@@ -119,13 +144,14 @@ export class InterpEnv extends Env {
   }
   /** #GP(0) when the segment that is written to forbids it: that of the memory operand, or ES for a string's destination. */
   private requireWritable(): void {
-    const segment = this.row.rep ? i32(CPU.segBase / 8 + SEG.es) : load('i32', 8, this.record, REC.segment);
+    const segment = this.row.rep ? i32(CPU.segBase / 8 + SEG.es) : this.fieldOf('i32', 8, REC.segment);
     const rights = load('i32', 8, add(this.cpu, segment), CPU.segRights - CPU.segBase / 8);
     this.fn.if(and(rights, i32(SEG_DENIES.write)), () => this.raise(13, i32(0)));
   }
   translate(address: Expr, bits: number, write: boolean, stack: boolean): Expr {
     const va = this.fn.let(address);
     if (write && !stack && !this.mode64) this.requireWritable();
+    this.stores ||= write;
     const half = write ? MMU.write : MMU.read;
     const entry = this.tlbEntry(va);
     const host = this.fn.var('i32');
@@ -136,12 +162,15 @@ export class InterpEnv extends Env {
     return this.fn.let(host.get);
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
+  /** the record's code writes guest memory, or calls what does */
+  stores = false;
   commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow()); }
   private commitNow(): void {
     const code = this.fn.let(this.fn.call(this.calls.commit, this.cpu, this.record));
     this.fn.if(code, () => this.fn.return(code));
   }
   storeGuest(address: Expr, bits: number, value: Expr, stack: boolean): void {
+    this.stores = true;
     const va = this.fn.let(address);
     if (!stack && !this.mode64) this.requireWritable();
     const pinned = this.fn.let(value);
@@ -174,6 +203,7 @@ export class InterpEnv extends Env {
     this.leave(i32(EXIT.softint), false);
   }
   slow(name: SlowName, argument: Expr, va?: Expr): void {
+    this.stores = true;
     const lo = va ? wrap(va) : i32(0);
     const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
     const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name] | this.opSize << 8), argument, lo, hi));
@@ -193,7 +223,7 @@ export class InterpEnv extends Env {
 
   /** Charges the block's instructions up to and with this one; leaves with rip = target when the slice is used up. */
   private charge(target: Expr): void {
-    const left = this.fn.let(sub(sub(load('i32', 32, this.cpu, CPU.budget), load('i32', 8, this.record, REC.icount)), i32(this.instructions)));
+    const left = this.fn.let(sub(load('i32', 32, this.cpu, CPU.budget), add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions))));
     this.setField(CPU.budget, left);
     this.fn.if(ltS(left, i32(0)), () => {
       this.setField64(CPU.rip, target);
@@ -201,13 +231,14 @@ export class InterpEnv extends Env {
     });
   }
   target(): Expr {
-    const t = add(load('i64', 64, this.record, REC.rip), load('i64', 32, this.record, REC.rel, true));
+    const t = add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 32, REC.rel, true));
     return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
   }
   jumpRelative(condition?: Expr): void {
     const go = (): void => {
-      const left = this.fn.let(sub(sub(load('i32', 32, this.cpu, CPU.budget), load('i32', 8, this.record, REC.icount)), i32(this.instructions)));
+      const left = this.fn.let(sub(load('i32', 32, this.cpu, CPU.budget), add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions))));
       this.setField(CPU.budget, left);
+      if (this.known && this.target().value === BigInt.asIntN(64, this.known.start)) { this.anotherRound(left, this.known); return; }
       const link = this.fn.let(load('i32', 32, this.record, REC.link));
       this.fn.if(and(ne(link, i32(0)), eq(shrU(left, i32(31)), i32(0))), () => this.continueAt(link));
       const target = this.target();
@@ -221,6 +252,16 @@ export class InterpEnv extends Env {
     if (condition) this.fn.if(condition, go);
     else go();
   }
+  /** A jump back to the block's start. */
+  private anotherRound(left: Expr, known: Known): void {
+    this.fn.if(ltS(left, i32(0)), () => {
+      this.setField64(CPU.rip, i64(known.start));
+      this.fn.return(i32(EXIT.budget));
+    });
+    this.fn.br(known.again);
+  }
+  /** In a block that is one function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
+  leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true)); }
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);
     this.charge(t);

@@ -3,9 +3,12 @@
 
 import type { Capsule } from '#base/capsule.ts';
 import { Wasm } from '#base/webassembly.ts';
-import { CPU, EXIT, FLAG, FX, MODE, NO_ERROR_CODE, PRIV } from '../cpu-state.ts';
+import { CPU, EXIT, FLAG, FX, MODE, NO_ERROR_CODE, PRIV, REG } from '../cpu-state.ts';
 import { Cpu } from '../cpu.ts';
+import { decode, Decoded } from '../decode/decoder.ts';
+import { stackMove } from '../isa/branch.ts';
 import { CC } from '../isa/flags.ts';
+import type { Row } from '../isa/row.ts';
 import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
 import { Blocks } from './blocks.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -18,7 +21,11 @@ import { Segments } from './segments.ts';
 import { runSlow, type SlowContext } from './slow.ts';
 
 const RECORDS_SIZE = 32 << 20;
+/** blocks remembered as having been met at the end of a slice */
+const SAMPLES = 256;
 const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
+/** Scratch for the branch that goes nowhere. */
+const branch = new Decoded();
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
 /** Bytes of scratch that a machine needs for a domain of so many frames. */
@@ -40,12 +47,15 @@ export class Interpreter implements Machine, SlowContext {
   private readonly status: Status;
   private readonly fill: Fill;
 
-  /** @param hooks may be filled in after construction, before the first run */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks) {
+  /**
+   * @param hooks may be filled in after construction, before the first run
+   * @param options eager: every block becomes one function at once, for tests
+   */
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { eager?: boolean } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
-    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.blocks.written(mfn), (at, byte, n) => this.fill(at, byte, n));
+    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     const handlers = new Handlers(capsule.memory);
@@ -68,7 +78,7 @@ export class Interpreter implements Machine, SlowContext {
     this.status = runtime.exports['status'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.flushAll();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE);
+    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE, options.eager ?? false);
     for (const c of this.cpus) this.reset(c);
   }
 
@@ -99,15 +109,31 @@ export class Interpreter implements Machine, SlowContext {
   }
   private runBlocks(cpu: Cpu): number {
     let record = this.blocks.lookup(cpu);
+    if (record !== 0 && cpu.field32(CPU.exitCode) === EXIT.budget) this.sample(record);
     for (;;) {
       if (record === 0) return this.fetchException(cpu);
+      cpu.setField32(CPU.codeChanged, 0);
       const code = this.enter(cpu.base, record);
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
+      if (code === INNER.badTarget) return this.badTarget(cpu);
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
       const from = code === INNER.link ? cpu.field32(CPU.exitOp) : 0;
       record = this.blocks.lookup(cpu);
       if (record !== 0) this.remember(cpu, from, record);
     }
+  }
+  /** Code that slices keep ending in is hot: the second time a block is met here it becomes one function. */
+  private sample(record: number): void {
+    if (this.sampled.delete(record)) this.blocks.promote(record);
+    else {
+      if (this.sampled.size >= SAMPLES) this.sampled.clear();
+      this.sampled.add(record);
+    }
+  }
+  private readonly sampled = new Set<number>();
+  private codeWritten(mfn: number): void {
+    this.blocks.written(mfn);
+    for (const c of this.cpus) c.setField32(CPU.codeChanged, 1);
   }
   /** Links a direct jump within one page; every target goes to the jump cache. */
   private remember(cpu: Cpu, from: number, to: number): void {
@@ -124,11 +150,22 @@ export class Interpreter implements Machine, SlowContext {
     const record = this.blocks.single(cpu);
     if (record === 0) return this.fetchException(cpu);
     const code = this.enter(cpu.base, record);
+    if (code === INNER.badTarget) return this.badTarget(cpu);
     if (code < INNER.link && code !== EXIT.budget) return code === EXIT.exception ? this.exception(cpu) : code;
     const dr6 = cpu.base + CPU.dr + 6 * 8;
     this.capsule.u32[dr6 >>> 2] = (this.capsule.u32[dr6 >>> 2] as number) | 0x4000;
     cpu.setField32(CPU.exitInfo, 1);
     cpu.setField32(CPU.errorCode, NO_ERROR_CODE);
+    return EXIT.exception;
+  }
+  /** A near branch to an address that is not canonical is not taken: #GP at the branch, and rsp is as before it. */
+  private badTarget(cpu: Cpu): number {
+    cpu.rip = this.capsule.u64[(cpu.field32(CPU.exitOp) + REC.rip) >>> 3] as bigint;
+    cpu.setField32(CPU.budget, cpu.field32(CPU.budget) + 1);
+    const fetch = (at: number): number => this.byteAt(cpu, cpu.rip + BigInt(at), ACCESS.execute);
+    decode(branch, fetch, cpu.field32(CPU.rip), cpu.field32(CPU.rip + 4), true);
+    cpu.set(REG.rsp, cpu.get(REG.rsp) - BigInt(stackMove(branch.entry?.row as Row, 8, branch.immLo & 0xffff)));
+    this.mmu.generalProtection(cpu, false);
     return EXIT.exception;
   }
   /** The instruction at rip cannot be fetched, or its bytes are none of ours: that is said once in the log. */
@@ -147,12 +184,17 @@ export class Interpreter implements Machine, SlowContext {
   private bytesAt(cpu: Cpu, va: bigint, n: number): string {
     const bytes: string[] = [];
     for (let i = 0; i < n; i++) {
-      const at = BigInt.asUintN(64, va + BigInt(i));
-      const host = this.mmu.translate(cpu, Number(at & 0xffff_ffffn), Number(at >> 32n), ACCESS.read);
-      if (host < 0) break;
-      bytes.push((this.capsule.u8[host] as number).toString(16).padStart(2, '0'));
+      const byte = this.byteAt(cpu, va + BigInt(i), ACCESS.read);
+      if (byte < 0) break;
+      bytes.push(byte.toString(16).padStart(2, '0'));
     }
     return bytes.join(' ');
+  }
+  /** A byte of guest memory, or -1 where none can be accessed. */
+  private byteAt(cpu: Cpu, va: bigint, access: number): number {
+    const at = BigInt.asUintN(64, va);
+    const host = this.mmu.translate(cpu, Number(at & 0xffff_ffffn), Number(at >> 32n), access);
+    return host < 0 ? -1 : this.capsule.u8[host] as number;
   }
 
   // ---- routines that generated code calls
@@ -200,6 +242,6 @@ export class Interpreter implements Machine, SlowContext {
   frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
   setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
 
-  /** Counts for measurements: blocks decoded, resets of the record store. */
-  statistics(): { blocks: number; resets: number } { return { blocks: this.blocks.made, resets: this.blocks.resets }; }
+  /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store. */
+  statistics(): { blocks: number; promoted: number; resets: number } { return { blocks: this.blocks.made, promoted: this.blocks.promoted, resets: this.blocks.resets }; }
 }

@@ -6,5 +6,8 @@ import { FRAMES, MachineUnderTest } from './machine-under-test.ts';
 
 /** One of each engine. */
 export function engines(): CpuUnderTest[] {
-  return [new MachineUnderTest('interpreter', (capsule, hooks) => new Interpreter(capsule, 1, hooks), scratchSize(FRAMES))];
+  return [
+    new MachineUnderTest('interpreter', (capsule, hooks) => new Interpreter(capsule, 1, hooks), scratchSize(FRAMES)),
+    new MachineUnderTest('blocks', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { eager: true }), scratchSize(FRAMES)),
+  ];
 }

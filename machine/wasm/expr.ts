@@ -16,6 +16,8 @@ export class Expr {
   readonly emit: (out: Bytes) => void;
   /** true for a local that is never set again: using it twice costs nothing */
   readonly pinned: boolean;
+  /** an address that is known to be `base` + `by` without wrapping around: loads and stores take `by` into their offset */
+  displaced: { readonly base: Expr; readonly by: number } | undefined = undefined;
   constructor(type: Type, emit: (out: Bytes) => void, value?: bigint, pinned = false) {
     this.type = type;
     this.emit = emit;
@@ -92,6 +94,12 @@ export const popcnt = byType(unary('i32', 'i32', 0x69), unary('i64', 'i64', 0x7b
 export const extend8 = byType(unary('i32', 'i32', 0xc0, (a) => BigInt.asIntN(8, a)), unary('i64', 'i64', 0xc2, (a) => BigInt.asIntN(8, a)));
 export const extend16 = byType(unary('i32', 'i32', 0xc1, (a) => BigInt.asIntN(16, a)), unary('i64', 'i64', 0xc3, (a) => BigInt.asIntN(16, a)));
 export const extend32 = unary('i64', 'i64', 0xc4, (a) => BigInt.asIntN(32, a));
+/** The address `by` bytes (a known number) above `base`, which cannot wrap around. */
+export function displace(base: Expr, by: number): Expr {
+  const e = new Expr('i32', (o) => { base.emit(o); o.u8(0x41); o.s32(by); o.u8(0x6a); }, undefined, base.pinned);
+  e.displaced = { base, by };
+  return e;
+}
 /** i64 → i32, the low half */
 export const wrap = unary('i64', 'i32', 0xa7, (a) => a);
 /** i32 → i64 with sign */
@@ -129,6 +137,7 @@ const memarg = (o: Bytes, offset: number): void => { o.u8(0); o.u32(offset); };
 
 /** Loads `bits` from address + offset into a type; zero-extended unless `signed`. f32, f64 and v128 load their own width. */
 export function load(type: Type, bits: number, address: Expr, offset = 0, signed = false): Expr {
+  if (address.displaced) return load(type, bits, address.displaced.base, offset + address.displaced.by, signed);
   if (type === 'v128') return new Expr(type, (o) => { address.emit(o); o.u8(0xfd); o.u32(0); memarg(o, offset); });
   const code = type === 'f32' ? 0x2a : type === 'f64' ? 0x2b : (signed ? LOADS_SIGNED : LOADS)[type][bits as 8];
   assert(code !== undefined, `a load of ${bits} bits into ${type}`);
@@ -137,6 +146,7 @@ export function load(type: Type, bits: number, address: Expr, offset = 0, signed
 const STORES = { i32: { 8: 0x3a, 16: 0x3b, 32: 0x36 }, i64: { 8: 0x3c, 16: 0x3d, 32: 0x3e, 64: 0x37 } } as const;
 /** Writes out a store; Fn.store is the statement. */
 export function emitStore(o: Bytes, bits: number, address: Expr, value: Expr, offset: number): void {
+  if (address.displaced) { emitStore(o, bits, address.displaced.base, value, offset + address.displaced.by); return; }
   address.emit(o);
   value.emit(o);
   if (value.type === 'v128') { o.u8(0xfd); o.u32(11); memarg(o, offset); return; }
