@@ -145,6 +145,7 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
   d.immLo = 0;
   d.immHi = 0;
   let ripRelative = false;
+  let noSuchRegister = false;
 
   if (entry.modrm) {
     next();
@@ -154,10 +155,10 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
       if (l === 'G') d.r1 = generalOffset(reg, o[1] === 'b', rex);
       else if (l === 'V') d.r1 = VECTOR + reg * 16;
       else if (l === 'P') d.r1 = MMX + (reg & 7) * 16;
-      else if (l === 'S') { if ((reg & 7) > 5) return DECODE.invalid; d.r1 = (reg & 7) * 8; }
+      else if (l === 'S') { noSuchRegister = (reg & 7) > SEG.gs; d.r1 = (reg & 7) * 8; }
       else if (l === 'C' || l === 'D') d.r1 = reg * 8;
     }
-    if (row.operands[0] === 'Sw' && d.r1 === SEG.cs * 8) return DECODE.invalid;
+    if (row.operands[0] === 'Sw' && d.r1 === SEG.cs * 8) noSuchRegister = true;
     if (entry.exact === undefined) {
       if (mod === 3 || row.operands.some((o) => o[0] === 'R')) {
         const rm = (modrm & 7) | (rex & 1) << 3;
@@ -178,7 +179,7 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
 
   immediate(d, entry, mode64, size16, override);
   if (ripRelative) addRip(d, ripLo, ripHi);
-  if (lock && !(row.lock && d.form !== 'r')) return DECODE.invalid;
+  if (noSuchRegister || (lock && !(row.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
   d.length = at;
   return DECODE.ok;
 }
@@ -268,6 +269,10 @@ function immediate(d: Decoded, entry: Entry, mode64: boolean, size16: boolean, o
     case 'iw': setImmediate(d, next16()); return;
     case 'iw ib': { const w = next16(); setImmediate(d, w | next() << 16); return; }
     case 'cd': setImmediate(d, size16 && !mode64 ? next16() << 16 >> 16 : next32()); return;
+    case 'cp': // offset, then selector
+      d.immLo = size16 ? next16() : next32();
+      d.immHi = next16();
+      return;
     case 'iz': setImmediate(d, d.opSize === 16 ? next16() << 16 >> 16 : next32()); return;
     case 'iv':
       if (d.opSize === 64) { d.immLo = next32(); d.immHi = next32(); } else setImmediate(d, d.opSize === 16 ? next16() << 16 >> 16 : next32());

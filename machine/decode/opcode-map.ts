@@ -4,7 +4,7 @@ import { assert } from '#base/assert.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 
-export type Immediate = 'ib' | 'iw' | 'iz' | 'iv' | 'cb' | 'cd' | 'iw ib' | 'moffs';
+export type Immediate = 'ib' | 'iw' | 'iz' | 'iv' | 'cb' | 'cd' | 'cp' | 'iw ib' | 'moffs';
 
 /** A row with its opcode string taken apart. */
 export interface Entry {

@@ -7,10 +7,11 @@ import { CPU, EXIT, NO_ERROR_CODE, SEG, SEG_DENIES } from '../cpu-state.ts';
 import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import type { HOST, RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
+import { isCanonical } from './runtime.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -76,7 +77,7 @@ export class InterpEnv extends Env {
     return p;
   }
   /** Binds every register operand now: a description may use one first inside a conditional part. */
-  bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'SCDIJMB'.includes(code[0] as string) && code !== '1') this.place(k); }); }
+  bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'ASCDIJMB'.includes(code[0] as string) && code !== '1') this.place(k); }); }
   private makePlace(k: number): Place {
     const code = this.row.operands[k];
     assert(code !== undefined, `${this.row.name} has an operand ${k}`);
@@ -227,7 +228,8 @@ export class InterpEnv extends Env {
     this.setField(CPU.budget, left);
     this.fn.if(ltS(left, i32(0)), () => {
       this.setField64(CPU.rip, target);
-      this.fn.return(i32(EXIT.budget));
+      this.setField(CPU.exitOp, this.record);
+      this.fn.return(select(isCanonical(this.fn, target), i32(EXIT.budget), i32(INNER.badTarget)));
     });
   }
   target(): Expr {

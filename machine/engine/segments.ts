@@ -23,6 +23,7 @@ const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, code: 8, pr
 /** What a descriptor's type forbids to a data access (SDM vol. 3, 3.4.5.1). */
 const denials = (access: number): number => (access & TYPE.code ? SEG_DENIES.write | (access & TYPE.readable ? 0 : SEG_DENIES.read) : access & TYPE.writable ? 0 : SEG_DENIES.write);
 
+export interface FarPointer { readonly offset: bigint; readonly selector: number }
 interface Descriptor { readonly base: bigint; readonly limit: number; readonly access: number; readonly long: boolean; readonly big: boolean }
 
 export class Segments {
@@ -51,11 +52,17 @@ export class Segments {
 
   /** MOV Sreg, POP Sreg. */
   load(cpu: Cpu, seg: number, selector: number): void {
+    const d = this.dataSegment(cpu, seg, selector);
+    if (d) this.set(cpu, seg, selector, d.base, denials(d.access));
+    else this.set(cpu, seg, selector, 0n, 0);
+    this.stackLoaded = seg === SEG.ss;
+  }
+  /** Checks a selector for a data or stack segment register. Undefined for a null one. */
+  private dataSegment(cpu: Cpu, seg: number, selector: number): Descriptor | undefined {
     const error = selector & 0xfffc;
     if (error === 0) {
       if (seg === SEG.ss) raise(cpu, VECTOR.gp, 0); // ring 3 has no null stack segment
-      this.set(cpu, seg, selector, 0n, 0);
-      return;
+      return undefined;
     }
     const d = this.descriptor(cpu, selector);
     if (!d || !(d.access & 0x10)) raise(cpu, VECTOR.gp, error);
@@ -70,8 +77,7 @@ export class Segments {
       if (!(code && d.access & 4) && dpl < 3) raise(cpu, VECTOR.gp, error);
       if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
     }
-    this.set(cpu, seg, selector, d.base, denials(d.access));
-    this.stackLoaded = seg === SEG.ss;
+    return d;
   }
   private set(cpu: Cpu, seg: number, selector: number, base: bigint, denied: number): void {
     cpu.setSelector(seg, selector);
@@ -79,8 +85,8 @@ export class Segments {
     cpu.setSegRights(seg, denied);
   }
 
-  /** Goes to cs:rip within ring 3; checks before anything changes. */
-  private enterCode(cpu: Cpu, selector: number, rip: bigint): () => void {
+  /** Checks a code segment that ring 3 goes to. Nothing has changed when it throws. */
+  private codeSegment(cpu: Cpu, selector: number): Descriptor {
     const error = selector & 0xfffc;
     if (error === 0) raise(cpu, VECTOR.gp, 0);
     const d = this.descriptor(cpu, selector);
@@ -89,13 +95,15 @@ export class Segments {
     const dpl = d.access >> 5 & 3;
     if (d.access & 4 ? dpl > 3 : dpl !== 3) raise(cpu, VECTOR.gp, error);
     if (!(d.access & 0x80)) raise(cpu, VECTOR.np, error);
+    return d;
+  }
+  /** Goes to an offset in a code segment that has been checked. Nothing has changed when it throws. */
+  private enterCode(cpu: Cpu, selector: number, d: Descriptor, rip: bigint): void {
     const target = d.long ? rip : rip & 0xffff_ffffn; // what lies above 32 bits is not looked at
     if (d.long ? BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip : target > BigInt(d.limit)) raise(cpu, VECTOR.gp, 0);
-    return () => {
-      this.set(cpu, SEG.cs, selector, d.long ? 0n : d.base, denials(d.access));
-      cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.compat32) | (d.long ? 0 : MODE.compat32));
-      cpu.rip = target;
-    };
+    this.set(cpu, SEG.cs, selector, d.long ? 0n : d.base, denials(d.access));
+    cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.compat32) | (d.long ? 0 : MODE.compat32));
+    cpu.rip = target;
   }
   private stackTop(cpu: Cpu): bigint { return cpu.compat ? cpu.get(REG.rsp) & 0xffff_ffffn : cpu.get(REG.rsp); }
 
@@ -104,24 +112,22 @@ export class Segments {
     const sp = this.stackTop(cpu);
     const selector = Number(this.memory.readBig(cpu, sp + BigInt(bytes), bytes, STACK) & 0xffffn);
     const rip = this.memory.readBig(cpu, sp, bytes, STACK);
-    this.enterCode(cpu, selector, rip)();
+    this.enterCode(cpu, selector, this.codeSegment(cpu, selector), rip);
     cpu.set(REG.rsp, sp + BigInt(2 * bytes + extra));
   }
+  jumpFar(cpu: Cpu, to: FarPointer): void { this.enterCode(cpu, to.selector, this.codeSegment(cpu, to.selector), to.offset); }
   /**
-   * JMP and CALL through a far pointer in memory: offset of the operand size, then the selector.
-   * @param kind of the pointer's memory, as GuestMemory.read takes it
+   * The return address is stored before the target is looked at.
+   * @param bytes operand size
+   * @param next the address to return to
    */
-  jumpFar(cpu: Cpu, bytes: number, va: bigint, kind: number, call: boolean, next: bigint): void {
-    const rip = this.memory.readBig(cpu, va, bytes, kind);
-    const selector = Number(this.memory.readBig(cpu, va + BigInt(bytes), 2, kind));
-    const go = this.enterCode(cpu, selector, rip);
-    if (call) {
-      const sp = this.stackTop(cpu) - BigInt(2 * bytes);
-      this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)), STACK);
-      this.memory.writeBig(cpu, sp, bytes, next, STACK);
-      cpu.set(REG.rsp, sp);
-    }
-    go();
+  callFar(cpu: Cpu, bytes: number, to: FarPointer, next: bigint): void {
+    const segment = this.codeSegment(cpu, to.selector);
+    const sp = this.stackTop(cpu) - BigInt(2 * bytes);
+    this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)), STACK);
+    this.memory.writeBig(cpu, sp, bytes, next, STACK);
+    this.enterCode(cpu, to.selector, segment, to.offset);
+    cpu.set(REG.rsp, sp);
   }
   /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
@@ -133,9 +139,10 @@ export class Segments {
     const whole = !cpu.compat;
     const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
     const newSs = whole ? Number(slot(4) & 0xffffn) : -1;
-    const go = this.enterCode(cpu, selector, rip);
-    if (newSs >= 0 && newSs !== cpu.selector(SEG.ss)) this.load(cpu, SEG.ss, newSs);
-    go();
+    const segment = this.codeSegment(cpu, selector);
+    const stack = newSs >= 0 ? this.dataSegment(cpu, SEG.ss, newSs) : undefined;
+    this.enterCode(cpu, selector, segment, rip);
+    if (stack) this.set(cpu, SEG.ss, newSs, stack.base, denials(stack.access));
     cpu.set(REG.rsp, newSp);
     const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | FLAG.rf;
     setFlags(flags & (changeable | 0x8d5) | cpu.field32(CPU.flags) & ~changeable);

@@ -12,7 +12,7 @@ import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import { canonical } from './mmu.ts';
 import { ACCESS_INFO, INNER, isStackOperand, REC } from './record.ts';
-import { raise, type Segments } from './segments.ts';
+import { raise, type FarPointer, type Segments } from './segments.ts';
 import { slowName } from './slow-names.ts';
 
 /** What the routines need of the machine. */
@@ -31,6 +31,17 @@ const cpuField = (cpu: Cpu, at: number): bigint => cpu.capsule.u64[at >>> 3] as 
 const nextRip = (call: Call): bigint => recordRip(call) + BigInt(u8(call.cpu, call.record + REC.length));
 const setStatus = (cpu: Cpu, mask: number, value: number, c: SlowContext): void => c.setFlags(cpu, c.getFlags(cpu) & ~mask | value & mask);
 
+/** Writes a general register as an instruction of that operand size does. */
+function setRegister(cpu: Cpu, r: number, opSize: number, value: bigint): void {
+  if (opSize === 16) cpu.capsule.u16[(cpu.base >>> 1) + r * 4] = Number(value & 0xffffn);
+  else cpu.set(r, opSize === 32 ? value & 0xffff_ffffn : value);
+}
+/** Reads the far pointer that is the memory operand: an offset of the operand size, then the selector. */
+function farPointer(c: SlowContext, call: Call): FarPointer {
+  const bytes = call.opSize / 8;
+  const offset = c.memory.readBig(call.cpu, call.va, bytes, operandKind(call));
+  return { offset, selector: Number(c.memory.readBig(call.cpu, call.va + BigInt(bytes), 2, operandKind(call))) };
+}
 /** ACCESS_INFO bits of the memory operand. */
 const operandKind = (call: Call): number => (isStackOperand(call.cpu.capsule, call.record) ? ACCESS_INFO.stack : 0);
 /** The memory operand's offset in its segment. */
@@ -71,10 +82,20 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   retFar(c, call) { return transfer(call, () => c.segments.retFar(call.cpu, call.opSize / 8, call.argument)); },
   iret(c, call) { return transfer(call, () => c.segments.iret(call.cpu, call.opSize / 8, (f) => c.setFlags(call.cpu, f))); },
-  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, operandKind(call), false, 0n)); },
-  callFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, call.opSize / 8, call.va, operandKind(call), true, nextRip(call))); },
+  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, farPointer(c, call))); },
+  callFar(c, call) { return transfer(call, () => c.segments.callFar(call.cpu, call.opSize / 8, farPointer(c, call), nextRip(call))); },
+  jumpPointer(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, { offset: call.va, selector: call.argument })); },
+  callPointer(c, call) { return transfer(call, () => c.segments.callFar(call.cpu, call.opSize / 8, { offset: call.va, selector: call.argument }, nextRip(call))); },
   loadSegment(c, call) {
     c.segments.load(call.cpu, call.argument >>> 16, call.argument & 0xffff);
+    return 0;
+  },
+  loadPointer(c, call) {
+    const { cpu } = call;
+    const { offset, selector } = farPointer(c, call);
+    c.segments.load(cpu, call.argument >>> 16, selector);
+    c.segments.stackLoaded = false;
+    setRegister(cpu, call.argument & 0xff, call.opSize, offset);
     return 0;
   },
   checkSelector(c, call) {
@@ -82,9 +103,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     const value = c.segments.check(call.cpu, operation, call.argument & 0xffff);
     setStatus(call.cpu, FLAG.zf, value === undefined ? 0 : FLAG.zf, c);
     if (value !== undefined && operation >= 2) {
-      const r = call.argument >>> 24;
-      if (call.opSize === 16) call.cpu.capsule.u16[(call.cpu.base >>> 1) + r * 4] = value;
-      else call.cpu.setPair(r, value, 0);
+      setRegister(call.cpu, call.argument >>> 24, call.opSize, BigInt(value));
     }
     return 0;
   },

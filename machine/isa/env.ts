@@ -13,7 +13,7 @@ import { Flags } from './flags.ts';
 import type { Row } from './row.ts';
 
 /** Routines for what is rare or long (engine/slow.ts). */
-export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'loadSegment' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr' | 'sse';
+export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'jumpPointer' | 'callPointer' | 'loadSegment' | 'loadPointer' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr' | 'sse';
 
 export type Bits = 8 | 16 | 32 | 64;
 /** The wasm type that holds a value of a size. */
@@ -63,6 +63,9 @@ export abstract class Env {
   protected abstract place(k: number): Place;
   /** The immediate as a 64-bit value (sign-extended as decoded), or its low 32 bits. */
   abstract imm(bits: Bits): Expr;
+  /** The halves of a far pointer that stands in the instruction. */
+  farOffset(): Expr { return this.fn.let(and(this.imm(64), i64(0xffff_ffffn))); }
+  farSelector(): Expr { return this.fn.let(wrap(shrU(this.imm(64), i64(32)))); }
   /** The effective address without segment base, 64 bits, before truncation to the address size. */
   protected abstract offsetExpr(): Expr;
   /** The segment base of the memory operand; undefined when it is known to be 0. */

@@ -127,6 +127,7 @@ export const stack: readonly Row[] = [
   { name: 'STC', opcode: 'F9', operands: [], size: 'b', sem: setCarry(() => i32(1)), flags: 'p' },
   { name: 'CLD', opcode: 'FC', operands: [], size: 'b', sem: systemFlag(FLAG.df, false) },
   { name: 'STD', opcode: 'FD', operands: [], size: 'b', sem: systemFlag(FLAG.df, true) },
+  { name: 'SALC', opcode: 'D6', operands: [], size: 'b', mode: 'not64', sem: (e) => e.setReg(REG.rax, 8, e.truncate(sub(i32(0), e.flags.carry()), 8)), flags: 'r' },
   { name: 'CLI', opcode: 'FA', operands: [], size: 'b', sem: (e) => e.exit(EXIT.privileged, PRIV.cli, i64(0), true), ends: true, unchecked: 'privileged' },
   { name: 'STI', opcode: 'FB', operands: [], size: 'b', sem: (e) => e.exit(EXIT.privileged, PRIV.sti, i64(0), true), ends: true, unchecked: 'privileged' },
   { name: 'PUSHA', opcode: '60', operands: [], mode: 'not64', sem: pusha },

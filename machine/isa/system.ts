@@ -1,8 +1,8 @@
 // Segment registers, time stamp, CPUID, and the instructions that only ring 0 may execute: those leave to the
 // hypervisor, which emulates them or raises #GP. SDM vol. 2 and 3.
 
-import { CPU, EXIT, FLAG, FX, PRIV, REG } from '../cpu-state.ts';
-import { and, i32, i64, load, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { CPU, EXIT, FLAG, FX, PRIV, REG, SEG } from '../cpu-state.ts';
+import { and, i32, i64, load, ltU, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
@@ -20,6 +20,17 @@ const movFromSegment = (e: Env): void => {
   else e.writeWide(0, selector);
 };
 const movToSegment = (e: Env): void => e.slow('loadSegment', or(e.read(1, 16), shl(e.regNumber(0), i32(16))));
+/** LDS and its like: a far pointer from memory into a segment register and a general one. */
+const loadPointer = (seg: number) => (e: Env): void => e.slow('loadPointer', or(e.regNumber(0), i32(seg << 16)), e.address());
+/** The destination's RPL is raised to the source's; ZF tells whether it was lower. Only then is it written. */
+const arpl = (e: Env): void => {
+  const selector = e.read(0);
+  const other = e.read(1);
+  const rpl = e.fn.let(and(other, i32(3)));
+  const lower = e.fn.let(ltU(and(selector, i32(3)), rpl));
+  e.fn.if(lower, () => e.write(0, or(and(selector, i32(~3)), rpl)));
+  e.flags.merge(FLAG.zf, shl(lower, i32(6)));
+};
 const rdtsc = (e: Env): void => {
   const t = e.fn.let(e.callOut('rdtsc', e.cpu));
   e.setReg(REG.rax, 32, wrap(t));
@@ -45,6 +56,9 @@ export const system: readonly Row[] = [
   { name: 'RDTSC', opcode: '0F 31', operands: [], sem: rdtsc, unchecked: 'not deterministic' },
   { name: 'RDRAND', opcode: '0F C7 /6', operands: ['Rv'], sem: random, flags: 'w', unchecked: 'not deterministic' },
   { name: 'RDSEED', opcode: '0F C7 /7', operands: ['Rv'], sem: random, flags: 'w', unchecked: 'not deterministic' },
+  ...([['C4', SEG.es, 'LES'], ['C5', SEG.ds, 'LDS']] as const).map(([opcode, seg, name]): Row => ({ name, opcode: `${opcode} /r`, operands: ['Gv', 'Mp'], mode: 'not64', sem: loadPointer(seg), unchecked: 'loads a segment register' })),
+  ...([['0F B2', SEG.ss, 'LSS'], ['0F B4', SEG.fs, 'LFS'], ['0F B5', SEG.gs, 'LGS']] as const).map(([opcode, seg, name]): Row => ({ name, opcode: `${opcode} /r`, operands: ['Gv', 'Mp'], sem: loadPointer(seg), unchecked: 'loads a segment register' })),
+  { name: 'ARPL', opcode: '63 /r', operands: ['Ew', 'Gw'], mode: 'not64', sem: arpl, flags: 'p' },
   privileged('RDTSCP', '0F 01 F9', PRIV.rdtscp),
   privileged('CPUID', '0F A2', PRIV.cpuid, undefined, [], { unchecked: 'answered by the hypervisor' }),
   privileged('RDPMC', '0F 33', PRIV.rdpmc),

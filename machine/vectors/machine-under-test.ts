@@ -155,7 +155,8 @@ export class MachineUnderTest implements CpuUnderTest {
     } else if (exit === EXIT.softint) {
       vector = info & 0xff;
       cpu.rip += BigInt(this.machine.exitLength(cpu));
-    } else if (exit !== EXIT.budget) vector = 0x80 + exit;
+    } else if (exit === EXIT.privileged) vector = 13; // in ring 3 of an ordinary system
+    else if (exit !== EXIT.budget) vector = 0x80 + exit;
     for (let i = 0; i < 32; i++) after.setUint32(IMAGE.regs + i * 4, u32[(cpu.base + CPU.regs >>> 2) + i] as number, true);
     after.setBigUint64(IMAGE.rip, cpu.rip, true);
     after.setBigUint64(IMAGE.rflags, BigInt(this.machine.getFlags(cpu)), true);

@@ -39,7 +39,7 @@ export function finish(d: Draft): void {
   else if (/^CMPXCHG/.test(name)) finishCompareExchange(d);
   else if (/^LDMXCSR$/.test(name)) pokeOperand(d, d.r.percent(75) ? BigInt(d.r.u32() & 0xffff) : BigInt(d.r.u32()), 4);
   else if (/^FXRSTOR/.test(name)) finishFxrstor(d);
-  else if (/^(LAR|LSL|VERR|VERW|ARPL)$/.test(name) || d.row.operands[0]?.startsWith('S')) finishSelector(d);
+  else if (/^(LAR|LSL|VERR|VERW|ARPL|L[DEFGS]S)$/.test(name) || d.row.operands[0]?.startsWith('S')) finishSelector(d);
   else if (/^BSWAP$/.test(name)) d.operandPrefix = false; // 16-bit BSWAP is undefined
 }
 
@@ -219,6 +219,6 @@ function finishFxrstor(d: Draft): void {
 
 function finishSelector(d: Draft): void {
   const selector = BigInt(d.r.pick(SELECTORS));
-  if (d.memoryOperand !== undefined) pokeOperand(d, selector, 2);
+  if (/^L[DEFGS]S$/.test(d.row.name)) { if (d.memoryOperand !== undefined) d.poke(d.memoryOperand + BigInt(d.operandSize), bytesOf(selector, 2)); } else if (d.memoryOperand !== undefined) pokeOperand(d, selector, 2);
   else if (d.encoding.modrm !== undefined) d.setRegister(d.rm, selector | (d.r.oneIn(2) ? d.r.u64() << 16n : 0n));
 }
