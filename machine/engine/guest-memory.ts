@@ -20,18 +20,20 @@ export class GuestMemory {
    */
   read(cpu: Cpu, va: bigint, length: number, into: Uint8Array, kind = 0): void {
     this.eachPage(va, length, (lo, hi, done, n) => {
-      for (let i = 0; i < n; i += 16) { // the bounce buffer holds 64 bytes
-        const m = Math.min(16, n - i);
-        const host = this.host(cpu, lo + i, hi, m | kind);
-        into.set(this.u8.subarray(host, host + m), done + i);
-      }
+      const host = this.host(cpu, lo, hi, 1 | kind);
+      for (let i = 0; i < n; i++) into[done + i] = this.u8[host + i] as number;
     });
   }
   /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */
   write(cpu: Cpu, va: bigint, length: number, from: Uint8Array, kind = 0): void {
     this.probe(cpu, va, length, kind);
     this.eachPage(va, length, (lo, hi, done, n) => {
-      for (let i = 0; i < n; i += 8) {
+      const whole = this.host(cpu, lo, hi, 1 | ACCESS_INFO.write);
+      if (!this.mmu.isBounce(cpu, whole)) {
+        for (let i = 0; i < n; i++) this.u8[whole + i] = from[done + i] as number;
+        return;
+      }
+      for (let i = 0; i < n; i += 8) { // a page that is written with care
         const m = Math.min(8, n - i);
         const host = this.host(cpu, lo + i, hi, m | ACCESS_INFO.write);
         this.u8.set(from.subarray(done + i, done + i + m), host);

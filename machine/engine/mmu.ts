@@ -82,10 +82,9 @@ export class Mmu {
     if (slot !== undefined) this.clear(slot);
   }
   dropBase(mfn: number): void { this.flushBase(mfn); }
-  /** Drops one page under every base; the jump cache also loses the page before, whose last instruction may reach into it. */
+  /** Drops one page under every base, and all jump targets where code moved. */
   flushPage(lo: number, hi: number, mfn?: number): void {
     const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
-    const page = lo >>> 12;
     const pageLo = (lo & ~0xfff) >>> 0;
     const jumps = mfn === undefined || this.hasCode(mfn);
     const { u32 } = this.capsule;
@@ -97,7 +96,7 @@ export class Mmu {
         if (u32[at] === pageLo && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff;
       }
       if (!jumps) continue;
-      for (let p = page - 1; p <= page; p++) this.fillBytes(context + MMU.jumps + (((p ^ p >>> 7) & 127) << 9), EMPTY, 512);
+      this.fillBytes(context + MMU.jumps, EMPTY, MMU.jumpEntries * 16);
     }
   }
   private flushWrites(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.write, EMPTY, MMU.entries * 16); }
@@ -106,10 +105,8 @@ export class Mmu {
 
   /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
   rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
-    const page = lo >>> 12;
-    const slot = (page ^ page >>> 7) & 127;
-    const within = (lo ^ lo >>> 5) & 31;
-    const at = (cpu.field32(CPU.mmu) + MMU.jumps + (slot << 9 | within << 4)) >>> 2;
+    const hash = (lo ^ lo >>> 12) & (MMU.jumpEntries - 1);
+    const at = (cpu.field32(CPU.mmu) + MMU.jumps + hash * 16) >>> 2;
     const { u32 } = this.capsule;
     u32[at] = lo;
     u32[at + 1] = hi;

@@ -27,9 +27,9 @@ export const MMU = {
   entries: 1024, // of each TLB, 16 bytes each: u64 page address (1: empty), u32 capsule offset minus page address
   read: 0,
   write: 0x4000,
-  jumps: 0x8000, // jump cache: 4096 × 16 bytes: u64 rip, u32 record; 32 entries for each page slot
-  jumpEntries: 4096,
-  size: 0x18000,
+  jumps: 0x8000, // jump cache, 16 bytes an entry: u64 rip, u32 record
+  jumpEntries: 8192,
+  size: 0x28000,
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */

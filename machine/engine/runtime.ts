@@ -57,13 +57,11 @@ function leave(fn: Fn): void {
   fn.return(code);
 }
 
-/** Offset of the jump cache entry for an address: 128 slots of pages with 32 entries each. */
+/** Address of the jump cache entry for a target, less MMU.jumps. */
 export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
   const low = fn.let(wrap(target));
-  const page = fn.let(shrU(low, i32(12)));
-  const slot = and(xor(page, shrU(page, i32(7))), i32(127));
-  const within = and(xor(low, shrU(low, i32(5))), i32(31));
-  return fn.let(add(load('i32', 32, cpu, CPU.mmu), or(shl(slot, i32(9)), shl(within, i32(4)))));
+  const hash = and(xor(low, shrU(low, i32(12))), i32(MMU.jumpEntries - 1));
+  return fn.let(add(load('i32', 32, cpu, CPU.mmu), shl(hash, i32(4))));
 }
 
 /** Bits 47..63 of an address are alike, i32. */
