@@ -13,8 +13,8 @@ export const RUNTIME = {
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
-  /** (cpu, record, target): goes on at a computed target by the jump cache */
-  jump: signature(['i32', 'i32', 'i64'], 'i32'),
+  /** (cpu, record, target): leaves for a target that the jump cache does not have; CPU.exitOp says whether it may be linked */
+  jumpMiss: signature(['i32', 'i32', 'i64'], 'i32'),
   /** (cpu, high, low, divisor) → 1 when the quotient fits; results in CPU.quotient, CPU.remainder */
   div128: signature(['i32', 'i64', 'i64', 'i64'], 'i32'),
   idiv128: signature(['i32', 'i64', 'i64', 'i64'], 'i32'),

@@ -12,6 +12,7 @@ import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import type { HOST, RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { isCanonical } from './runtime.ts';
+import { jumpEntry } from './runtime.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -248,8 +249,7 @@ export class InterpEnv extends Env {
         this.setField64(CPU.rip, target);
         this.fn.return(i32(EXIT.budget));
       });
-      this.setField(CPU.exitOp, this.record);
-      this.fn.returnCall(this.calls.jump, this.cpu, this.record, target);
+      this.throughCache(target, this.record);
     };
     if (condition) this.fn.if(condition, go);
     else go();
@@ -267,8 +267,14 @@ export class InterpEnv extends Env {
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);
     this.charge(t);
-    this.setField(CPU.exitOp, i32(0));
-    this.fn.returnCall(this.calls.jump, this.cpu, this.record, t);
+    this.throughCache(t, i32(0));
+  }
+  /** Goes on at a target that the jump cache may know. @param linked the record that may be linked to it, or 0 */
+  private throughCache(target: Expr, linked: Expr): void {
+    const entry = jumpEntry(this.fn, this.cpu, target);
+    this.fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => this.continueAt(this.fn.let(load('i32', 32, entry, MMU.jumps + 8))));
+    this.setField(CPU.exitOp, linked);
+    this.fn.returnCall(this.calls.jumpMiss, this.cpu, this.record, target);
   }
   private continueAt(record: Expr): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, record, REC.handler), this.cpu, record); }
   /** Ends the handler: on to the next record. */

@@ -36,7 +36,7 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
     readers[name] = callee;
   });
   leave(define('leave').fn);
-  jump(define('jump').fn, handlerType);
+  jumpMiss(define('jumpMiss').fn);
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   fillTlb(define('translate').fn, slow, g);
@@ -71,13 +71,8 @@ export function isCanonical(fn: Fn, va: Expr): Expr {
 }
 
 /** Only canonical targets come into the jump cache: the others are told apart where it has none. */
-function jump(fn: Fn, handlerType: number): void {
+function jumpMiss(fn: Fn): void {
   const [cpu, record, target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
-  const entry = jumpEntry(fn, cpu, target);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => {
-    const found = fn.let(load('i32', 32, entry, MMU.jumps + 8));
-    fn.returnCallIndirect(handlerType, load('i32', 32, found, REC.handler), cpu, found);
-  });
   fn.store(64, cpu, target, CPU.rip);
   fn.if(load('i32', 32, cpu, CPU.exitOp), () => fn.return(i32(INNER.link)));
   fn.if(isCanonical(fn, target), () => fn.return(i32(INNER.lookup)));
