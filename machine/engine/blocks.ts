@@ -24,7 +24,7 @@ const MAX_BLOCK = 64;
 const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filter((r) => !['AAM', 'XLAT'].includes(r.name)));
 
 /** Instructions that raise #NM while CR0.TS is set (SDM vol. 3, 2.5): x87, MMX and SSE state. */
-const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
+const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE')).filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
   || ['FWAIT', 'FXSAVE', 'FXRSTOR', 'LDMXCSR', 'STMXCSR', 'EMMS'].includes(r.name)));
 
 /** A jump within the page that is always taken: decoding goes on at its target, and no record stands for it. */

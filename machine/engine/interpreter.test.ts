@@ -1,0 +1,178 @@
+// The engine's own rules, on both ways to run a block: exact counts, exact state at faults, code that changes.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CPU, EXIT, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
+import { ACCESS, PFEC } from '../machine.ts';
+import { BASE, FlatMachine } from '../testing/flat-machine.ts';
+
+const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1]) => FlatMachine) => void): void => {
+  for (const eager of [false, true]) test(`${name} (${eager ? 'blocks' : 'handlers'})`, () => body((hooks) => new FlatMachine(eager, hooks)));
+};
+const UD2 = '0f 0b';
+
+both('a slice retires as many instructions whatever its size', (make) => {
+  const counts = [7, 100, 1_000_000].map((slice) => {
+    const m = make();
+    m.put(0, `b9 e8 03 00 00 48 01 c8 48 ff c9 75 f8 ${UD2}`); // mov ecx,1000; add rax,rcx; dec rcx; jnz
+    m.cpu.rip = BigInt(BASE);
+    while (m.machine.run(m.cpu, slice) === EXIT.budget);
+    assert.equal(m.cpu.get(REG.rax), 500500n);
+    return m.machine.retired(m.cpu);
+  });
+  assert.deepEqual(counts, [3001, 3001, 3001]);
+});
+
+both('a fault counts what came before it and shows its state', (make) => {
+  const m = make();
+  m.map(5, -1);
+  m.put(0, `b8 01 00 00 00 bb 00 50 00 10 48 8b 0b ${UD2}`); // mov eax,1; mov ebx,BASE+0x5000; mov rcx,[rbx]
+  assert.equal(m.run(0), EXIT.exception);
+  assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.field32(CPU.errorCode), m.cpu.field64(CPU.cr2)], [14, 0, BigInt(BASE + 0x5000)]);
+  assert.equal(m.cpu.rip, BigInt(BASE + 10));
+  assert.equal(m.machine.retired(m.cpu), 2);
+});
+
+both('a write fault leaves the flags that the instruction is to read again', (make) => {
+  const m = make();
+  m.map(5, 5, false);
+  m.put(0, `bb 00 50 00 10 f9 83 13 00 ${UD2}`); // mov ebx,…; stc; adc dword [rbx],0
+  assert.equal(m.run(0), EXIT.exception);
+  assert.equal(m.cpu.field32(CPU.errorCode), PFEC.present | PFEC.write);
+  m.map(5, 5, true);
+  m.machine.flushTlbPage(BASE + 0x5000, 0);
+  m.finish(6);
+  assert.equal(m.capsule.u32[m.at(0x5000) >>> 2], 1);
+});
+
+both('a store across pages reaches both, and neither when the second faults', (make) => {
+  const m = make();
+  m.put(0, `48 c7 03 44 33 22 11 ${UD2}`); // mov qword [rbx],0x11223344
+  m.cpu.set(REG.rbx, BigInt(BASE + 0x5ffd));
+  m.finish(0);
+  assert.equal(m.capsule.dv.getBigUint64(m.at(0x5ffd), true), 0x11223344n);
+  m.map(6, -1);
+  m.machine.flushTlbPage(BASE + 0x6000, 0);
+  m.cpu.set(REG.rbx, BigInt(BASE + 0x5ffe));
+  m.run(0);
+  assert.equal(m.cpu.field64(CPU.cr2), BigInt(BASE + 0x6000));
+  assert.equal(m.capsule.u8[m.at(0x5ffe)], 0x33);
+});
+
+both('a store into the instructions that follow it is seen by them', (make) => {
+  const m = make();
+  // mov byte [rip+1],42 changes the immediate of the next instruction: mov eax,7
+  m.put(0, `c6 05 01 00 00 00 2a b8 07 00 00 00 ${UD2}`);
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 42n);
+});
+
+both('code that is changed through another mapping is new code', (make) => {
+  const m = make();
+  m.put(0x1000, `b8 01 00 00 00 ${UD2}`);
+  m.finish(0x1000);
+  m.map(9, 1);
+  m.put(0, `c6 04 25 01 90 00 10 05 e9 f3 0f 00 00`); // mov byte [BASE+0x9001],5; jmp BASE+0x1000
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 5n);
+});
+
+both('code is changed by a string instruction, and across a page boundary', (make) => {
+  const m = make();
+  m.put(0x1fff, `b8 01 00 00 00 ${UD2}`); // mov eax,1 with its immediate in the next page
+  m.finish(0x1fff);
+  m.put(0x5000, '09 00 00 00');
+  m.put(0, `bf 00 20 00 10 be 00 50 00 10 b9 04 00 00 00 f3 a4 e9 e9 1f 00 00`); // rep movsb to the immediate; jmp
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 9n);
+});
+
+both('a page that is mapped anew runs its new code after the flush', (make) => {
+  const m = make();
+  m.put(0x1000, `b8 01 00 00 00 ${UD2}`);
+  m.put(0x2000, `b8 02 00 00 00 ${UD2}`);
+  m.put(0, 'e9 fb 0f 00 00'); // jmp BASE+0x1000
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 1n);
+  m.map(1, 2);
+  m.machine.flushTlbPage(BASE + 0x1000, 0, m.frame(1));
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 2n);
+  m.map(1, -1);
+  m.machine.flushTlb(m.frame(2));
+  m.run(0);
+  assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.field32(CPU.errorCode)], [14, PFEC.fetch]);
+});
+
+both('the same frame at two addresses runs with each address', (make) => {
+  const m = make();
+  m.map(9, 1);
+  m.put(0x1000, `48 8d 05 00 00 00 00 ${UD2}`); // lea rax,[rip]
+  for (const page of [0x1000, 0x9000, 0x1000]) {
+    m.finish(page);
+    assert.equal(m.cpu.get(REG.rax), BigInt(BASE + page + 7));
+  }
+});
+
+both('a watched store is handed over with its value, and faults when it is refused', (make) => {
+  const seen: unknown[] = [];
+  let accept = true;
+  const m = make({ storeWatched: (_c, mfn) => mfn === 8 + 5, storeDenied: (_c, lo, _hi, size, value, high) => { seen.push([lo, size, value >>> 0, high >>> 0]); return accept; } });
+  m.map(5, 5, false);
+  m.capsule.u32[m.at(0x5000) >>> 2] = 5;
+  m.put(0, `48 89 03 f0 83 03 02 ${UD2}`); // mov [rbx],rax; lock add dword [rbx],2
+  m.cpu.set(REG.rbx, BigInt(BASE + 0x5000));
+  m.cpu.set(REG.rax, 0x1122_3344_5566_7788n);
+  m.finish(0);
+  assert.deepEqual(seen, [[BASE + 0x5000, 8, 0x5566_7788, 0x1122_3344], [BASE + 0x5000, 4, 7, 0]]);
+  assert.equal(m.capsule.u32[m.at(0x5000) >>> 2], 5);
+  accept = false;
+  assert.equal(m.run(0), EXIT.exception);
+  assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.rip], [14, BigInt(BASE)]);
+});
+
+both('CR0.TS makes x87 and SSE instructions raise #NM, and only them', (make) => {
+  const m = make();
+  m.put(0, `0f ae e8 0f 57 c0 ${UD2}`); // lfence; xorps
+  m.finish(0);
+  m.cpu.setField32(CPU.mode, MODE.kernel | MODE.ts);
+  assert.equal(m.run(0), EXIT.exception);
+  assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.field32(CPU.errorCode), m.cpu.rip], [7, NO_ERROR_CODE, BigInt(BASE + 3)]);
+  m.cpu.setField32(CPU.mode, MODE.kernel);
+  m.finish(0);
+});
+
+both('flags survive from any instruction to any reader', (make) => {
+  const m = make();
+  // xor eax,eax; sub al,1 (CF, SF, AF); inc ebx keeps CF; mov ecx,1; lahf; setb dl
+  m.put(0, `31 c0 2c 01 ff c3 b9 01 00 00 00 0f 92 c2 ${UD2}`);
+  m.cpu.set(REG.rdx, 0n);
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rdx), 1n);
+});
+
+test('blocks that slices keep ending in become one function and do the same', () => {
+  const m = new FlatMachine();
+  m.put(0, '48 01 d8 48 ff c1 eb f8'); // add rax,rbx; inc rcx; jmp
+  m.put(0x100, '48 01 d8 48 ff c1 48 39 d1 75 f5 0f 0b'); // … cmp rcx,rdx; jne
+  m.cpu.set(REG.rbx, 3n);
+  m.cpu.set(REG.rcx, 0n);
+  m.cpu.set(REG.rdx, 1n << 40n);
+  m.cpu.rip = BigInt(BASE + 0x100);
+  for (let i = 0; i < 10; i++) assert.equal(m.machine.run(m.cpu, 997), EXIT.budget);
+  assert.equal(m.machine.statistics().promoted, 1);
+  assert.equal(m.cpu.get(REG.rax), m.cpu.get(REG.rcx) * 3n);
+  assert.ok(Math.abs(m.machine.retired(m.cpu) - Number(m.cpu.get(REG.rcx)) * 4) < 4);
+});
+
+test('translate sets accessed and dirty bits and names its faults', () => {
+  const m = new FlatMachine();
+  m.map(3, 3, false);
+  const entry = (m.capsule.frame(4) >>> 3) + 3;
+  m.capsule.u64[entry] = (m.capsule.u64[entry] as bigint) & ~0x60n;
+  assert.equal(m.machine.translate(m.cpu, BASE + 0x3010, 0, ACCESS.read), m.at(0x3010));
+  assert.equal((m.capsule.u64[entry] as bigint) & 0x60n, 0x20n);
+  assert.equal(m.machine.translate(m.cpu, BASE + 0x3010, 0, ACCESS.write), -1);
+  assert.equal(m.machine.faultCode, PFEC.present | PFEC.write);
+  assert.equal(m.machine.translate(m.cpu, 0, 0x8000, ACCESS.read), -1);
+});
