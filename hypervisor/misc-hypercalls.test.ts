@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CONSOLEIO_read, CONSOLEIO_write } from '#abi/console-io.ts';
-import { EBUSY, EFAULT, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
+import { EACCES, EBUSY, EFAULT, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
 import { HVMOP, xen_hvm_get_time, xen_hvm_param } from '#abi/hvm-op.ts';
 import {
   PHYSDEVOP, physdev_apic, physdev_eoi, physdev_get_free_pirq, physdev_irq_status_query, physdev_map_pirq, physdev_pirq_eoi_gmfn,
@@ -124,8 +124,14 @@ test('hvm_op: no HVM domains, but the time for all', () => {
   assert.equal(u.call(do_hvm_op, 7, 0), -ENOSYS);
 });
 
-test('what is for Domain-0 is refused, the PMU is off', () => {
+test('what is for Domain-0 is refused once the interface version is right, the PMU is off', () => {
   const u = new DomU();
-  for (const handler of [do_platform_op, do_sysctl, do_domctl]) assert.equal(u.call(handler, 0), -EPERM);
+  for (const [handler, version] of [[do_platform_op, 0x0300_0001n], [do_sysctl, 0x15n], [do_domctl, 0x15n]] as const) {
+    u.guest.poke(u.guest.free, 0, version << 32n);
+    assert.equal(u.call(handler, u.guest.va(u.guest.free)), -EPERM);
+    u.guest.poke(u.guest.free, 0, 0n);
+    assert.equal(u.call(handler, u.guest.va(u.guest.free)), -EACCES);
+    assert.equal(u.call(handler, UNMAPPED), -EFAULT);
+  }
   assert.equal(u.call(do_xenpmu_op, 0), -EOPNOTSUPP);
 });

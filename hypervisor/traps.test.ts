@@ -151,7 +151,7 @@ test('a frame may cross a page boundary', () => {
 });
 
 describe('INT n', () => {
-  const N = 0x80;
+  const N = 0x90;
   const take = (dpl: number, user: boolean, n = N): TrapGuest => {
     const g = new TrapGuest();
     g.handle(n, EVENT, dpl);
@@ -171,6 +171,12 @@ describe('INT n', () => {
   });
   test('int3 and into need no level', () => {
     for (const n of [3, 4]) assert.equal(take(0, true, n).v.cpu.rip, EVENT);
+  });
+  test('0x80 needs a handler and no level', () => {
+    for (const user of [false, true]) assert.equal(take(0, user, 0x80).v.cpu.rip, EVENT);
+    const g = new TrapGuest();
+    softInterrupt(g.v, 0x80, 2);
+    assert.equal(g.v.cpu.rip, handlerOf(13));
   });
   test('pushes no error code, whatever the vector', () => assert.equal(take(3, false, 14).stackWords(3)[2], 0xffff_ffff_8100_1236n));
 });

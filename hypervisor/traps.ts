@@ -27,6 +27,8 @@ export const TRAP = {
 } as const;
 /** Vectors that push an error code, as a bit set. */
 const HAVE_ERROR_CODE = [8, 10, 11, 12, 13, 14, 17, 21].reduce((set, vector) => set | (1 << vector), 0);
+/** INT 0x80, which 32-bit programs make system calls with. */
+const LEGACY_SYSCALL = 0x80;
 /** Error code bit: the selector is an interrupt vector. */
 const ERROR_IDT = 2;
 
@@ -63,18 +65,23 @@ export function setCr2(v: Vcpu, address: bigint): void {
 }
 
 /**
- * INT n. The hardware gates of 3 and 4 are open to everybody; for the others the guest's own table decides, level 0
- * being nobody. Refused: #GP on the instruction itself, as the processor's closed gate gives it.
+ * INT n. The hardware gates of 3 and 4 are open to everybody, that of 0x80 (which Xen enters without going through
+ * #GP) where the guest has a handler; for the others the guest's own table decides, level 0 being nobody. Refused: #GP
+ * on the instruction itself, as the processor's closed gate gives it.
  * @param length of the instruction, which rip still points to
  */
 export function softInterrupt(v: Vcpu, n: number, length: number): void {
-  if (n !== TRAP.int3 && n !== TRAP.overflow) {
-    const dpl = (v.domain.capsule.u8[v.trapTable + n * trap_info.size + TI.flags] as number) & TI_DPL;
-    if (dpl < (v.kernelMode ? 1 : 3)) return injectGp(v, (n << 3) | ERROR_IDT);
-  }
+  if (!gateOpen(v, n)) return injectGp(v, (n << 3) | ERROR_IDT);
   v.cpu.rip += BigInt(length);
   if (v.domain.trace.faults) traceFault(v, n, NO_ERROR_CODE);
   bounceToTrap(v, n, 0, 0);
+}
+
+function gateOpen(v: Vcpu, n: number): boolean {
+  if (n === TRAP.int3 || n === TRAP.overflow) return true;
+  if (n === LEGACY_SYSCALL) return trapHandlerSet(v, n);
+  const dpl = (v.domain.capsule.u8[v.trapTable + n * trap_info.size + TI.flags] as number) & TI_DPL;
+  return dpl >= (v.kernelMode ? 1 : 3);
 }
 
 /** SYSCALL from guest user mode: to the guest's callback, or #UD when it has none. */

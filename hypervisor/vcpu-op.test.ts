@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO, ETIME } from '#abi/errno.ts';
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO } from '#abi/errno.ts';
 import { EVTCHNOP, evtchn_bind_ipi, evtchn_bind_virq, evtchn_port } from '#abi/event-channel.ts';
 import {
-  RUNSTATE, VCPUOP, vcpu_register_memory_area, vcpu_register_vcpu_info, vcpu_runstate_info, vcpu_set_periodic_timer, vcpu_set_singleshot_timer,
+  RUNSTATE, VCPU_SSHOTTMR_future, VCPUOP, vcpu_register_memory_area, vcpu_register_vcpu_info, vcpu_runstate_info, vcpu_set_periodic_timer, vcpu_set_singleshot_timer,
 } from '#abi/vcpu.ts';
 import {
   cpu_user_regs, SHUTDOWN, vcpu_guest_context, vcpu_info, vcpu_time_info, VGCF_i387_valid, VGCF_in_kernel, VGCF_online, VIRQ,
@@ -65,9 +65,7 @@ test('the single-shot timer belongs to the caller and takes absolute times', () 
   assert.equal(bare(u, VCPUOP.stop_singleshot_timer, 1), -EINVAL);
   assert.equal(bare(u, VCPUOP.stop_singleshot_timer), 0);
   assert.equal(nextTimer(u.domain), Infinity);
-  assert.equal(set(999n, 1), -ETIME);
-  assert.ok(!u.v.upcallPending);
-  assert.equal(set(999n, 0), 0);
+  assert.equal(set(999n, VCPU_SSHOTTMR_future), 0);
   assert.ok(u.v.upcallPending, 'a time that has passed fires at once');
 });
 

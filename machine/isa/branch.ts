@@ -66,7 +66,7 @@ export const branch: readonly Row[] = [
   { name: 'CALLF', opcode: '9A cp', operands: ['Ap'], mode: 'not64', sem: (e) => e.slow('callPointer', e.farSelector(), e.farOffset()), ends: true, unchecked: 'needs a code segment of the system' },
   { name: 'INT3', opcode: 'CC', operands: [], sem: (e) => e.exit(EXIT.softint, 3, i64(0), true), ends: true },
   { name: 'INT', opcode: 'CD ib', operands: ['Ib'], sem: (e) => e.exitSoftint(e.imm(8)), ends: true, unchecked: 'asks the operating system' },
-  { name: 'INT1', opcode: 'F1', operands: [], sem: (e) => e.exit(EXIT.softint, 1, i64(0), true), ends: true, unchecked: 'asks the debugger' },
+  { name: 'INT1', opcode: 'F1', operands: [], sem: (e) => e.exit(EXIT.exception, 1, i64(0), false), ends: true, unchecked: 'asks the debugger' },
   { name: 'INTO', opcode: 'CE', operands: [], mode: 'not64', sem: (e) => e.fn.if(e.flags.condition(0), () => e.exit(EXIT.softint, 4, i64(0), true)), flags: 'r' },
   { name: 'SYSCALL', opcode: '0F 05', operands: [], mode: '64', sem: (e) => e.slow('syscall', i32(0)), ends: true, unchecked: 'asks the operating system' },
   { name: 'SYSENTER', opcode: '0F 34', operands: [], sem: (e) => e.exit(EXIT.sysenter, 0, i64(0), false), ends: true, unchecked: 'asks the operating system' },
