@@ -184,7 +184,7 @@ export class Blocks {
       const d = this.pool[i] as Decoded;
       if (d.followed) continue;
       const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
-      const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined ? follower : undefined;
+      const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined && (mode64 || follower.opSize === 32) ? follower : undefined;
       const spec: HandlerSpec = { row: d.entry?.number as number, opSize: d.opSize, addrSize: d.addrSize, mode64, rep: d.rep, form: d.form, dead: !live[i], fused: fuse?.entry?.number ?? -1 };
       this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(spec), page + d.offset, hi, i, fuse);
       this.top += REC.size;

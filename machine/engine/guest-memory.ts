@@ -43,7 +43,7 @@ export class GuestMemory {
   }
   /** Throws GuestFault unless all of `length` bytes can be written. */
   probe(cpu: Cpu, va: bigint, length: number, kind = 0): void {
-    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | kind); });
+    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); });
   }
   readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
     this.read(cpu, va, bytes, scratch, kind);

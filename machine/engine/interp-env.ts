@@ -140,8 +140,8 @@ export class InterpEnv extends Env {
     const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
     return eq(and(last, i64(-4096)), load('i64', 64, entry, half));
   }
-  private missed(va: Expr, bits: number, write: boolean, stack: boolean): Expr {
-    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0);
+  private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
+    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
     return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
   }
   /** #GP(0) when the segment that is written to forbids it: that of the memory operand, or ES for a string's destination. */
@@ -162,6 +162,12 @@ export class InterpEnv extends Env {
       this.fn.if(eq(host.get, i32(0)), () => this.fn.return(i32(EXIT.exception)));
     });
     return this.fn.let(host.get);
+  }
+  probeStack(va: Expr, bits: number): void {
+    const entry = this.tlbEntry(va);
+    this.fn.if(eq(this.hit(entry, va, bits, MMU.write), i32(0)), () => {
+      this.fn.if(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)), () => this.fn.return(i32(EXIT.exception)));
+    });
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
   /** the record's code writes guest memory, or calls what does */
@@ -220,7 +226,7 @@ export class InterpEnv extends Env {
   repeatLater(): void {
     const left = this.fn.let(sub(this.field(CPU.budget), i32(1)));
     this.setField(CPU.budget, left);
-    this.fn.if(ltS(left, i32(0)), () => this.leave(i32(EXIT.budget), false));
+    this.fn.if(ltS(left, i32(0)), () => this.leave(i32(INNER.again), false));
   }
 
   /** Charges the block's instructions up to and with this one; leaves with rip = target when the slice is used up. */

@@ -3,7 +3,7 @@
 
 import type { Capsule } from '#base/capsule.ts';
 import { Wasm } from '#base/webassembly.ts';
-import { CPU, EXIT, FLAG, FX, MODE, NO_ERROR_CODE, PRIV, REG } from '../cpu-state.ts';
+import { CPU, EXIT, FLAG, FX, MODE, PRIV, REG } from '../cpu-state.ts';
 import { Cpu } from '../cpu.ts';
 import { decode, Decoded } from '../decode/decoder.ts';
 import { stackMove } from '../isa/branch.ts';
@@ -19,7 +19,9 @@ import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts
 import { buildRuntime } from './runtime.ts';
 import { Segments } from './segments.ts';
 import { runSlow, type SlowContext } from './slow.ts';
+import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 
+const DEBUG_EXCEPTION = 1;
 const RECORDS_SIZE = 32 << 20;
 /** blocks remembered as having been met at the end of a slice */
 const SAMPLES = 256;
@@ -35,13 +37,13 @@ type Enter = (cpu: number, record: number) => number;
 type Status = (cpu: number) => number;
 type Fill = (at: number, byte: number, length: number) => void;
 
-export class Interpreter implements Machine, SlowContext {
+export class Interpreter implements Machine, SlowContext, Stepped {
   readonly capsule: Capsule;
   readonly cpus: readonly Cpu[];
   readonly memory: GuestMemory;
   readonly segments: Segments;
   private readonly hooks: MachineHooks;
-  private readonly mmu: Mmu;
+  readonly mmu: Mmu;
   private readonly blocks: Blocks;
   private readonly enter: Enter;
   private readonly status: Status;
@@ -62,12 +64,12 @@ export class Interpreter implements Machine, SlowContext {
     const byBase = new Map(this.cpus.map((c) => [c.base, c]));
     const cpu = (base: number): Cpu => byBase.get(base) as Cpu;
     const host = {
-      translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record, lo, hi, info),
-      commit: (base: number, record: number): number => this.commit(cpu(base), record),
+      translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record >>> 0, lo, hi, info),
+      commit: (base: number, record: number): number => this.commit(cpu(base), record >>> 0),
       rdtsc: (base: number): bigint => BigInt.asIntN(64, this.hooks.rdtsc(cpu(base))),
       random: (base: number): bigint => BigInt.asIntN(64, this.hooks.random(cpu(base))),
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
-        runSlow(this, cpu(base), record, routine & 0xff, argument, lo, hi, routine >>> 8),
+        runSlow(this, cpu(base), record >>> 0, routine & 0xff, argument, lo, hi, routine >>> 8),
     };
     const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags })), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
@@ -93,18 +95,21 @@ export class Interpreter implements Machine, SlowContext {
 
   // ---- running
 
+  /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
   run(cpu: Cpu, budget: number): number {
     this.mmu.flushNow();
-    const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0;
+    const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);
+    if (!stepping) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) & ~FLAG.rf);
     const slice = stepping ? 0 : budget;
     cpu.setField32(CPU.budget, slice);
     cpu.setField32(CPU.slice, slice);
     cpu.setField32(CPU.exitOp, 0);
-    const code = stepping ? this.step(cpu) : this.runBlocks(cpu);
+    const code = stepping ? runStepped(this, cpu, budget) : this.runBlocks(cpu);
     this.capsule.f64[(cpu.base + CPU.retired) >>> 3] = this.retired(cpu);
     cpu.setField32(CPU.budget, 0);
     cpu.setField32(CPU.slice, 0);
     cpu.setField32(CPU.exitCode, code);
+    if (code === EXIT.exception && cpu.field32(CPU.exitInfo) !== DEBUG_EXCEPTION) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) | FLAG.rf);
     return code;
   }
   private runBlocks(cpu: Cpu): number {
@@ -145,18 +150,14 @@ export class Interpreter implements Machine, SlowContext {
     const at = (from + REC.rip) >>> 2;
     if (((u32[at] as number) ^ lo) >>> 12 === 0 && u32[at + 1] === hi) u32[(from + REC.link) >>> 2] = to;
   }
-  /** One instruction with the trap flag set: #DB after it, unless it leaves for another reason. */
-  private step(cpu: Cpu): number {
+  /** One instruction, or one round of a repeated one: INNER.step or INNER.again, unless it leaves. */
+  one(cpu: Cpu): number {
     const record = this.blocks.single(cpu);
     if (record === 0) return this.fetchException(cpu);
     const code = this.enter(cpu.base, record);
     if (code === INNER.badTarget) return this.badTarget(cpu);
     if (code < INNER.link && code !== EXIT.budget) return code === EXIT.exception ? this.exception(cpu) : code;
-    const dr6 = cpu.base + CPU.dr + 6 * 8;
-    this.capsule.u32[dr6 >>> 2] = (this.capsule.u32[dr6 >>> 2] as number) | 0x4000;
-    cpu.setField32(CPU.exitInfo, 1);
-    cpu.setField32(CPU.errorCode, NO_ERROR_CODE);
-    return EXIT.exception;
+    return code === INNER.again ? code : INNER.step;
   }
   /** A near branch to an address that is not canonical is not taken: #GP at the branch, and rsp is as before it. */
   private badTarget(cpu: Cpu): number {

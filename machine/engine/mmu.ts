@@ -19,6 +19,9 @@ const PTE = { present: 1, write: 2, accessed: 0x20, dirty: 0x40, large: 0x80 } a
 /** What the bounce buffer stands for. */
 const BOUNCE = { none: 0, crossing: 1, flagged: 2, denied: 3 } as const;
 
+/** Linear addresses whose accesses are to be noted. */
+export interface Watch { readonly bit: number; readonly at: bigint; readonly end: bigint; readonly reads: boolean }
+
 export class Mmu {
   private readonly capsule: Capsule;
   private readonly hooks: MachineHooks;
@@ -173,6 +176,27 @@ export class Mmu {
     return host < 0 ? -1 : host;
   }
 
+  // ---- data breakpoints
+
+  private watches: readonly Watch[] = [];
+  /** bits of the watches that accesses have met */
+  hits = 0;
+  /** Notes accesses to these places while this vCPU runs. Their pages get no TLB entries meanwhile. */
+  watch(cpu: Cpu, watches: readonly Watch[]): void {
+    this.watches = watches;
+    cpu.setField32(CPU.watching, watches.length);
+    for (const w of watches) this.flushPage(Number(w.at & 0xffff_ffffn), Number(w.at >> 32n));
+  }
+  private note(lo: number, hi: number, size: number, info: number): void {
+    if (info & ACCESS_INFO.probe) return;
+    const at = BigInt(hi) << 32n | BigInt(lo);
+    for (const w of this.watches) if (at < w.end && at + BigInt(size) > w.at && (w.reads || info & ACCESS_INFO.write)) this.hits |= w.bit;
+  }
+  private isWatched(lo: number, hi: number): boolean {
+    const page = (BigInt(hi) << 32n | BigInt(lo)) >> 12n;
+    return this.watches.some((w) => w.at >> 12n === page);
+  }
+
   // ---- the slow path of guest accesses
 
   /** Result of the HOST routine translateSlow: capsule address or 0 with the exception fields set. */
@@ -180,6 +204,7 @@ export class Mmu {
     lo >>>= 0;
     hi >>>= 0;
     const size = info & 0xff;
+    if (this.watches.length > 0) this.note(lo, hi, size, info);
     const write = (info & ACCESS_INFO.write) !== 0;
     const room = PAGE_SIZE - (lo & 4095);
     const endLo = lo + size - 1;
@@ -215,6 +240,7 @@ export class Mmu {
     return this.pageFault(cpu, lo, hi, this.faultCode);
   }
   private fill(cpu: Cpu, lo: number, hi: number, host: number, write: boolean): void {
+    if (this.watches.length > 0 && this.isWatched(lo, hi)) return;
     const at = (cpu.field32(CPU.mmu) + (write ? MMU.write : MMU.read) + (lo >>> 8 & (MMU.entries - 1) << 4)) >>> 2;
     const { u32 } = this.capsule;
     const page = (lo & ~4095) >>> 0;

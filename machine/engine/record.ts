@@ -33,7 +33,7 @@ export const MMU = {
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */
-export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103 } as const;
+export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104 } as const;
 
 /**
  * True when the record's memory operand is based on rsp or rbp in 64-bit mode: its canonical faults are #SS. Outside
@@ -44,7 +44,7 @@ export function isStackOperand(capsule: { readonly u8: Uint8Array; readonly u16:
   return (base === REG.rsp * 8 || base === REG.rbp * 8) && capsule.u8[record + REC.segment] === CPU.zero / 8;
 }
 
-/** How an access is described to the slow path: size in bytes, and these bits. */
-export const ACCESS_INFO = { write: 0x100, stack: 0x200 } as const;
+/** How an access is described to the slow path: size in bytes, and these bits: a probe is a write that is checked only. */
+export const ACCESS_INFO = { write: 0x100, stack: 0x200, probe: 0x400 } as const;
 /** Flags of a frame (in scratch, one byte a frame): any of them keeps its writes on the slow path. */
 export const FRAME_FLAG = { code: 1, watched: 2 } as const;

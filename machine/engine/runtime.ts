@@ -142,6 +142,7 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
   fn.block((giveUp) => {
     const size = and(info, i32(0xff));
     fn.brIf(giveUp, gtU(add(and(lo, i32(4095)), size), i32(4096)));
+    fn.brIf(giveUp, load('i32', 32, cpu, CPU.watching));
     fn.brIf(giveUp, eqz(isCanonical(fn, va)));
     const write = fn.let(and(shrU(info, i32(8)), i32(1)));
     const need = fn.let(or(i64(0x21), widenU(shl(write, i32(1))))); // present, accessed; writable for writes

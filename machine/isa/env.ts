@@ -80,6 +80,8 @@ export abstract class Env {
    * special access gives a bounce buffer: `commit` after a write makes it real.
    */
   abstract translate(va: Expr, bits: number, write: boolean, stack: boolean): Expr;
+  /** Checks that a place on the stack can be written; leaves the function when it cannot. */
+  abstract probeStack(va: Expr, bits: number): void;
   abstract commit(host: Expr): void;
   /** A plain store to guest memory. */
   abstract storeGuest(va: Expr, bits: number, value: Expr, stack: boolean): void;

@@ -61,7 +61,7 @@ const enter = (e: Env): void => {
     const sp = e.fn.let(sub(e.stackPointer(), i64(bytes)));
     e.store(e.stackAddress(sp), e.opSize, e.reg(REG.rbp, e.opSize), true);
     const top = e.stackAddress(sub(sp, widenU(and(both, i32(0xffff)))));
-    e.fn.drop(e.translate(top, e.opSize, true, true));
+    e.probeStack(top, e.opSize);
     e.setReg(REG.rbp, e.opSize, e.narrow(sp, e.opSize));
     e.setStackPointer(top);
   });

@@ -2,7 +2,7 @@
 // repetition goes on, so that a fault or an event in the middle finds an instruction that can simply be continued.
 
 import { CPU, EXIT, FLAG, PRIV, REG } from '../cpu-state.ts';
-import { add, and, divU, eq, eqz, gtU, i32, i64, load, ltU, mul, ne, or, select, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, divU, eq, eqz, gtU, i32, i64, leS, load, ltU, mul, ne, or, select, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
@@ -14,7 +14,10 @@ const destination = (e: Env, di: Expr): Expr => e.fn.let(e.linear(add(di, e.stri
 const source = (e: Env, si: Expr): Expr => e.fn.let(e.linear(add(si, e.stringBase(true))));
 const loadAt = (host: Expr, bits: number): Expr => load(bits === 64 ? 'i64' : 'i32', bits, host);
 
-/** Elements that a chunk may take: no more than are left, none beyond the page of any address; one when stepping or going down. */
+/** Index registers that wrap around below 64 bits: a chunk ends where they do, too. */
+const wrapping = (e: Env, ...indexes: Expr[]): Expr[] => (e.addrSize === 64 ? [] : indexes);
+
+/** Elements that a chunk may take: no more than are left, none beyond the page of any address; one when going down, and when the slice is used up, as it is while stepping. */
 function chunk(e: Env, left: Expr, bytes: number, addresses: Expr[]): Expr {
   let n: Expr = select(gtU(left, i64(4096)), i32(4096), wrap(left));
   for (const va of addresses) {
@@ -23,7 +26,7 @@ function chunk(e: Env, left: Expr, bytes: number, addresses: Expr[]): Expr {
     n = select(ltU(room, sofar), room, sofar);
   }
   const fit = e.fn.let(n);
-  const single = or(ne(and(e.field(CPU.flags), i32(FLAG.df | FLAG.tf)), i32(0)), eqz(fit));
+  const single = or(or(ne(and(e.field(CPU.flags), i32(FLAG.df)), i32(0)), leS(e.field(CPU.budget), i32(0))), eqz(fit));
   return e.fn.let(select(single, i32(1), fit));
 }
 
@@ -49,7 +52,7 @@ const stos = (e: Env): void => {
   repeat(e, (left) => {
     const di = index(e, REG.rdi);
     const va = destination(e, di);
-    const n = chunk(e, left, bytes, [va]);
+    const n = chunk(e, left, bytes, [va, ...wrapping(e, di)]);
     const host = e.translate(va, e.opSize, true, false);
     const value = e.reg(REG.rax, e.opSize);
     const single = e.fn.let(or(e.isBounce(host), eq(n, i32(1))));
@@ -81,7 +84,7 @@ const movs = (e: Env): void => {
     const di = index(e, REG.rdi);
     const from = source(e, si);
     const to = destination(e, di);
-    const n = chunk(e, left, bytes, [from, to]);
+    const n = chunk(e, left, bytes, [from, to, ...wrapping(e, si, di)]);
     const sourceHost = e.translate(from, e.opSize, false, false);
     const value = e.fn.let(loadAt(sourceHost, e.opSize));
     const sourceBounced = e.fn.let(e.isBounce(sourceHost));
