@@ -72,12 +72,12 @@ function installPackages() {
   if (status !== 0) throw new SetupError('npm ci failed; see above. Without a network, npm needs the packages of package-lock.json in its cache');
 }
 
-/** True when what npm recorded as installed agrees with the lock file. What is optional may be missing. */
+/** True when what npm recorded as installed agrees with the lock file. What is optional or for development may be missing. */
 function isInstalled(lock) {
   const record = join(ROOT, 'node_modules', '.package-lock.json');
   if (!existsSync(record)) return false;
   const installed = JSON.parse(readFileSync(record, 'utf8')).packages;
-  return Object.entries(JSON.parse(readFileSync(lock, 'utf8')).packages).every(([path, { version, optional }]) => (
-    path === '' || (installed[path] === undefined ? optional : installed[path].version === version)
+  return Object.entries(JSON.parse(readFileSync(lock, 'utf8')).packages).every(([path, { version, optional, dev }]) => (
+    path === '' || (installed[path] === undefined ? optional || dev : installed[path].version === version)
   ));
 }
