@@ -85,7 +85,8 @@ export interface MachineHooks {
   rdtsc(cpu: Cpu): bigint;
   /**
    * A code or data segment descriptor, for loads of segment registers and far transfers.
-   * @returns capsule offset of the 8 bytes, or -1 when the selector is beyond its table's limit
+   * @returns capsule offset of the 8 bytes; -1 when the selector is beyond its table's limit; -2 when the table cannot
+   *   be read there: a page fault with error code 0, its address is in CPU.cr2
    */
   descriptor(cpu: Cpu, selector: number): number;
   /** An instruction that we do not implement raised #UD: to be counted and named once in the log. */

@@ -10,6 +10,7 @@ import { PTE, PTE_HI } from '#abi/mmu.ts';
 import { FIRST_RESERVED_GDT_BYTE, FIRST_RESERVED_GDT_ENTRY, FIRST_RESERVED_GDT_PAGE, FLAT_RING3_CS32, FLAT_RING3_CS64, FLAT_RING3_DS32 } from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
+import { CPU } from '#machine/cpu-state.ts';
 import { copyFromGuest } from '../guest-access.ts';
 import type { Hypercall } from '../hypercall.ts';
 import { VCPU_STATE } from '../layout.ts';
@@ -96,7 +97,8 @@ export function setLdt(v: Vcpu, baseLo: number, baseHi: number, entries: number)
 
 /**
  * Where the descriptor of a selector lies, for loads of segment registers (MachineHooks.descriptor).
- * @returns capsule offset of its 8 bytes, or -1 when there is none
+ * @returns capsule offset of its 8 bytes; -1 when there is none; -2 when the LDT's page is not there or cannot be a
+ * descriptor page: Xen then lets the guest see a page fault on its own LDT, whose address is set here
  */
 export function descriptorOffset(v: Vcpu, selector: number): number {
   if ((selector & 4) !== 0) return ldtOffset(v, selector >>> 3);
@@ -113,7 +115,16 @@ function ldtOffset(v: Vcpu, index: number): number {
   const sum = (mm.u32[base] as number) + index * 8;
   const lo = sum >>> 0;
   const hi = ((mm.u32[base + 1] as number) + (sum > 0xffff_ffff ? 1 : 0)) >>> 0;
-  const l1 = findL1Table(mm, v.state.guest_table, lo, hi);
+  const mfn = ldtFrame(mm, v.state.guest_table, lo, hi);
+  if (mfn >= 0) return v.domain.capsule.frame(mfn) + (lo & 4095);
+  v.cpu.setField32(CPU.cr2, lo);
+  v.cpu.setField32(CPU.cr2 + 4, hi);
+  return -2;
+}
+
+/** The frame that holds this part of the LDT, checked to be a descriptor page; -1 when it is none. */
+function ldtFrame(mm: Mm, table: number, lo: number, hi: number): number {
+  const l1 = findL1Table(mm, table, lo, hi);
   if (l1 < 0) return -1;
   const i = mm.entry(l1, slotOf(1, lo, hi));
   const entry = mm.u32[i] as number;
@@ -121,7 +132,7 @@ function ldtOffset(v: Vcpu, index: number): number {
   if ((entry & PTE.PRESENT) === 0 || ((mm.u32[i + 1] as number) & PTE_HI.FRAME) !== 0) return -1;
   if (getPageAndType(mm, mfn, PGT_seg_desc_page) !== 0) return -1;
   putPageAndType(mm, mfn);
-  return v.domain.capsule.frame(mfn) + (lo & 4095);
+  return mfn;
 }
 
 const frameList = new Uint8Array(FIRST_RESERVED_GDT_PAGE * 8);

@@ -7,7 +7,7 @@ import type { MachineHooks } from '../machine.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import { ACCESS_INFO } from './record.ts';
 
-const VECTOR = { np: 11, ss: 12, gp: 13 } as const;
+const VECTOR = { np: 11, ss: 12, gp: 13, pf: 14 } as const;
 const fault = new GuestFault();
 
 /** Sets the exception fields and leaves the slow routine. */
@@ -37,6 +37,7 @@ export class Segments {
   private descriptor(cpu: Cpu, selector: number): Descriptor | undefined {
     if ((selector & ~3) === 0) return undefined;
     const at = this.hooks.descriptor(cpu, selector);
+    if (at === -2) raise(cpu, VECTOR.pf, 0);
     if (at < 0) return undefined;
     const a = this.u32[at >>> 2] as number;
     const b = this.u32[(at >>> 2) + 1] as number;
