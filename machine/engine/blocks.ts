@@ -18,6 +18,7 @@ import { ACCESS } from '../machine.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import { FRAME_FLAG, REC } from './record.ts';
+import { Regions } from './regions.ts';
 
 const MAX_BLOCK = 64;
 /** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
@@ -38,6 +39,9 @@ export class Blocks {
   private readonly mmu: Mmu;
   private readonly handlers: Handlers;
   private readonly eager: boolean;
+  private readonly regions: Regions;
+  /** key of the last look-up */
+  lastKey = 0;
   private readonly start: number;
   private readonly end: number;
   private top: number;
@@ -62,6 +66,7 @@ export class Blocks {
 
   constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, eager: boolean) {
     this.eager = eager;
+    this.regions = new Regions(handlers, capsule.dv);
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
@@ -95,6 +100,7 @@ export class Blocks {
       this.variant = variant;
     }
     const key = (host - this.capsule.frames) * 4 + variant;
+    this.lastKey = key;
     const found = this.find(cpu, key, lo, hi);
     return found !== 0 ? found : this.build(cpu, host, key, lo, hi, MAX_BLOCK);
   }
@@ -172,7 +178,7 @@ export class Blocks {
     const first = this.write(count, lo - (lo & 4095), offset, hi, mode64, limit === 1);
     if (key < 0) return first;
     this.keep(first, host, key, lo, hi, reaches ? second : 0);
-    if (this.eager) this.promote(first);
+    if (this.eager) this.promote(first, key);
     return first;
   }
 
@@ -262,19 +268,24 @@ export class Blocks {
     u8[at + REC.icount] = icount;
   }
   /**
-   * Makes one function of a block that was found to be hot. Code that ends in an unusual way stays with its handlers.
+   * Makes a block that was found to be hot a part of a function. Code that ends in an unusual way stays with its handlers.
    * @param record the block's first
+   * @param key its physical address and variant
    */
-  promote(record: number): void {
-    const { u32, dv } = this.capsule;
-    for (let count = 1; count <= MAX_BLOCK + 1; count++) {
-      const spec = this.handlers.spec(u32[(record + (count - 1) * REC.size) >>> 2] as number);
+  promote(record: number, key: number): void {
+    const { u32 } = this.capsule;
+    if (this.straddling.has(record)) return;
+    const specs: (HandlerSpec | 'goto')[] = [];
+    for (;;) {
+      const spec = this.handlers.spec(u32[(record + specs.length * REC.size) >>> 2] as number);
       if (typeof spec === 'string' && spec !== 'goto') return;
-      if (spec !== 'goto' && !(ROWS[spec.row] as Row).ends) continue;
-      u32[record >>> 2] = this.handlers.block(record, count, dv);
-      this.promoted++;
-      return;
+      specs.push(spec);
+      if (spec === 'goto' || (ROWS[spec.row] as Row).ends) break;
     }
+    const rip = (record + REC.rip) >>> 2;
+    const page = `${Math.floor(key / 4 / PAGE_SIZE)}.${key & 3}.${u32[rip + 1]}.${(u32[rip] as number) >>> 12}`;
+    u32[record >>> 2] = this.regions.add(page, record, specs);
+    this.promoted++;
   }
 
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
@@ -286,6 +297,7 @@ export class Blocks {
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
       else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);
       this.straddling.delete(record);
+      this.regions.forget(record);
     }
     this.byFrame.delete(mfn);
     this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
@@ -297,6 +309,7 @@ export class Blocks {
     this.byAddress.clear();
     this.aliases.clear();
     this.straddling.clear();
+    this.regions.clear();
     this.mmu.flushJumps();
     if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;

@@ -12,6 +12,7 @@ import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { InterpEnv, type Calls, type Known, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
+import { emitRegion, stateOf, type HotBlock } from './regions.ts';
 
 /** What a handler is made for. */
 export interface HandlerSpec extends Shape {
@@ -65,26 +66,21 @@ export class Handlers {
     this.queue = [];
   }
 
-  /**
-   * Makes one function of a whole block, whose records are known. It does what the records' handlers do one after the
-   * other, and jumps back to its own start stay inside.
-   * @returns the slot of the function, a handler for the first record
-   */
-  block(first: number, count: number, dv: DataView): number {
+  /** A slot for the entry of a hot block. */
+  entrySlot(): number { return this.newSlot('block'); }
+  /** Makes one function of hot blocks of one page and fills the slots of their entries. */
+  region(blocks: readonly HotBlock[], dv: DataView): void {
     const { m, calls, type } = this.module();
-    const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-    const start = dv.getBigUint64(first + REC.rip, true);
-    fn.loop((again) => {
-      for (let i = 0; i < count; i++) {
-        const record = first + i * REC.size;
-        emitRecord(this.spec(dv.getUint32(record, true)), fn, calls, type, { record, dv, start, again });
-      }
+    const { fn, callee } = m.fn(['i32', 'i32'], 'i32');
+    emitRegion(blocks, dv, fn, fn.paramVar(1), ({ record, specs }, inside) => {
+      specs.forEach((spec, i) => emitRecord(spec, fn, calls, type, { record: record + i * REC.size, inside }));
     });
-    fn.unreachable();
-    const slot = this.newSlot('block');
-    m.place(slot, callee);
+    for (const block of blocks) {
+      const entry = m.fn(HANDLER.params, HANDLER.result);
+      entry.fn.returnCall(callee, entry.fn.param(0), stateOf(blocks, block));
+      m.place(block.slot, entry.callee);
+    }
     this.instantiate(m);
-    return slot;
   }
 
   /** Compiles what was asked for since the last flush. */

@@ -8,10 +8,11 @@ import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
-import type { Callee, Fn, Label } from '../wasm/fn.ts';
+import type { Callee, Fn } from '../wasm/fn.ts';
 import type { HOST, RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { isCanonical } from './runtime.ts';
+import type { Inside } from './regions.ts';
 import { jumpEntry } from './runtime.ts';
 import { SLOW } from './slow-names.ts';
 
@@ -32,10 +33,7 @@ const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX:
 export interface Known {
   /** capsule offset of the record */
   readonly record: number;
-  readonly dv: DataView;
-  /** address of the block's first instruction, and where to go on for another round of it */
-  readonly start: bigint;
-  readonly again: Label;
+  readonly inside: Inside;
 }
 
 export class InterpEnv extends Env {
@@ -62,7 +60,7 @@ export class InterpEnv extends Env {
   /** A field of the record: read from it, or known. */
   private fieldOf(type: 'i32' | 'i64', bits: 8 | 16 | 32 | 64, offset: number, signed = false): Expr {
     if (!this.known) return load(type, bits, this.record, offset, signed);
-    const { dv, record } = this.known;
+    const { record, inside: { dv } } = this.known;
     const at = record + offset;
     const raw = bits === 8 ? BigInt(dv.getUint8(at)) : bits === 16 ? BigInt(dv.getUint16(at, true)) : bits === 32 ? BigInt(dv.getUint32(at, true)) : dv.getBigUint64(at, true);
     return constant(type, signed ? BigInt.asIntN(bits, raw) : raw);
@@ -247,7 +245,7 @@ export class InterpEnv extends Env {
     const go = (): void => {
       const left = this.fn.let(sub(load('i32', 32, this.cpu, CPU.budget), add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions))));
       this.setField(CPU.budget, left);
-      if (this.known && this.target().value === BigInt.asIntN(64, this.known.start)) { this.anotherRound(left, this.known); return; }
+      if (this.known && this.stayInside(left, this.known.inside)) return;
       const link = this.fn.let(load('i32', 32, this.record, REC.link));
       this.fn.if(and(ne(link, i32(0)), eq(shrU(left, i32(31)), i32(0))), () => this.continueAt(link));
       const target = this.target();
@@ -260,15 +258,18 @@ export class InterpEnv extends Env {
     if (condition) this.fn.if(condition, go);
     else go();
   }
-  /** A jump back to the block's start. */
-  private anotherRound(left: Expr, known: Known): void {
+  /** A jump to a block of the same function, if it is one. */
+  private stayInside(left: Expr, inside: Inside): boolean {
+    const target = this.target().value;
+    if (target === undefined || !inside.has(target)) return false;
     this.fn.if(ltS(left, i32(0)), () => {
-      this.setField64(CPU.rip, i64(known.start));
+      this.setField64(CPU.rip, i64(target));
       this.fn.return(i32(EXIT.budget));
     });
-    this.fn.br(known.again);
+    inside.go(target);
+    return true;
   }
-  /** In a block that is one function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
+  /** In a block that is part of a function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
   leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true)); }
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);

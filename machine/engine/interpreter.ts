@@ -129,7 +129,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   /** Code that slices keep ending in is hot: the second time a block is met here it becomes one function. */
   private sample(record: number): void {
-    if (this.sampled.delete(record)) this.blocks.promote(record);
+    if (this.sampled.delete(record)) this.blocks.promote(record, this.blocks.lastKey);
     else {
       if (this.sampled.size >= SAMPLES) this.sampled.clear();
       this.sampled.add(record);

@@ -38,6 +38,8 @@ export class Fn {
     assert(type !== undefined, 'a parameter of the function');
     return new Expr(type, (o) => { o.u8(0x20); o.u32(i); }, undefined, true);
   }
+  /** A parameter as a variable that changes. */
+  paramVar(i: number): Var { return new Var(this, this.param(i).type, i); }
   /** A new variable. */
   var(type: Type, initial?: Expr): Var {
     this.locals.push(type);
@@ -75,6 +77,13 @@ export class Fn {
   loop(body: (label: Label) => void): void { this.nest(0x03, body); }
   br(label: Label): void { this.code.u8(0x0c); this.code.u32(this.depth - label.depth); }
   brIf(label: Label, condition: Expr): void { condition.emit(this.code); this.code.u8(0x0d); this.code.u32(this.depth - label.depth); }
+  /** Goes to the label whose number `index` is; the last one for numbers beyond. */
+  brTable(labels: readonly Label[], index: Expr): void {
+    index.emit(this.code);
+    this.code.u8(0x0e);
+    this.code.u32(labels.length - 1);
+    for (const label of labels) this.code.u32(this.depth - label.depth);
+  }
   brUnless(label: Label, condition: Expr): void { this.brIf(label, eqz(condition)); }
   return(value?: Expr): void { value?.emit(this.code); this.code.u8(0x0f); }
   unreachable(): void { this.code.u8(0x00); }
