@@ -4,8 +4,9 @@ import { FLAT_RING3_CS32, iret_context, VGCF_in_syscall, VMASST_TYPE_architectur
 import { FLAG, REG, SEG } from '#machine/cpu-state.ts';
 import { HypercallArgs, NO_RETURN } from './hypercall.ts';
 import { do_iret } from './iret.ts';
-import { FAILSAFE, KERNEL_GS, TrapGuest, USER_CS, USER_GS, USER_SS } from './testing/trap-guest.ts';
+import { HANDLER, KERNEL_GS, TrapGuest, USER_CS, USER_GS, USER_SS } from './testing/trap-guest.ts';
 
+const handlerOf = (vector: number): bigint => HANDLER + BigInt(vector * 16);
 type Frame = Partial<Record<keyof typeof iret_context.offset, bigint>>;
 
 /** Builds an iret_context on the kernel stack and makes the hypercall. */
@@ -89,32 +90,32 @@ describe('VGCF_in_syscall', () => {
     assert.ok(g.compat);
     assert.equal(g.v.cpu.selector(SEG.cs), FLAT_RING3_CS32);
   });
-  test('goes back by IRETQ when rip is not canonical, which fails', () => {
+  test('goes back by IRETQ when rip is not canonical, which faults', () => {
     const g = new TrapGuest();
     iret(g, { flags, rip: 0x8000_0000_0000n });
-    assert.equal(g.v.cpu.rip, FAILSAFE);
+    assert.equal(g.v.cpu.rip, handlerOf(13));
   });
 });
 
-describe('a context that cannot be loaded goes to the failsafe callback', () => {
-  const refused: Record<string, Frame> = {
-    'rip not canonical': { rip: 0x8000_0000_0000n },
-    'null cs': { cs: 3n },
-    'data in cs': { cs: 0xe02bn },
-    'null ss': { ss: 3n },
-    'code in ss': { ss: 0xe033n },
-    'cs beyond the GDT': { cs: 0xfff3n },
-    'cs in an LDT that is not there': { cs: 7n },
-    '32-bit rip beyond its segment': { cs: BigInt(FLAT_RING3_CS32), rip: 0x1_0000_0000n },
+describe('a context that cannot be loaded faults where it leads', () => {
+  const refused: Record<string, [frame: Frame, errorCode: number]> = {
+    'rip not canonical': [{ rip: 0x8000_0000_0000n }, 0],
+    'null cs': [{ cs: 3n }, 0],
+    'data in cs': [{ cs: 0xe02bn }, 0xe028],
+    'null ss': [{ ss: 3n }, 0],
+    'code in ss': [{ ss: 0xe033n }, 0xe030],
+    'cs beyond the GDT': [{ cs: 0xfff3n }, 0xfff0],
+    'cs in an LDT that is not there': [{ cs: 7n }, 4],
+    '32-bit rip beyond its segment': [{ cs: BigInt(FLAT_RING3_CS32), rip: 0x1_0000_0000n }, 0],
   };
-  for (const [name, frame] of Object.entries(refused)) {
+  for (const [name, [frame, errorCode]] of Object.entries(refused)) {
     test(name, () => {
       const g = new TrapGuest();
       iret(g, frame);
-      assert.equal(g.v.cpu.rip, FAILSAFE);
+      assert.equal(g.v.cpu.rip, handlerOf(13));
       assert.ok(g.v.cpu.kernelMode);
-      assert.equal(g.v.cpu.get(REG.rsp), g.kernelSp - 88n);
-      assert.equal(g.stackWords(7)[6], frame.rip ?? 0x40_1000n);
+      const [, , code, rip, cs, , , ss] = g.stackWords(8);
+      assert.deepEqual([code, rip, cs, ss], [BigInt(errorCode), frame.rip ?? 0x40_1000n, frame.cs ?? BigInt(USER_CS), frame.ss ?? BigInt(USER_SS)]);
     });
   }
 });

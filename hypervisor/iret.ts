@@ -4,14 +4,14 @@
 // page tables and GS base), anything else stays in kernel mode; then RPL 3 is forced on cs and ss, IF is forced on and
 // IOPL off in the real flags, and evtchn_upcall_mask becomes !IF of the frame (the mask in cs is not looked at).
 // With VGCF_in_syscall Xen goes back by SYSRET: flat selectors, rcx = rip and r11 = rflags; but by IRETQ where rip is
-// not canonical. A context that IRETQ refuses (bad selector, address) goes to the failsafe callback, after the switch.
+// not canonical. A context that IRETQ refuses (bad selector, address) is loaded all the same, and faults at once.
 
 import { FLAT_RING3_CS32, iret_context, VGCF_in_syscall, VMASST_TYPE_architectural_iopl } from '#abi/xen.ts';
 import { CPU, FLAG, REG } from '#machine/cpu-state.ts';
 import { copyFromGuest, guestPointer } from './guest-access.ts';
 import { type Hypercall, NO_RETURN } from './hypercall.ts';
 import { loadCodeAndStack, loadFlatCompat, loadFlatSegments } from './segment.ts';
-import { failsafe } from './traps.ts';
+import { iretFault } from './traps.ts';
 import type { Vcpu } from './vcpu.ts';
 import { canonical } from './words.ts';
 
@@ -50,7 +50,9 @@ export const do_iret: Hypercall = (v) => {
     cpu.setPair(REG.r11, flags, 0);
     if (canonical(word(AT.rip + 1))) return sysret(v, cs, flags);
   }
-  if (loadCodeAndStack(v, cs | 3, (word(AT.ss) & 0xffff) | 3) !== null) failsafe(v);
+  const ss = (word(AT.ss) & 0xffff) | 3;
+  const refusal = loadCodeAndStack(v, cs | 3, ss);
+  if (refusal !== null) iretFault(v, cs | 3, ss, refusal);
   return NO_RETURN;
 };
 

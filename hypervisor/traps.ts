@@ -15,7 +15,7 @@ import { FLAT_KERNEL_CS, FLAT_KERNEL_SS, TI_DPL, TI_IF, VGCF_failsafe_disables_e
 import { CPU, FLAG, NO_ERROR_CODE, REG, SEG } from '#machine/cpu-state.ts';
 import { PFEC } from '#machine/machine.ts';
 import { guestPointer } from './guest-access.ts';
-import { loadFlatSegments } from './segment.ts';
+import { loadFlatSegments, type Refusal } from './segment.ts';
 import { hex64 } from './trace.ts';
 import { type Vcpu, vcpu_state } from './vcpu.ts';
 import { result, subtract } from './words.ts';
@@ -116,7 +116,17 @@ export function sysenter(v: Vcpu): void {
   bounceTo(v, address, v.state.sysenter_disables_events ? TBF.interrupt : 0);
 }
 
-/** The context that an iret asked for cannot be loaded: the failsafe callback gets it, with the data selectors. */
+/**
+ * IRETQ refused the cs and ss of a context whose other registers are loaded: its exception comes out of that context,
+ * with these selectors in the frame.
+ */
+export function iretFault(v: Vcpu, cs: number, ss: number, refusal: Refusal): void {
+  v.cpu.setSelector(SEG.cs, cs);
+  v.cpu.setSelector(SEG.ss, ss);
+  injectException(v, refusal.vector, refusal.errorCode);
+}
+
+/** A context's data selectors cannot be loaded: the failsafe callback gets it, with them. */
 export function failsafe(v: Vcpu): void {
   const masks = (v.state.vgc_flags & VGCF_failsafe_disables_events) !== 0;
   bounceTo(v, v.state.failsafe_callback_eip, TBF.failsafe | (masks ? TBF.interrupt : 0));

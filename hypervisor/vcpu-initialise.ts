@@ -12,8 +12,8 @@ import { resetDebugregs, setDebugreg } from './debug-registers.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { setBases } from './mm/domain-mm.ts';
 import { destroyGdt, setGdt, setLdt } from './mm/gdt.ts';
-import { loadCodeAndStack } from './segment.ts';
-import { failsafe } from './traps.ts';
+import { isLoadableData, loadCodeAndStack, readDescriptor } from './segment.ts';
+import { failsafe, iretFault } from './traps.ts';
 import { schedOf } from './vcpu-sched.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
 import { addressOk, isCanonical } from './words.ts';
@@ -52,10 +52,26 @@ export function initialiseVcpu(v: Vcpu): number {
   setFpu(v);
   setRegisters(v);
   if (!inKernel) v.toggleMode();
-  if (loadCodeAndStack(v, regs.cs | 3, regs.ss | 3) !== null) failsafe(v);
+  enterContext(v, regs.cs | 3, regs.ss | 3);
   schedOf(v).initialised = 1;
   if (context.view.flags & BigInt(VGCF_online)) v.unpause(VPF.down);
   return 0;
+}
+
+/** Makes the selectors current. What cannot be loaded is told to the guest as when Xen first schedules the vCPU. */
+function enterContext(v: Vcpu, cs: number, ss: number): void {
+  const { cpu } = v;
+  const bad = [SEG.ds, SEG.es, SEG.fs, SEG.gs].filter((seg) => {
+    const descriptor = readDescriptor(v, cpu.selector(seg));
+    return cpu.selector(seg) > 3 && (descriptor === null || !isLoadableData(descriptor));
+  });
+  const refusal = bad.length === 0 ? loadCodeAndStack(v, cs, ss) : null;
+  if (refusal !== null) iretFault(v, cs, ss, refusal);
+  if (bad.length === 0) return;
+  cpu.setSelector(SEG.cs, cs);
+  cpu.setSelector(SEG.ss, ss);
+  failsafe(v);
+  for (const seg of bad) cpu.setSelector(seg, 0);
 }
 
 function addressesOk(): boolean {

@@ -209,13 +209,14 @@ function context(u: DomU, change: (c: View<typeof vcpu_guest_context extends Str
   regs.rflags = 0x1000n;
   regs.cs = 0x10;
   regs.ss = 0x18;
-  regs.ds = regs.es = 0x2b;
+  regs.ds = regs.es = 0x1b;
   set(at.gdt_frames, BigInt(u.guest.mfn(gdtPage)));
   view.gdt_ents = 16n;
   view.kernel_ss = 0x18n;
   view.kernel_sp = 0xffff_ffff_8000_4000n;
   set(at.ctrlreg + 24, BigInt(u.guest.mfn(u.guest.l4)) << 12n);
   view.event_callback_eip = 0xffff_ffff_8000_2000n;
+  view.failsafe_callback_eip = 0xffff_ffff_8000_3000n;
   view.gs_base_kernel = 0xffff_8880_0000_0000n;
   set(at.trap_ctxt + 14 * 16, 0x0010_040en); // vector 14, flags 4, cs 0x10
   set(at.trap_ctxt + 14 * 16 + 8, 0xffff_ffff_8000_5000n);
@@ -230,7 +231,7 @@ test('initialise sets up registers, tables and callbacks of a vCPU that stays do
   assert.equal(v.cpu.rip, 0xffff_ffff_8000_1234n);
   assert.equal(v.cpu.get(REG.rsp), 0xffff_ffff_8000_3ff8n);
   assert.equal(v.cpu.get(REG.rsi), 77n);
-  assert.deepEqual([SEG.cs, SEG.ss, SEG.ds].map((s) => v.cpu.selector(s)), [0x13, 0x1b, 0x2b]);
+  assert.deepEqual([SEG.cs, SEG.ss, SEG.ds].map((s) => v.cpu.selector(s)), [0x13, 0x1b, 0x1b]);
   assert.equal(v.cpu.segBase(SEG.gs), 0xffff_8880_0000_0000n);
   assert.equal(v.state.iopl, 0x1000);
   assert.equal(u.fake.machine.getFlags(v.cpu), FLAG.if | 2);
@@ -268,6 +269,16 @@ test('initialise takes the FPU state that it is given, without reserved bits of 
   assert.equal(u.fake.capsule.u16[fx >>> 1], 0x27f);
   assert.equal(u.fake.capsule.u32[(fx + FX.mxcsr) >>> 2], 0x1fc0);
   assert.equal(v.state.cr0_ts, 1);
+});
+
+test('initialise tells of data selectors that cannot be loaded, and of a bad context, when the vCPU begins', () => {
+  const u = new DomU(2);
+  assert.equal(bare(u, VCPUOP.initialise, 1, context(u, (_c, regs) => { regs.fs = 0x7fb; })), 0);
+  assert.equal(u.vcpu(1).cpu.rip, 0xffff_ffff_8000_3000n);
+  assert.equal(u.vcpu(1).cpu.selector(SEG.fs), 0);
+  const w = new DomU(2);
+  assert.equal(bare(w, VCPUOP.initialise, 1, context(w, (_c, regs, set) => { regs.ss = 0x7fb; set(vcpu_guest_context.offset.trap_ctxt + 13 * 16 + 8, 0xffff_ffff_8000_6000n); })), 0);
+  assert.equal(w.vcpu(1).cpu.rip, 0xffff_ffff_8000_6000n);
 });
 
 test('initialise in user mode needs user page tables, and uses them', () => {
