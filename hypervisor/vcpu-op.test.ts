@@ -273,11 +273,11 @@ test('initialise takes the FPU state that it is given, without reserved bits of 
 
 test('initialise tells of data selectors that cannot be loaded, and of a bad context, when the vCPU begins', () => {
   const u = new DomU(2);
-  assert.equal(bare(u, VCPUOP.initialise, 1, context(u, (_c, regs) => { regs.fs = 0x7fb; regs.rsp = u.guest.va(u.free + 4); })), 0);
+  assert.equal(bare(u, VCPUOP.initialise, 1, context(u, (_c, regs) => { regs.fs = 0x7fb; regs.rsp = u.guest.va(u.free + 6); })), 0);
   assert.equal(u.vcpu(1).cpu.rip, 0xffff_ffff_8000_3000n);
   assert.equal(u.vcpu(1).cpu.selector(SEG.fs), 0);
   const w = new DomU(2);
-  assert.equal(bare(w, VCPUOP.initialise, 1, context(w, (_c, regs, set) => { regs.ss = 0x7fb; regs.rsp = w.guest.va(w.free + 4); set(vcpu_guest_context.offset.trap_ctxt + 13 * 16 + 8, 0xffff_ffff_8000_6000n); })), 0);
+  assert.equal(bare(w, VCPUOP.initialise, 1, context(w, (_c, regs, set) => { regs.ss = 0x7fb; regs.rsp = w.guest.va(w.free + 6); set(vcpu_guest_context.offset.trap_ctxt + 13 * 16 + 8, 0xffff_ffff_8000_6000n); })), 0);
   assert.equal(w.vcpu(1).cpu.rip, 0xffff_ffff_8000_6000n);
 });
 
