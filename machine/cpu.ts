@@ -40,11 +40,16 @@ export class Cpu {
   get rip(): bigint { return this.field64(CPU.rip); }
   set rip(value: bigint) { this.setField64(CPU.rip, value); }
   selector(seg: number): number { return this.capsule.u16[(this.base + CPU.selector >>> 1) + seg] as number; }
-  /** Sets a selector alone; its segment is taken to allow reads and writes. */
+  /** Sets a selector alone; its segment is taken to allow reads and writes of 4 GiB. */
   setSelector(seg: number, value: number): void {
     this.capsule.u16[(this.base + CPU.selector >>> 1) + seg] = value;
     this.setSegRights(seg, 0);
+    this.setSegLimit(seg, 0xffff_ffff);
   }
+  segLimit(seg: number): number { return ~this.field32(CPU.segShort + seg * 4) >>> 0; }
+  /** @param limit offset of the last byte */
+  setSegLimit(seg: number, limit: number): void { this.setField32(CPU.segShort + seg * 4, ~limit); }
+  segRights(seg: number): number { return this.capsule.u8[this.base + CPU.segRights + seg] as number; }
   /** @param denied SEG_DENIES bits */
   setSegRights(seg: number, denied: number): void { this.capsule.u8[this.base + CPU.segRights + seg] = denied; }
   segBase(seg: number): bigint { return this.field64(CPU.segBase + seg * 8); }

@@ -83,6 +83,7 @@ export class Blocks {
     this.goto = this.handlers.slot('goto');
     this.step = this.handlers.slot('step');
     this.unavailable = this.handlers.slot('unavailable');
+    this.handlers.preload();
   }
 
   /**

@@ -3,12 +3,13 @@
 // followed by a conditional jump is one handler for both.
 
 import { assert } from '#base/assert.ts';
-import { Wasm, type WasmMemory, type WasmTable } from '#base/webassembly.ts';
+import { Wasm, type WasmMemory, type WasmModule, type WasmTable } from '#base/webassembly.ts';
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags } from '../isa/flags.ts';
 import { i32 } from '../wasm/expr.ts';
 import { ModuleBuilder, tableModule } from '../wasm/module.ts';
+import { commonHandlers } from './common-handlers.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { InterpEnv, type Calls, type Known, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
@@ -25,6 +26,8 @@ export interface HandlerSpec extends Shape {
 
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
+/** The module of the common handlers, once it is made. */
+let common: WasmModule | undefined;
 
 export class Handlers {
   readonly table: WasmTable;
@@ -66,6 +69,19 @@ export class Handlers {
     this.queue = [];
   }
 
+  /**
+   * Makes the handlers that most guests need. Their module is made once for a process: the slots are always the same,
+   * because this comes right after `clear` and the special handlers.
+   */
+  preload(): void {
+    for (const spec of commonHandlers()) this.slot(spec);
+    common ??= new Wasm.Module(this.queued());
+    this.queue = [];
+    new Wasm.Instance(common, { env: this.imports });
+  }
+  /** The handlers made from rows so far. */
+  get made(): HandlerSpec[] { return this.specs.filter((s) => typeof s !== 'string'); }
+
   /** A slot for the entry of a hot block. */
   entrySlot(): number { return this.newSlot('block'); }
   /** Makes one function of hot blocks of one page and fills the slots of their entries. */
@@ -80,20 +96,24 @@ export class Handlers {
       entry.fn.returnCall(callee, entry.fn.param(0), stateOf(blocks, block));
       m.place(block.slot, entry.callee);
     }
-    this.instantiate(m);
+    new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports });
   }
 
   /** Compiles what was asked for since the last flush. */
   flush(): void {
     if (this.queue.length === 0) return;
+    new Wasm.Instance(new Wasm.Module(this.queued()), { env: this.imports });
+    this.queue = [];
+  }
+  /** A module with the handlers that are in the queue. */
+  private queued(): Uint8Array {
     const { m, calls, type } = this.module();
     for (const { spec, slot } of this.queue) {
       const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
       emitRecord(spec, fn, calls, type);
       m.place(slot, callee);
     }
-    this.queue = [];
-    this.instantiate(m);
+    return m.bytes();
   }
   private module(): { m: ModuleBuilder; calls: Calls; type: number } {
     const m = new ModuleBuilder(HANDLER);
@@ -102,7 +122,6 @@ export class Handlers {
     const type = m.typeIndex(HANDLER.params, HANDLER.result);
     return { m, calls: calls as Calls, type };
   }
-  private instantiate(m: ModuleBuilder): void { new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports }); }
 }
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];

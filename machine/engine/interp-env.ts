@@ -4,10 +4,10 @@
 
 import { assert } from '#base/assert.ts';
 import { CPU, EXIT, NO_ERROR_CODE, SEG, SEG_DENIES } from '../cpu-state.ts';
-import { Env, type Bits, type Place, type SlowName } from '../isa/env.ts';
+import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, constant, displace, eq, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import type { HOST, RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
@@ -111,16 +111,30 @@ export class InterpEnv extends Env {
   }
   protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
   private segmentField(): Expr { return load('i64', 64, this.contextField(shl(this.fieldOf('i32', 8, REC.segment), i32(3)))); }
-  /** The segment field counts 8-byte bases: its selector lies as many 2-byte steps from the first one. */
-  protected requireSegment(): void {
-    this.requireSelector(load('i32', 16, add(this.cpu, shl(this.fieldOf('i32', 8, REC.segment), i32(1))), CPU.selector - CPU.segBase / 4));
+  /** Number of a segment register, i32. Only outside 64-bit mode has every operand one. */
+  private segmentOf(part: Part): Expr {
+    if (part === 'operand') return this.fn.let(sub(this.fieldOf('i32', 8, REC.segment), i32(CPU.segBase / 8)));
+    return i32(part === 'stack' ? SEG.ss : SEG.es);
   }
-  private requireSelector(selector: Expr): void { this.fn.if(eq(and(selector, i32(0xfffc)), i32(0)), () => this.raise(13, i32(0))); }
+  private segmentField32(segment: Expr, offset: number): Expr { return load('i32', 32, this.contextField(shl(segment, i32(2))), offset); }
+  wholeSegments(): Expr {
+    if (this.mode64) return i32(1);
+    return eq(or(this.segmentField32(this.segmentOf('operand'), CPU.segShort), this.segmentField32(i32(SEG.es), CPU.segShort)), i32(0));
+  }
+  /** The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5): #GP(0), or #SS(0) for the stack segment. */
+  private checkSegment(va: Expr, bits: number, write: boolean, part: Part): void {
+    const segment = this.segmentOf(part);
+    const base = wrap(load('i64', 64, this.contextField(shl(segment, i32(3))), CPU.segBase));
+    const last = add(widenU(sub(wrap(va), base)), i64(bits / 8 - 1));
+    const limit = widenU(xor(this.segmentField32(segment, CPU.segShort), i32(-1)));
+    this.fn.if(gtU(last, limit), () => this.fn.if(eq(segment, i32(SEG.ss)), () => this.raise(12, i32(0)), () => this.raise(13, i32(0))));
+    if (part === 'stack') return; // neither null nor read-only
+    const selector = load('i32', 16, this.contextField(shl(segment, i32(1))), CPU.selector);
+    this.fn.if(eq(and(selector, i32(0xfffc)), i32(0)), () => this.raise(13, i32(0)));
+    const rights = load('i32', 8, this.contextField(segment), CPU.segRights);
+    this.fn.if(and(rights, i32(write ? SEG_DENIES.write : SEG_DENIES.read)), () => this.raise(13, i32(0)));
+  }
   stringBase(source: boolean): Expr {
-    if (!this.mode64) {
-      if (source) this.requireSegment();
-      else this.requireSelector(load('i32', 16, this.cpu, CPU.selector));
-    }
     if (source) return this.fn.let(this.segmentField());
     return this.mode64 ? i64(0) : this.field64(CPU.segBase);
   }
@@ -142,26 +156,21 @@ export class InterpEnv extends Env {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
     return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
   }
-  /** #GP(0) when the segment that is written to forbids it: that of the memory operand, or ES for a string's destination. */
-  private requireWritable(): void {
-    const segment = this.row.rep ? i32(CPU.segBase / 8 + SEG.es) : this.fieldOf('i32', 8, REC.segment);
-    const rights = load('i32', 8, add(this.cpu, segment), CPU.segRights - CPU.segBase / 8);
-    this.fn.if(and(rights, i32(SEG_DENIES.write)), () => this.raise(13, i32(0)));
-  }
-  translate(address: Expr, bits: number, write: boolean, stack: boolean): Expr {
+  translate(address: Expr, bits: number, write: boolean, part: Part): Expr {
     const va = this.fn.let(address);
-    if (write && !stack && !this.mode64) this.requireWritable();
+    if (!this.mode64) this.checkSegment(va, bits, write, part);
     this.stores ||= write;
     const half = write ? MMU.write : MMU.read;
     const entry = this.tlbEntry(va);
     const host = this.fn.var('i32');
     this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
-      host.set(this.missed(va, bits, write, stack));
+      host.set(this.missed(va, bits, write, part === 'stack'));
       this.fn.if(eq(host.get, i32(0)), () => this.fn.return(i32(EXIT.exception)));
     });
     return this.fn.let(host.get);
   }
   probeStack(va: Expr, bits: number): void {
+    if (!this.mode64) this.checkSegment(va, bits, true, 'stack');
     const entry = this.tlbEntry(va);
     this.fn.if(eq(this.hit(entry, va, bits, MMU.write), i32(0)), () => {
       this.fn.if(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)), () => this.fn.return(i32(EXIT.exception)));
@@ -175,14 +184,14 @@ export class InterpEnv extends Env {
     const code = this.fn.let(this.fn.call(this.calls.commit, this.cpu, this.record));
     this.fn.if(code, () => this.fn.return(code));
   }
-  storeGuest(address: Expr, bits: number, value: Expr, stack: boolean): void {
+  storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     this.stores = true;
     const va = this.fn.let(address);
-    if (!stack && !this.mode64) this.requireWritable();
+    if (!this.mode64) this.checkSegment(va, bits, true, part);
     const pinned = this.fn.let(value);
     const entry = this.tlbEntry(va);
     this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
-      const host = this.fn.let(this.missed(va, bits, true, stack));
+      const host = this.fn.let(this.missed(va, bits, true, part === 'stack'));
       this.fn.if(eq(host, i32(0)), () => this.fn.return(i32(EXIT.exception)));
       this.fn.store(bits, host, pinned);
       this.commit(host);

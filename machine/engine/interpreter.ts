@@ -12,7 +12,7 @@ import type { Row } from '../isa/row.ts';
 import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
 import { Blocks } from './blocks.ts';
 import { GuestMemory } from './guest-memory.ts';
-import { Handlers, type ImportValues } from './handlers.ts';
+import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts';
@@ -45,6 +45,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private readonly hooks: MachineHooks;
   readonly mmu: Mmu;
   private readonly blocks: Blocks;
+  private readonly handlers: Handlers;
   private readonly enter: Enter;
   private readonly status: Status;
   private readonly fill: Fill;
@@ -60,7 +61,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
-    const handlers = new Handlers(capsule.memory);
+    const handlers = this.handlers = new Handlers(capsule.memory);
     const byBase = new Map(this.cpus.map((c) => [c.base, c]));
     const cpu = (base: number): Cpu => byBase.get(base) as Cpu;
     const host = {
@@ -243,6 +244,8 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
   setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
 
+  /** The handlers in use, for bench/record-handlers.ts. */
+  get handlersMade(): HandlerSpec[] { return this.handlers.made; }
   /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store. */
   statistics(): { blocks: number; promoted: number; resets: number } { return { blocks: this.blocks.made, promoted: this.blocks.promoted, resets: this.blocks.resets }; }
 }

@@ -208,7 +208,8 @@ export class Mmu {
     const write = (info & ACCESS_INFO.write) !== 0;
     const room = PAGE_SIZE - (lo & 4095);
     const endLo = lo + size - 1;
-    const endHi = endLo > 0xffff_ffff ? (hi + 1) >>> 0 : hi;
+    const nextHi = cpu.compat ? 0 : (hi + 1) >>> 0; // 32-bit addresses wrap around
+    const endHi = endLo > 0xffff_ffff ? nextHi : hi;
     if (!canonical(hi) || !canonical(endHi)) return this.generalProtection(cpu, (info & ACCESS_INFO.stack) !== 0);
     const first = this.page(cpu, lo, hi, write);
     if (first === 0) return 0;
@@ -221,7 +222,7 @@ export class Mmu {
       return this.bounce(cpu, deniedFirst ? BOUNCE.denied : BOUNCE.flagged, lo, hi, size, first, first);
     }
     const nextLo = (lo + room) % 0x1_0000_0000;
-    const second = this.page(cpu, nextLo, lo + room > 0xffff_ffff ? (hi + 1) >>> 0 : hi, write);
+    const second = this.page(cpu, nextLo, lo + room > 0xffff_ffff ? nextHi : hi, write);
     if (second === 0) return 0;
     // a write that crosses into a watched page table is nobody's way to write one
     if (deniedFirst || this.denied) return this.pageFault(cpu, this.denied && !deniedFirst ? nextLo : lo, hi, PFEC.present | PFEC.write);

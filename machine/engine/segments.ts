@@ -17,11 +17,14 @@ export function raise(cpu: Cpu, vector: number, errorCode: number = NO_ERROR_COD
   throw fault;
 }
 
-const STACK = ACCESS_INFO.stack;
 /** Type bits of a code or data segment's access byte. */
-const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, code: 8, present: 0x80, notSystem: 0x10 } as const;
+const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, expandDown: 4, code: 8, present: 0x80, notSystem: 0x10 } as const;
 /** What a descriptor's type forbids to a data access (SDM vol. 3, 3.4.5.1). */
 const denials = (access: number): number => (access & TYPE.code ? SEG_DENIES.write | (access & TYPE.readable ? 0 : SEG_DENIES.read) : access & TYPE.writable ? 0 : SEG_DENIES.write);
+
+/** Offsets above the limit are the valid ones. Such segments are not checked. */
+const isExpandDown = (access: number): boolean => (access & (TYPE.code | TYPE.expandDown)) === TYPE.expandDown;
+const stackAddress = (cpu: Cpu, at: bigint): bigint => BigInt.asUintN(cpu.compat ? 32 : 64, at);
 
 export interface FarPointer { readonly offset: bigint; readonly selector: number }
 interface Descriptor { readonly base: bigint; readonly limit: number; readonly access: number; readonly long: boolean; readonly big: boolean }
@@ -54,8 +57,7 @@ export class Segments {
   /** MOV Sreg, POP Sreg. */
   load(cpu: Cpu, seg: number, selector: number): void {
     const d = this.dataSegment(cpu, seg, selector);
-    if (d) this.set(cpu, seg, selector, d.base, denials(d.access));
-    else this.set(cpu, seg, selector, 0n, 0);
+    this.set(cpu, seg, selector, d);
     this.stackLoaded = seg === SEG.ss;
   }
   /** Checks a selector for a data or stack segment register. Undefined for a null one. */
@@ -80,10 +82,30 @@ export class Segments {
     }
     return d;
   }
-  private set(cpu: Cpu, seg: number, selector: number, base: bigint, denied: number): void {
+  /** @param d undefined for a null selector */
+  private set(cpu: Cpu, seg: number, selector: number, d: Descriptor | undefined): void {
     cpu.setSelector(seg, selector);
-    cpu.setSegBase(seg, base);
-    cpu.setSegRights(seg, denied);
+    cpu.setSegBase(seg, d && !d.long ? d.base : 0n);
+    if (!d) return;
+    cpu.setSegRights(seg, denials(d.access));
+    if (!isExpandDown(d.access)) cpu.setSegLimit(seg, d.limit);
+  }
+  /** The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5). Throws GuestFault. */
+  checkAccess(cpu: Cpu, seg: number, va: bigint, length: number, write: boolean): void {
+    if (!cpu.compat) return;
+    const offset = Number(BigInt.asUintN(32, va - cpu.segBase(seg)));
+    if (offset + length - 1 > cpu.segLimit(seg)) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
+    if ((cpu.selector(seg) & 0xfffc) === 0 || cpu.segRights(seg) & (write ? SEG_DENIES.write : SEG_DENIES.read)) raise(cpu, VECTOR.gp, 0);
+  }
+  readStack(cpu: Cpu, at: bigint, bytes: number): bigint {
+    const va = stackAddress(cpu, at);
+    this.checkAccess(cpu, SEG.ss, va, bytes, false);
+    return this.memory.readBig(cpu, va, bytes, ACCESS_INFO.stack);
+  }
+  writeStack(cpu: Cpu, at: bigint, bytes: number, value: bigint): void {
+    const va = stackAddress(cpu, at);
+    this.checkAccess(cpu, SEG.ss, va, bytes, true);
+    this.memory.writeBig(cpu, va, bytes, value, ACCESS_INFO.stack);
   }
 
   /** Checks a code segment that ring 3 goes to. Nothing has changed when it throws. */
@@ -102,7 +124,7 @@ export class Segments {
   private enterCode(cpu: Cpu, selector: number, d: Descriptor, rip: bigint): void {
     const target = d.long ? rip : rip & 0xffff_ffffn; // what lies above 32 bits is not looked at
     if (d.long ? BigInt.asUintN(64, BigInt.asIntN(48, rip)) !== rip : target > BigInt(d.limit)) raise(cpu, VECTOR.gp, 0);
-    this.set(cpu, SEG.cs, selector, d.long ? 0n : d.base, denials(d.access));
+    this.set(cpu, SEG.cs, selector, d);
     cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.compat32) | (d.long ? 0 : MODE.compat32));
     cpu.rip = target;
   }
@@ -111,8 +133,8 @@ export class Segments {
   /** RETF, with `extra` bytes of arguments. Operand size in bytes. */
   retFar(cpu: Cpu, bytes: number, extra: number): void {
     const sp = this.stackTop(cpu);
-    const selector = Number(this.memory.readBig(cpu, sp + BigInt(bytes), bytes, STACK) & 0xffffn);
-    const rip = this.memory.readBig(cpu, sp, bytes, STACK);
+    const selector = Number(this.readStack(cpu, sp + BigInt(bytes), bytes) & 0xffffn);
+    const rip = this.readStack(cpu, sp, bytes);
     this.enterCode(cpu, selector, this.codeSegment(cpu, selector), rip);
     cpu.set(REG.rsp, sp + BigInt(2 * bytes + extra));
   }
@@ -125,15 +147,15 @@ export class Segments {
   callFar(cpu: Cpu, bytes: number, to: FarPointer, next: bigint): void {
     const segment = this.codeSegment(cpu, to.selector);
     const sp = this.stackTop(cpu) - BigInt(2 * bytes);
-    this.memory.writeBig(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)), STACK);
-    this.memory.writeBig(cpu, sp, bytes, next, STACK);
+    this.writeStack(cpu, sp + BigInt(bytes), bytes, BigInt(cpu.selector(SEG.cs)));
+    this.writeStack(cpu, sp, bytes, next);
     this.enterCode(cpu, to.selector, segment, to.offset);
     cpu.set(REG.rsp, sp);
   }
   /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
     const sp = this.stackTop(cpu);
-    const slot = (i: number): bigint => this.memory.readBig(cpu, sp + BigInt(i * bytes), bytes, STACK);
+    const slot = (i: number): bigint => this.readStack(cpu, sp + BigInt(i * bytes), bytes);
     const flags = Number(slot(2) & 0xffff_ffffn);
     const selector = Number(slot(1) & 0xffffn);
     const rip = slot(0);
@@ -143,7 +165,7 @@ export class Segments {
     const segment = this.codeSegment(cpu, selector);
     const stack = newSs >= 0 ? this.dataSegment(cpu, SEG.ss, newSs) : undefined;
     this.enterCode(cpu, selector, segment, rip);
-    if (stack) this.set(cpu, SEG.ss, newSs, stack.base, denials(stack.access));
+    if (stack) this.set(cpu, SEG.ss, newSs, stack);
     cpu.set(REG.rsp, newSp);
     const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | FLAG.rf;
     setFlags(flags & (changeable | 0x8d5) | cpu.field32(CPU.flags) & ~changeable);

@@ -1,7 +1,7 @@
 // Instructions that are finished in TypeScript: rare, or long, or about state that only the hypervisor knows. A routine
 // checks everything first; it throws GuestFault when it faults, and nothing has changed then.
 
-import { CPU, EXIT, FLAG, REG, SEG_DENIES } from '../cpu-state.ts';
+import { CPU, EXIT, FLAG, REG, SEG } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import type { SlowName } from '../isa/env.ts';
 import { FX_IMAGE, fxrstor, fxsave, type FxForm } from '../fpu/fxsave.ts';
@@ -39,8 +39,8 @@ function setRegister(cpu: Cpu, r: number, opSize: number, value: bigint): void {
 /** Reads the far pointer that is the memory operand: an offset of the operand size, then the selector. */
 function farPointer(c: SlowContext, call: Call): FarPointer {
   const bytes = call.opSize / 8;
-  const offset = c.memory.readBig(call.cpu, call.va, bytes, operandKind(call));
-  return { offset, selector: Number(c.memory.readBig(call.cpu, call.va + BigInt(bytes), 2, operandKind(call))) };
+  const offset = readOperandBig(c, call, 0, bytes);
+  return { offset, selector: Number(readOperandBig(c, call, bytes, 2)) };
 }
 /** ACCESS_INFO bits of the memory operand. */
 const operandKind = (call: Call): number => (isStackOperand(call.cpu.capsule, call.record) ? ACCESS_INFO.stack : 0);
@@ -53,12 +53,20 @@ function operandOffset(call: Call): bigint {
 function requireAligned(call: Call): void {
   if (call.va & 15n && canonical(Number(call.va >> 32n))) raise(call.cpu, 13, 0);
 }
-/** Stores to the memory operand; outside 64-bit mode its segment may forbid it. */
+const checkOperand = (c: SlowContext, call: Call, at: number, length: number, write: boolean): void =>
+  c.segments.checkAccess(call.cpu, u8(call.cpu, call.record + REC.segment) - CPU.segBase / 8, call.va + BigInt(at), length, write);
+function readOperand(c: SlowContext, call: Call, length: number, into: Uint8Array): void {
+  checkOperand(c, call, 0, length, false);
+  c.memory.read(call.cpu, call.va, length, into, operandKind(call));
+}
+/** The number of so many bytes that stands `at` bytes behind the memory operand's address. */
+function readOperandBig(c: SlowContext, call: Call, at: number, bytes: number): bigint {
+  checkOperand(c, call, at, bytes, false);
+  return c.memory.readBig(call.cpu, BigInt.asUintN(call.cpu.compat ? 32 : 64, call.va + BigInt(at)), bytes, operandKind(call));
+}
 function writeOperand(c: SlowContext, call: Call, length: number, bytes: Uint8Array): void {
-  const { cpu } = call;
-  const seg = u8(cpu, call.record + REC.segment) - CPU.segBase / 8;
-  if (cpu.compat && u8(cpu, cpu.base + CPU.segRights + seg) & SEG_DENIES.write) raise(cpu, 13, 0);
-  c.memory.write(cpu, call.va, length, bytes, operandKind(call));
+  checkOperand(c, call, 0, length, true);
+  c.memory.write(call.cpu, call.va, length, bytes, operandKind(call));
 }
 
 /** Charges the block up to and with this instruction. */
@@ -111,7 +119,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     const bytes = (call.argument >>> 8) / 8;
     const signed = (v: bigint): bigint => BigInt.asIntN(bytes * 8, v);
     const index = signed(call.cpu.get(call.argument & 0xff));
-    if (index < signed(c.memory.readBig(call.cpu, call.va, bytes)) || index > signed(c.memory.readBig(call.cpu, call.va + BigInt(bytes), bytes))) raise(call.cpu, 5);
+    if (index < signed(readOperandBig(c, call, 0, bytes)) || index > signed(readOperandBig(c, call, bytes, bytes))) raise(call.cpu, 5);
     return 0;
   },
   enter(c, call) {
@@ -120,18 +128,19 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     const mask = cpu.compat ? 0xffff_ffffn : ~0n;
     let sp = cpu.get(REG.rsp);
     let bp = cpu.get(REG.rbp);
-    const push = (v: bigint): void => { sp = (sp - bytes) & mask; c.memory.writeBig(cpu, BigInt.asUintN(64, sp), Number(bytes), v, ACCESS_INFO.stack); };
+    const push = (v: bigint): void => { sp = (sp - bytes) & mask; c.segments.writeStack(cpu, sp, Number(bytes), v); };
     push(bp);
     const frame = sp;
     const level = call.argument >>> 16 & 31;
     for (let i = 1; i < level; i++) {
       bp = (bp - bytes) & mask;
-      push(c.memory.readBig(cpu, BigInt.asUintN(64, bp), Number(bytes), ACCESS_INFO.stack));
+      push(c.segments.readStack(cpu, bp, Number(bytes)));
     }
     push(frame);
     sp = BigInt.asUintN(64, (sp - BigInt(call.argument & 0xffff)) & mask);
+    c.segments.checkAccess(cpu, SEG.ss, sp, Number(bytes), true);
     c.memory.probe(cpu, sp, Number(bytes), ACCESS_INFO.stack);
-    cpu.set(REG.rbp, frame);
+    setRegister(cpu, REG.rbp, call.opSize, frame);
     cpu.set(REG.rsp, sp);
     return 0;
   },
@@ -151,7 +160,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     site.data = operandOffset(call);
     site.rflags = c.getFlags(cpu);
     const operand = x87Operand(opcode, modrm, site.operand16);
-    if (operand.kind === 'read') c.memory.read(cpu, call.va, operand.size, x87Memory, operandKind(call));
+    if (operand.kind === 'read') readOperand(c, call, operand.size, x87Memory);
     const r = x87(cpu, opcode, modrm, site);
     if (r.vector) raise(cpu, r.vector);
     if (r.store) {
@@ -161,14 +170,16 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     return 0;
   },
   fxsave(c, call) {
+    checkOperand(c, call, 0, FX_IMAGE, true);
     requireAligned(call);
     c.memory.probe(call.cpu, call.va, FX_IMAGE, operandKind(call));
     writeOperand(c, call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
     return 0;
   },
   fxrstor(c, call) {
+    checkOperand(c, call, 0, FX_IMAGE, false);
     requireAligned(call);
-    c.memory.read(call.cpu, call.va, FX_IMAGE, fxImage, operandKind(call));
+    readOperand(c, call, FX_IMAGE, fxImage);
     if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
     return 0;
   },

@@ -122,7 +122,7 @@ const cmpxchgWide = (e: Env): void => {
   const half = e.opSize === 64 ? 64 : 32;
   const va = e.address();
   if (half === 64) e.requireAligned(va, 16);
-  const host = e.translate(va, half * 2, true, false);
+  const host = e.translate(va, half * 2, true, 'operand');
   const at = (i: number): Expr => e.fn.let(half === 64 ? load64(host, i * 8) : load32(host, i * 4));
   const lo = at(0);
   const hi = at(1);

@@ -24,7 +24,7 @@ const bitTest = (how: Change) => (e: Env): void => {
     const shift = bits === 64 ? 6 : bits === 32 ? 5 : 4;
     const va = e.addressBehind(shl(shrS(wide, i64(shift)), i64(shift - 3)));
     if (how === 'none') { setCarry(e, carry(e.load(va, bits))); return; }
-    const host = e.translate(va, bits, true, false);
+    const host = e.translate(va, bits, true, 'operand');
     const v = e.fn.let(loadHost(host, bits));
     e.fn.store(bits, host, changed(e, how, v, mask, bits));
     e.commit(host);

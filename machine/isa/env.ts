@@ -25,6 +25,9 @@ export type Place =
   | { readonly kind: 'mem' }
   | { readonly kind: 'imm' };
 
+/** Whose segment an access goes through: the memory operand's, the stack's, or ES, where strings go to. */
+export type Part = 'operand' | 'stack' | 'es';
+
 /** A translated guest address that may be written. */
 export interface Host { readonly address: Expr; readonly bits: number }
 
@@ -70,8 +73,6 @@ export abstract class Env {
   protected abstract offsetExpr(): Expr;
   /** The segment base of the memory operand; undefined when it is known to be 0. */
   protected abstract segmentBase(): Expr | undefined;
-  /** #GP(0) when the memory operand's segment register holds a null selector: outside 64-bit mode only. */
-  protected abstract requireSegment(): void;
   /** Address of this instruction and of the next one, i64. */
   abstract rip(): Expr;
   abstract nextRip(): Expr;
@@ -79,12 +80,12 @@ export abstract class Env {
    * Capsule address of guest memory for an access; leaves the function when it faults. A page-crossing or otherwise
    * special access gives a bounce buffer: `commit` after a write makes it real.
    */
-  abstract translate(va: Expr, bits: number, write: boolean, stack: boolean): Expr;
+  abstract translate(va: Expr, bits: number, write: boolean, part: Part): Expr;
   /** Checks that a place on the stack can be written; leaves the function when it cannot. */
   abstract probeStack(va: Expr, bits: number): void;
   abstract commit(host: Expr): void;
   /** A plain store to guest memory. */
-  abstract storeGuest(va: Expr, bits: number, value: Expr, stack: boolean): void;
+  abstract storeGuest(va: Expr, bits: number, value: Expr, part: Part): void;
   /** Leaves with an exception; the state is that before the instruction. */
   abstract raise(vector: number, errorCode?: Expr): void;
   /** Leaves with an EXIT code after the instruction is done (rip = next) or, `restart`, as if before it. */
@@ -110,6 +111,8 @@ export abstract class Env {
   abstract regNumber(k: number): Expr;
   /** After a write of TF and the like: the next instruction starts outside of linked code. */
   abstract afterFlagChange(): void;
+  /** Nothing of a string's segments is cut off (i32): its elements need no check one by one. */
+  abstract wholeSegments(): Expr;
   /** Segment base of a string instruction's source (overridable) or destination (ES). */
   abstract stringBase(source: boolean): Expr;
   /** RFLAGS as a guest reads it, i32. */
@@ -142,7 +145,7 @@ export abstract class Env {
   read(k: number, bits: number = this.bits(k)): Expr {
     const place = this.place(k);
     if (place.kind === 'imm') return this.imm((bits === 8 ? 8 : bits) as Bits);
-    return this.fn.let(load(typeOf(bits), bits, place.kind === 'reg' ? place.address : this.translate(this.address(), bits, false, false)));
+    return this.fn.let(load(typeOf(bits), bits, place.kind === 'reg' ? place.address : this.translate(this.address(), bits, false, 'operand')));
   }
   /** Reads operand k that will be written by the same instruction: faults as a write does. */
   modify(k: number): Expr {
@@ -162,12 +165,12 @@ export abstract class Env {
     if (host) {
       this.fn.store(bits, host.address, value);
       this.commit(host.address);
-    } else this.storeGuest(this.address(), bits, value, false);
+    } else this.storeGuest(this.address(), bits, value, 'operand');
   }
   private hostFor(k: number): Host {
     let host = this.hosts.get(k);
     if (!host) {
-      host = { address: this.translate(this.address(), this.bits(k), true, false), bits: this.bits(k) };
+      host = { address: this.translate(this.address(), this.bits(k), true, 'operand'), bits: this.bits(k) };
       this.hosts.set(k, host);
     }
     return host;
@@ -178,14 +181,14 @@ export abstract class Env {
     const place = this.place(k);
     assert(place.kind !== 'imm', 'a register or memory operand');
     if (place.kind === 'mem' && aligned) this.requireAligned(this.address(), width / 8);
-    return this.fn.let(load(type, width, place.kind === 'reg' ? place.address : this.translate(this.address(), width, false, false)));
+    return this.fn.let(load(type, width, place.kind === 'reg' ? place.address : this.translate(this.address(), width, false, 'operand')));
   }
   /** Writes `width` bits of operand k; the rest of a register stays. */
   writeVector(k: number, width: number, value: Expr, aligned = false): void {
     const place = this.place(k);
     if (place.kind === 'reg') { this.fn.store(width, place.address, value); return; }
     if (aligned) this.requireAligned(this.address(), width / 8);
-    this.storeGuest(this.address(), width, value, false);
+    this.storeGuest(this.address(), width, value, 'operand');
   }
   /** Capsule address of a register operand. */
   registerAddress(k: number): Expr {
@@ -212,7 +215,6 @@ export abstract class Env {
   addressBehind(bytes: Expr): Expr { return this.linearOf(this.truncateAddress(add(this.offsetExpr(), bytes))); }
   /** Linear address of an offset in the memory operand's segment. */
   linearOf(offset: Expr): Expr {
-    if (!this.mode64) this.requireSegment();
     const base = this.segmentBase();
     return this.fn.let(base ? this.linear(add(offset, base)) : offset);
   }
@@ -239,8 +241,8 @@ export abstract class Env {
 
   // ---- memory by address
 
-  load(va: Expr, bits: number, stack = false): Expr { return this.fn.let(load(typeOf(bits), bits, this.translate(va, bits, false, stack))); }
-  store(va: Expr, bits: number, value: Expr, stack = false): void { this.storeGuest(va, bits, value, stack); }
+  load(va: Expr, bits: number, part: Part = 'operand'): Expr { return this.fn.let(load(typeOf(bits), bits, this.translate(va, bits, false, part))); }
+  store(va: Expr, bits: number, value: Expr, part: Part = 'operand'): void { this.storeGuest(va, bits, value, part); }
 
   // ---- the stack
 
@@ -253,11 +255,11 @@ export abstract class Env {
   stackAddress(v: Expr): Expr { return this.fn.let(this.linear(v)); }
   push(bits: number, value: Expr): void {
     const sp = this.stackAddress(sub(this.stackPointer(), i64(bits / 8)));
-    this.store(sp, bits, value, true);
+    this.store(sp, bits, value, 'stack');
     this.setStackPointer(sp);
   }
   /** Reads the top of the stack; `drop` afterwards moves rsp. */
-  top(bits: number): Expr { return this.load(this.stackAddress(this.stackPointer()), bits, true); }
+  top(bits: number): Expr { return this.load(this.stackAddress(this.stackPointer()), bits, 'stack'); }
   drop(bytes: number): void { this.setStackPointer(add(this.stackPointer(), i64(bytes))); }
 
   // ---- values

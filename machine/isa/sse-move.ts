@@ -62,12 +62,12 @@ function storeMasked(e: Env, mask: Expr, bytes: 8 | 16): void {
   const va = e.address();
   const from = e.registerAddress(1);
   const at = (i: Expr): Expr => e.fn.let(e.linear(add(va, widenU(i))));
-  for (let half = bytes - 8; half >= 0; half -= 8) e.translate(at(i32(half)), 64, true, false);
+  for (let half = bytes - 8; half >= 0; half -= 8) e.translate(at(i32(half)), 64, true, 'operand');
   const left = e.fn.var('i32', mask);
   e.fn.block((done) => e.fn.loop((again) => {
     e.fn.brUnless(done, left.get);
     const i = e.fn.let(ctz(left.get));
-    e.storeGuest(at(i), 8, load('i32', 8, add(from, i)), false);
+    e.storeGuest(at(i), 8, load('i32', 8, add(from, i)), 'operand');
     left.set(and(left.get, sub(left.get, i32(1))));
     e.fn.br(again);
   }));

@@ -21,7 +21,7 @@ const popMemory = (e: Env): void => {
   const offset = e.offset();
   e.setStackPointer(rsp);
   const va = e.linearOf(offset);
-  const host = e.translate(va, e.opSize, true, false);
+  const host = e.translate(va, e.opSize, true, 'operand');
   e.drop(e.opSize / 8);
   e.fn.store(e.opSize, host, v);
   e.commit(host);
@@ -46,7 +46,7 @@ const popf = (e: Env): void => {
 };
 const leave = (e: Env): void => {
   const frame = e.fn.let(e.wideUnsigned(e.reg(REG.rbp, e.stackBits), e.stackBits));
-  const v = e.load(e.stackAddress(frame), e.opSize, true);
+  const v = e.load(e.stackAddress(frame), e.opSize, 'stack');
   e.setStackPointer(add(frame, i64(e.opSize / 8)));
   e.setReg(REG.rbp, e.opSize, v);
 };
@@ -59,7 +59,7 @@ const enter = (e: Env): void => {
   e.fn.if(and(shrU(both, i32(16)), i32(31)), () => e.slow('enter', both), () => {
     const bytes = e.opSize / 8;
     const sp = e.fn.let(sub(e.stackPointer(), i64(bytes)));
-    e.store(e.stackAddress(sp), e.opSize, e.reg(REG.rbp, e.opSize), true);
+    e.store(e.stackAddress(sp), e.opSize, e.reg(REG.rbp, e.opSize), 'stack');
     const top = e.stackAddress(sub(sp, widenU(and(both, i32(0xffff)))));
     e.probeStack(top, e.opSize);
     e.setReg(REG.rbp, e.opSize, e.narrow(sp, e.opSize));
@@ -82,7 +82,7 @@ const PUSHA = [REG.rax, REG.rcx, REG.rdx, REG.rbx, REG.rsp, REG.rbp, REG.rsi, RE
 const pusha = (e: Env): void => {
   const bytes = e.opSize / 8;
   const sp = e.fn.let(e.stackPointer());
-  PUSHA.forEach((r, i) => e.store(e.stackAddress(sub(sp, i64((i + 1) * bytes))), e.opSize, e.reg(r, e.opSize), true));
+  PUSHA.forEach((r, i) => e.store(e.stackAddress(sub(sp, i64((i + 1) * bytes))), e.opSize, e.reg(r, e.opSize), 'stack'));
   e.setStackPointer(sub(sp, i64(8 * bytes)));
 };
 /** Upwards from rsp, each register as it is read: a fault leaves those below it loaded, and rsp as it was. */
@@ -90,7 +90,7 @@ const popa = (e: Env): void => {
   const bytes = e.opSize / 8;
   const sp = e.fn.let(e.stackPointer());
   PUSHA.toReversed().forEach((r, i) => {
-    const v = e.load(e.stackAddress(add(sp, i64(i * bytes))), e.opSize, true);
+    const v = e.load(e.stackAddress(add(sp, i64(i * bytes))), e.opSize, 'stack');
     if (r !== REG.rsp) e.setReg(r, e.opSize, v);
   });
   e.setStackPointer(add(sp, i64(8 * bytes)));
@@ -100,7 +100,7 @@ const pushSeg = (seg: number) => (e: Env): void => {
   const selector = e.fn.let(load('i32', 16, e.cpu, CPU.selector + seg * 2));
   if (e.opSize === 64) { e.push(64, widenU(selector)); return; }
   const sp = e.stackAddress(sub(e.stackPointer(), i64(e.opSize / 8)));
-  e.store(sp, 16, selector, true);
+  e.store(sp, 16, selector, 'stack');
   e.setStackPointer(sp);
 };
 /** Only the selector's 16 bits are read. */

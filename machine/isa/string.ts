@@ -26,7 +26,7 @@ function chunk(e: Env, left: Expr, bytes: number, addresses: Expr[]): Expr {
     n = select(ltU(room, sofar), room, sofar);
   }
   const fit = e.fn.let(n);
-  const single = or(or(ne(and(e.field(CPU.flags), i32(FLAG.df)), i32(0)), leS(e.field(CPU.budget), i32(0))), eqz(fit));
+  const single = or(or(ne(and(e.field(CPU.flags), i32(FLAG.df)), i32(0)), leS(e.field(CPU.budget), i32(0))), or(eqz(fit), eqz(e.wholeSegments())));
   return e.fn.let(select(single, i32(1), fit));
 }
 
@@ -53,7 +53,7 @@ const stos = (e: Env): void => {
     const di = index(e, REG.rdi);
     const va = destination(e, di);
     const n = chunk(e, left, bytes, [va, ...wrapping(e, di)]);
-    const host = e.translate(va, e.opSize, true, false);
+    const host = e.translate(va, e.opSize, true, 'es');
     const value = e.reg(REG.rax, e.opSize);
     const single = e.fn.let(or(e.isBounce(host), eq(n, i32(1))));
     e.fn.if(single, () => {
@@ -85,10 +85,10 @@ const movs = (e: Env): void => {
     const from = source(e, si);
     const to = destination(e, di);
     const n = chunk(e, left, bytes, [from, to, ...wrapping(e, si, di)]);
-    const sourceHost = e.translate(from, e.opSize, false, false);
+    const sourceHost = e.translate(from, e.opSize, false, 'operand');
     const value = e.fn.let(loadAt(sourceHost, e.opSize));
     const sourceBounced = e.fn.let(e.isBounce(sourceHost));
-    const host = e.translate(to, e.opSize, true, false);
+    const host = e.translate(to, e.opSize, true, 'es');
     const single = e.fn.let(or(or(sourceBounced, e.isBounce(host)), eq(n, i32(1))));
     e.fn.if(single, () => {
       e.fn.store(e.opSize, host, value);
@@ -130,7 +130,7 @@ const compare = (scan: boolean) => (e: Env): void => {
   const step = (): { a: Expr; b: Expr } => {
     const di = index(e, REG.rdi);
     const si = scan ? undefined : index(e, REG.rsi);
-    const b = e.load(destination(e, di), e.opSize);
+    const b = e.load(destination(e, di), e.opSize, 'es');
     const a = si ? e.load(source(e, si), e.opSize) : e.reg(REG.rax, e.opSize);
     const by = e.stringStep(bytes);
     if (si) setIndex(e, REG.rsi, add(si, by));

@@ -18,7 +18,7 @@ export type PackedOperation = (a: Expr, b: Expr, e: Env) => Expr;
 export const read128 = (e: Env, k: number): Expr => e.readVector(k, 'v128', 128, true);
 /** Bits of operand k as a vector's low part; the rest is zero. Memory need not be aligned. */
 export function readLow(e: Env, k: number, bits: 16 | 32 | 64): Expr {
-  const at = e.isMemory(k) ? e.translate(e.address(), bits, false, false) : e.registerAddress(k);
+  const at = e.isMemory(k) ? e.translate(e.address(), bits, false, 'operand') : e.registerAddress(k);
   return e.fn.let(bits === 16 ? fromI32(load('i32', 16, at)) : loadZero(bits, at));
 }
 /** XMM0, the implicit mask of some instructions. */

@@ -6,6 +6,7 @@ import { ARENA, ARENA_SIZE, ARENA_WRITABLE } from './layout.ts';
 import type { Random } from './random.ts';
 
 const PAGE = 0x1000;
+const TOP = 0x1_0000_0000n;
 const NO_INDEX = 4;
 
 /** A linear address for an access of `size` bytes: mostly harmless, sometimes at the edge of something. */
@@ -19,7 +20,7 @@ export function place(r: Random, size: number, compat: boolean): bigint {
     case 5: return across(0);
     case 6: return arena + BigInt(ARENA_WRITABLE + r.below(PAGE - size + 1));
     case 7: return arena + BigInt(ARENA_SIZE + r.below(PAGE));
-    case 8: return compat ? arena - BigInt(r.between(1, PAGE)) : nonCanonical(r);
+    case 8: return !compat ? nonCanonical(r) : r.oneIn(2) ? arena - BigInt(r.between(1, PAGE)) : TOP - BigInt(r.between(1, 2 * size));
     default: {
       const at = r.below(Math.max(1, ARENA_WRITABLE - size));
       return arena + BigInt(r.oneIn(3) ? at : size >= 16 || r.oneIn(2) ? at & ~15 : at & -size);
@@ -49,7 +50,6 @@ export function addressMemory(d: Draft, linear: bigint): void {
 function chooseSegment(d: Draft, linear: bigint): void {
   const { r } = d;
   if (d.segment === 0 && r.oneIn(6)) d.segment = r.oneIn(3) ? r.pick([0x26, 0x2e, 0x36, 0x3e]) : r.pick([0x64, 0x65]);
-  if (d.segment === SEGMENT_PREFIX.cs && d.compat) d.segment = 0; // code segments cannot be written
   if (d.segment !== SEGMENT_PREFIX.fs && d.segment !== SEGMENT_PREFIX.gs) return;
   const name = d.segment === SEGMENT_PREFIX.fs ? 'fsBase' : 'gsBase';
   if (d.addressBits === 64 && r.oneIn(3)) d.choose(name, r.u64() & 0x7fff_ffff_ffffn);

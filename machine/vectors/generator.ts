@@ -5,7 +5,7 @@ import type { Case } from './case.ts';
 import { fieldAt, initialImage } from './case.ts';
 import { bytesOf, Draft } from './draft.ts';
 import type { TestedRow } from './encoding.ts';
-import { CODE, CODE_SIZE, FLAG, IMAGE, STATUS_FLAGS } from './layout.ts';
+import { CODE, CODE_SIZE, FLAG, IMAGE, SELECTOR, STATUS_FLAGS } from './layout.ts';
 import { follower, leader, type Neighbour } from './neighbours.ts';
 import { bindOperands } from './operands.ts';
 import type { Random } from './random.ts';
@@ -19,6 +19,7 @@ const STEP_PERCENT = 7;
 export function generateCase(r: Random, row: TestedRow, index: number): Case {
   const compat = row.mode === 'not64' || (row.mode !== '64' && r.percent(18));
   const d = new Draft(r, row, compat);
+  if (compat && r.oneIn(25)) d.choose(r.pick(['es', 'ds', 'fs', 'gs']), BigInt(r.pick([0, SELECTOR.code32])));
   choosePrefixes(d);
   prepare(d);
   bindOperands(d);

@@ -2,7 +2,7 @@
 // the exits of `run` read as the exceptions that a real processor would raise.
 
 import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
-import { CPU, EXIT, MODE, NO_ERROR_CODE } from '../cpu-state.ts';
+import { CPU, EXIT, MODE, NO_ERROR_CODE, SEG_DENIES } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Machine, MachineHooks } from '../machine.ts';
 import { initialImage, TIMED_OUT, type Case, type FieldValue, type MemoryValue, type Outcome } from './case.ts';
@@ -131,6 +131,7 @@ export class MachineUnderTest implements CpuUnderTest {
     for (let i = 0; i < 6; i++) {
       cpu.setSelector(i, before.getUint16(IMAGE.selectors + i * 2, true));
       cpu.setSegBase(i, 0n);
+      if (cpu.selector(i) === SELECTOR.code32) cpu.setSegRights(i, SEG_DENIES.write);
     }
     cpu.setSegBase(4, before.getBigUint64(IMAGE.fsBase, true));
     cpu.setSegBase(5, before.getBigUint64(IMAGE.gsBase, true));
