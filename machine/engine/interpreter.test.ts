@@ -176,3 +176,13 @@ test('translate sets accessed and dirty bits and names its faults', () => {
   assert.equal(m.machine.faultCode, PFEC.present | PFEC.write);
   assert.equal(m.machine.translate(m.cpu, 0, 0x8000, ACCESS.read), -1);
 });
+
+both('a jump to the last address of all is an ordinary jump', (make) => {
+  const m = make();
+  m.put(0, `48 83 c8 ff ff e0 ${UD2}`); // or rax,-1; jmp rax
+  for (let i = 0; i < 2; i++) {
+    assert.equal(m.run(0), EXIT.exception);
+    assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.rip], [14, 0xffff_ffff_ffff_ffffn]);
+    m.machine.flushTlb();
+  }
+});

@@ -66,7 +66,16 @@ export class Mmu {
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
   }
-  private clear(slot: number, length: number = MMU.size): void { this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length); }
+  private clear(slot: number, length: number = MMU.size): void {
+    this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length);
+    if (length > MMU.jumps) this.guardJumps(slot);
+  }
+  private clearJumps(slot: number): void {
+    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.jumpEntries * 16);
+    this.guardJumps(slot);
+  }
+  /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
+  private guardJumps(slot: number): void { this.capsule.u32[(this.contexts + slot * MMU.size + MMU.jumps) >>> 2] = 1; }
   flushAll(): void { for (let i = 0; i < CONTEXTS; i++) this.clear(i); }
   /** Flushes before the next guest instruction: several requests at once cost one flush. */
   flushLater(mfn?: number): void {
@@ -98,13 +107,12 @@ export class Mmu {
         const at = (context + half + entry) >>> 2;
         if (u32[at] === pageLo && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff;
       }
-      if (!jumps) continue;
-      this.fillBytes(context + MMU.jumps, EMPTY, MMU.jumpEntries * 16);
+      if (jumps) this.clearJumps(i);
     }
   }
   private flushWrites(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.write, EMPTY, MMU.entries * 16); }
   /** Forgets every decoded target. */
-  flushJumps(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.jumps, EMPTY, MMU.jumpEntries * 16); }
+  flushJumps(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clearJumps(i); }
 
   /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
   rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
