@@ -121,13 +121,17 @@ export class InterpEnv extends Env {
     if (this.mode64) return i32(1);
     return eq(or(this.segmentField32(this.segmentOf('operand'), CPU.segShort), this.segmentField32(i32(SEG.es), CPU.segShort)), i32(0));
   }
-  /** The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5): #GP(0), or #SS(0) for the stack segment. */
+  /**
+   * The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5): #GP(0), or #SS(0) for the stack segment.
+   * Processors let an access to a flat segment, of base 0 and 4 GiB, wrap around at its end.
+   */
   private checkSegment(va: Expr, bits: number, write: boolean, part: Part): void {
     const segment = this.segmentOf(part);
-    const base = wrap(load('i64', 64, this.contextField(shl(segment, i32(3))), CPU.segBase));
+    const base = this.fn.let(wrap(load('i64', 64, this.contextField(shl(segment, i32(3))), CPU.segBase)));
+    const short = this.fn.let(this.segmentField32(segment, CPU.segShort));
     const last = add(widenU(sub(wrap(va), base)), i64(bits / 8 - 1));
-    const limit = widenU(xor(this.segmentField32(segment, CPU.segShort), i32(-1)));
-    this.fn.if(gtU(last, limit), () => this.fn.if(eq(segment, i32(SEG.ss)), () => this.raise(12, i32(0)), () => this.raise(13, i32(0))));
+    const beyond = gtU(last, widenU(xor(short, i32(-1))));
+    this.fn.if(and(ne(or(base, short), i32(0)), beyond), () => this.fn.if(eq(segment, i32(SEG.ss)), () => this.raise(12, i32(0)), () => this.raise(13, i32(0))));
     if (part === 'stack') return; // neither null nor read-only
     const selector = load('i32', 16, this.contextField(shl(segment, i32(1))), CPU.selector);
     this.fn.if(eq(and(selector, i32(0xfffc)), i32(0)), () => this.raise(13, i32(0)));

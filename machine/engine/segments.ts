@@ -93,8 +93,9 @@ export class Segments {
   /** The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5). Throws GuestFault. */
   checkAccess(cpu: Cpu, seg: number, va: bigint, length: number, write: boolean): void {
     if (!cpu.compat) return;
-    const offset = Number(BigInt.asUintN(32, va - cpu.segBase(seg)));
-    if (offset + length - 1 > cpu.segLimit(seg)) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
+    const base = cpu.segBase(seg), limit = cpu.segLimit(seg);
+    const flat = base === 0n && limit === 0xffff_ffff; // wraps around
+    if (!flat && Number(BigInt.asUintN(32, va - base)) + length - 1 > limit) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
     if ((cpu.selector(seg) & 0xfffc) === 0 || cpu.segRights(seg) & (write ? SEG_DENIES.write : SEG_DENIES.read)) raise(cpu, VECTOR.gp, 0);
   }
   readStack(cpu: Cpu, at: bigint, bytes: number): bigint {
