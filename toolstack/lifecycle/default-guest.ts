@@ -11,7 +11,7 @@ export interface GuestOptions {
   readonly command: boolean;
   /** standard input and output are pipes: bytes pass unchanged, see PipeInput */
   readonly pipe: boolean;
-  /** only warnings, and nothing at power-off */
+  /** nothing of the kernel's but what is critical */
   readonly quiet: boolean;
   readonly hostname?: string;
   readonly terminal?: { readonly rows: number; readonly columns: number; readonly type: string | undefined };
@@ -22,7 +22,7 @@ export interface GuestOptions {
 /** The kernel's command line for the default guest. */
 export function guestCommandLine(options: GuestOptions): string {
   const words = ['console=hvc0'];
-  if (options.quiet) words.push('quiet');
+  if (options.quiet) words.push('quiet', 'loglevel=3'); // errors too: the kernel calls some of what is normal under Xen one
   if (options.command) words.push('xenith.cmd=@');
   if (options.pipe) words.push('xenith.console=pipe');
   if (options.hostname !== undefined) words.push(`xenith.hostname=${options.hostname}`);
