@@ -19,7 +19,7 @@ export class GuestMemory {
    * @param kind 0, or ACCESS_INFO.stack: which exception an address that is not canonical raises
    */
   read(cpu: Cpu, va: bigint, length: number, into: Uint8Array, kind = 0): void {
-    this.eachPage(va, length, (lo, hi, done, n) => {
+    this.eachPage(cpu, va, length, (lo, hi, done, n) => {
       const host = this.host(cpu, lo, hi, 1 | kind);
       for (let i = 0; i < n; i++) into[done + i] = this.u8[host + i] as number;
     });
@@ -27,7 +27,7 @@ export class GuestMemory {
   /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */
   write(cpu: Cpu, va: bigint, length: number, from: Uint8Array, kind = 0): void {
     this.probe(cpu, va, length, kind);
-    this.eachPage(va, length, (lo, hi, done, n) => {
+    this.eachPage(cpu, va, length, (lo, hi, done, n) => {
       const whole = this.host(cpu, lo, hi, 1 | ACCESS_INFO.write);
       if (!this.mmu.isBounce(cpu, whole)) {
         for (let i = 0; i < n; i++) this.u8[whole + i] = from[done + i] as number;
@@ -43,7 +43,7 @@ export class GuestMemory {
   }
   /** Throws GuestFault unless all of `length` bytes can be written. */
   probe(cpu: Cpu, va: bigint, length: number, kind = 0): void {
-    this.eachPage(va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); });
+    this.eachPage(cpu, va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); });
   }
   readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
     this.read(cpu, va, bytes, scratch, kind);
@@ -58,9 +58,9 @@ export class GuestMemory {
     if (host === 0) throw fault;
     return host;
   }
-  private eachPage(va: bigint, length: number, body: (lo: number, hi: number, done: number, n: number) => void): void {
+  private eachPage(cpu: Cpu, va: bigint, length: number, body: (lo: number, hi: number, done: number, n: number) => void): void {
     for (let done = 0; done < length;) {
-      const at = BigInt.asUintN(64, va + BigInt(done));
+      const at = BigInt.asUintN(cpu.compat ? 32 : 64, va + BigInt(done));
       const lo = Number(at & 0xffff_ffffn);
       const n = Math.min(length - done, 4096 - (lo & 4095));
       body(lo, Number(at >> 32n), done, n);

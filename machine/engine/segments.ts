@@ -6,6 +6,7 @@ import type { Cpu } from '../cpu.ts';
 import type { MachineHooks } from '../machine.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import { ACCESS_INFO } from './record.ts';
+import { hasBreakpoints } from './stepper.ts';
 
 const VECTOR = { np: 11, ss: 12, gp: 13, pf: 14 } as const;
 const fault = new GuestFault();
@@ -22,6 +23,8 @@ const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, expandDown:
 /** What a descriptor's type forbids to a data access (SDM vol. 3, 3.4.5.1). */
 const denials = (access: number): number => (access & TYPE.code ? SEG_DENIES.write | (access & TYPE.readable ? 0 : SEG_DENIES.read) : access & TYPE.writable ? 0 : SEG_DENIES.write);
 
+/** Bytes of the largest operand that is accessed as one. */
+const LARGEST_PART = 16;
 /** Offsets above the limit are the valid ones. Such segments are not checked. */
 const isExpandDown = (access: number): boolean => (access & (TYPE.code | TYPE.expandDown)) === TYPE.expandDown;
 const stackAddress = (cpu: Cpu, at: bigint): bigint => BigInt.asUintN(cpu.compat ? 32 : 64, at);
@@ -95,7 +98,10 @@ export class Segments {
     if (!cpu.compat) return;
     const base = cpu.segBase(seg), limit = cpu.segLimit(seg);
     const flat = base === 0n && limit === 0xffff_ffff; // wraps around
-    if (!flat && Number(BigInt.asUintN(32, va - base)) + length - 1 > limit) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
+    const offset = Number(BigInt.asUintN(32, va - base));
+    // a structure is accessed by parts, each of which may lie whole before or behind the end of 4 GiB
+    const parts = length > LARGEST_PART && limit === 0xffff_ffff && offset % 4 === 0;
+    if (!flat && !parts && offset + length - 1 > limit) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
     if ((cpu.selector(seg) & 0xfffc) === 0 || cpu.segRights(seg) & (write ? SEG_DENIES.write : SEG_DENIES.read)) raise(cpu, VECTOR.gp, 0);
   }
   readStack(cpu: Cpu, at: bigint, bytes: number): bigint {
@@ -155,6 +161,7 @@ export class Segments {
   }
   /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
+    if (cpu.field32(CPU.flags) & FLAG.nt) raise(cpu, VECTOR.gp, 0); // there are no task switches in long mode
     const sp = this.stackTop(cpu);
     const slot = (i: number): bigint => this.readStack(cpu, sp + BigInt(i * bytes), bytes);
     const flags = Number(slot(2) & 0xffff_ffffn);
@@ -168,7 +175,7 @@ export class Segments {
     this.enterCode(cpu, selector, segment, rip);
     if (stack) this.set(cpu, SEG.ss, newSs, stack);
     cpu.set(REG.rsp, newSp);
-    const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | FLAG.rf;
+    const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | (hasBreakpoints(cpu) ? FLAG.rf : 0); // only they look at RF
     setFlags(flags & (changeable | 0x8d5) | cpu.field32(CPU.flags) & ~changeable);
   }
 
