@@ -32,7 +32,9 @@ const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE
 const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
   d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
 
-interface Block { readonly record: number; readonly count: number; readonly key: number }
+/** The variant that is looked up; one object, so that decoding allocates little. */
+const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
+const live = new Uint8Array(MAX_BLOCK);
 
 export class Blocks {
   private readonly capsule: Capsule;
@@ -53,7 +55,8 @@ export class Blocks {
   private readonly aliases = new Map<string, number>();
   /** blocks whose only instruction reaches into the next page: where that page must lie */
   private readonly straddling = new Map<number, number>();
-  private readonly byFrame = new Map<number, Block[]>();
+  /** the blocks of a frame, three numbers each: first record, count, key */
+  private readonly byFrame = new Map<number, number[]>();
   private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
   private stale = 0;
   private goto = 0;
@@ -186,14 +189,21 @@ export class Blocks {
   /** Writes the records of the decoded instructions; `end` is the page offset where control goes on behind them. */
   private write(count: number, page: number, end: number, hi: number, mode64: boolean, single: boolean): number {
     const first = this.top;
-    const live = this.liveness(count);
+    this.liveness(count);
     for (let i = 0; i < count; i++) {
       const d = this.pool[i] as Decoded;
       if (d.followed) continue;
       const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
       const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined && (mode64 || follower.opSize === 32) ? follower : undefined;
-      const spec: HandlerSpec = { row: d.entry?.number as number, opSize: d.opSize, addrSize: d.addrSize, mode64, rep: d.rep, form: d.form, dead: !live[i], fused: fuse?.entry?.number ?? -1 };
-      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(spec), page + d.offset, hi, i, fuse);
+      wanted.row = d.entry?.number as number;
+      wanted.opSize = d.opSize;
+      wanted.addrSize = d.addrSize;
+      wanted.mode64 = mode64;
+      wanted.rep = d.rep;
+      wanted.form = d.form;
+      wanted.dead = live[i] === 0;
+      wanted.fused = fuse?.entry?.number ?? -1;
+      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(wanted), page + d.offset, hi, i, fuse);
       this.top += REC.size;
       if (fuse) i++;
     }
@@ -210,17 +220,18 @@ export class Blocks {
     this.made++;
     if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
     else this.byAddress.set(key, first);
-    const block = { record: first, count: (this.top - first) / REC.size, key };
-    this.own((host - this.capsule.frames) >>> 12, block);
+    this.own((host - this.capsule.frames) >>> 12, first, key);
     if (second > 0) {
       this.straddling.set(first, second);
-      this.own((second - this.capsule.frames) >>> 12, block);
+      this.own((second - this.capsule.frames) >>> 12, first, key);
     }
   }
-  private own(mfn: number, block: Block): void {
+  /** Notes the block that was written last as one of a frame. */
+  private own(mfn: number, first: number, key: number): void {
+    const count = (this.top - first) / REC.size;
     const list = this.byFrame.get(mfn);
-    if (list) list.push(block);
-    else this.byFrame.set(mfn, [block]);
+    if (list) list.push(first, count, key);
+    else this.byFrame.set(mfn, [first, count, key]);
     this.mmu.setFlag(mfn, FRAME_FLAG.code, true);
   }
 
@@ -228,18 +239,16 @@ export class Blocks {
    * For each instruction, whether anything can see the flags that it leaves. Flags that an instruction keeps ('p')
    * live on through it; one that may fault or leave shows all of them.
    */
-  private liveness(count: number): boolean[] {
-    const live: boolean[] = [];
+  private liveness(count: number): void {
     let needed = true;
     for (let i = count - 1; i >= 0; i--) {
       const d = this.pool[i] as Decoded;
       const row = d.entry?.row as Row;
-      live[i] = needed;
+      live[i] = needed ? 1 : 0;
       if (d.followed) continue;
       const pure = PURE.has(row) && (d.form === 'r' || row.name === 'LEA');
       needed = !pure || row.flags === 'r' || (needed && row.flags !== 'w');
     }
-    return live;
   }
 
   private writeRecord(at: number, d: Decoded, handler: number, rip: number, hi: number, icount: number, fuse: Decoded | undefined): void {
@@ -256,14 +265,16 @@ export class Blocks {
     u8[at + REC.segment] = d.segment;
     u8[at + REC.scale] = d.scale;
     u8[at + REC.length] = d.length + (fuse?.length ?? 0);
-    u32[(at + REC.link) >>> 2] = 0;
     // a relative jump's displacement counts from the next instruction
     i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
   }
+  /** The fields that every record has. */
   private bare(at: number, handler: number, rip: number, hi: number, icount: number): void {
     const { u8, u32 } = this.capsule;
-    u8.fill(0, at, at + REC.size);
     u32[at >>> 2] = handler;
+    u32[(at + REC.link) >>> 2] = 0;
+    u32[(at + REC.rel) >>> 2] = 0;
+    u8[at + REC.length] = 0;
     u32[(at + REC.rip) >>> 2] = rip;
     u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
     u8[at + REC.icount] = icount;
@@ -293,7 +304,8 @@ export class Blocks {
   written(mfn: number): void {
     const list = this.byFrame.get(mfn);
     if (!list) return;
-    for (const { record, count, key } of list) {
+    for (let b = 0; b < list.length; b += 3) {
+      const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) this.capsule.u32[(record + i * REC.size) >>> 2] = this.stale;
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
       else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);

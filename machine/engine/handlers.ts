@@ -32,7 +32,7 @@ let common: WasmModule | undefined;
 export class Handlers {
   readonly table: WasmTable;
   private readonly memory: WasmMemory;
-  private readonly slots = new Map<string, number>();
+  private readonly slots = new Map<number | string, number>();
   private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
   private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
   private imports: Record<string, unknown> = {};
@@ -44,14 +44,15 @@ export class Handlers {
   /** Must be called once before the first flush. */
   bind(imports: ImportValues): void { this.imports = { memory: this.memory, table: this.table, ...imports }; }
 
-  /** The slot of a handler; it is filled by the next flush. */
+  /** The slot of a handler; it is filled by the next flush. The caller may change the object afterwards. */
   slot(spec: HandlerSpec | keyof typeof SPECIAL): number {
-    const key = typeof spec === 'string' ? spec : `${spec.row}.${spec.opSize}.${spec.addrSize}${spec.form}${spec.rep}${spec.mode64 ? '' : 'c'}${spec.dead ? 'd' : ''}${spec.fused}`;
+    const key = typeof spec === 'string' ? spec : keyOf(spec);
     let slot = this.slots.get(key);
     if (slot === undefined) {
-      slot = this.newSlot(spec);
+      const kept = typeof spec === 'string' ? spec : { ...spec };
+      slot = this.newSlot(kept);
       this.slots.set(key, slot);
-      this.queue.push({ spec, slot });
+      this.queue.push({ spec: kept, slot });
     }
     return slot;
   }
@@ -122,6 +123,15 @@ export class Handlers {
     const type = m.typeIndex(HANDLER.params, HANDLER.result);
     return { m, calls: calls as Calls, type };
   }
+}
+
+/** A number for each variant of each row: fewer than 2^30 of them, so that looking one up allocates nothing. */
+function keyOf(spec: HandlerSpec): number {
+  const size = spec.opSize === 8 ? 0 : spec.opSize === 16 ? 1 : spec.opSize === 32 ? 2 : 3;
+  const form = spec.form === 'r' ? 0 : spec.form === 'm' ? 1 : 2;
+  const rep = spec.rep === '' ? 0 : spec.rep === 'rep' ? 1 : 2;
+  const flags = (spec.addrSize === 64 ? 0 : spec.addrSize === 32 ? 1 : 2) | (spec.mode64 ? 4 : 0) | (spec.dead ? 8 : 0);
+  return ((spec.row * (ENTRIES.length + 1) + spec.fused + 1) * 64 + (size | form << 2 | rep << 4)) * 16 + flags;
 }
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
