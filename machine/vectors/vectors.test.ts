@@ -14,8 +14,10 @@ const recorded = readRecorded();
 const SHOWN = 5;
 
 for (const engine of engines()) {
-  test(`${engine.name} does what the processor did, in ${recorded.vectors.length} recorded cases`, () => {
-    const bad = [...checkVectors(engine, recorded.vectors, TESTED_ROWS).values()].filter((report) => report.mismatches > 0);
+  // the engine that compiles every block takes ten times as long: a third of the cases
+  const vectors = engine.name === 'interpreter' ? recorded.vectors : recorded.vectors.filter((_, i) => i % 3 === 0);
+  test(`${engine.name} does what the processor did, in ${vectors.length} recorded cases`, () => {
+    const bad = [...checkVectors(engine, vectors, TESTED_ROWS).values()].filter((report) => report.mismatches > 0);
     const list = bad.map((report) => `${report.mismatches} of ${report.cases}: ${report.key}`);
     const examples = bad.slice(0, SHOWN).map((report) => (report.examples[0] ? showMismatch(report.examples[0]) : ''));
     assert.equal(bad.length, 0, [`${bad.length} rows differ (npm run fuzz:cpu shows more)`, ...list, ...examples].join('\n'));
