@@ -12,8 +12,8 @@
 //
 // Frame numbers (mfn) stay below 2^20, so a capsule offset is a number below 2^32.
 
-import { assert } from '#base/assert.ts';
-import { Wasm, type WasmMemory } from '#base/webassembly.ts';
+import { assert } from './assert.ts';
+import { Wasm, type WasmMemory } from './webassembly.ts';
 
 export const PAGE_SIZE = 4096;
 export const VCPU_BASE = 0x1_0000;

@@ -28,7 +28,7 @@ test('commands are encoded word by word, and refused when too long', () => {
   assert.equal(encodeCommand(['\ud800']), '%EF%BF%BD');
   assert.equal(encodeCommand(['x'.repeat(4095)]).length, 4095);
   assert.throws(() => encodeCommand(['x'.repeat(4096)]), RangeError);
-  assert.throws(() => encodeCommand(new Array<string>(129).fill('x')), RangeError);
+  assert.throws(() => encodeCommand(Array.from({ length: 129 }, () => 'x')), RangeError);
 });
 
 test('the guest finds its command and leaves its exit status', () => {
