@@ -32,6 +32,8 @@ const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE
 const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
   d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
 
+/** A compare that the jump behind it can share a record with: it must not write memory, which might hold that jump. */
+const fusible = (d: Decoded): boolean => (d.entry?.row.fuses ?? false) && !(d.entry?.row.lock && d.form !== 'r');
 /** The variant that is looked up; one object, so that decoding allocates little. */
 const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
 const live = new Uint8Array(MAX_BLOCK);
@@ -194,7 +196,7 @@ export class Blocks {
       const d = this.pool[i] as Decoded;
       if (d.followed) continue;
       const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
-      const fuse = follower && d.entry?.row.fuses && follower.entry?.row.cc !== undefined && (mode64 || follower.opSize === 32) ? follower : undefined;
+      const fuse = follower && fusible(d) && follower.entry?.row.cc !== undefined && (mode64 || follower.opSize === 32) ? follower : undefined;
       wanted.row = d.entry?.number as number;
       wanted.opSize = d.opSize;
       wanted.addrSize = d.addrSize;

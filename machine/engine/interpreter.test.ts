@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Capsule } from '#base/capsule.ts';
+import type { Cpu } from '../cpu.ts';
 import { CPU, EXIT, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
 import { ACCESS, PFEC } from '../machine.ts';
-import { BASE, FlatMachine } from '../testing/flat-machine.ts';
+import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
+import { Interpreter, scratchSize } from './interpreter.ts';
 
 const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1]) => FlatMachine) => void): void => {
   for (const eager of [false, true]) test(`${name} (${eager ? 'blocks' : 'handlers'})`, () => body((hooks) => new FlatMachine(eager, hooks)));
@@ -163,6 +166,32 @@ test('blocks that slices keep ending in become one function and do the same', ()
   assert.equal(m.machine.statistics().promoted, 1);
   assert.equal(m.cpu.get(REG.rax), m.cpu.get(REG.rcx) * 3n);
   assert.ok(Math.abs(m.machine.retired(m.cpu) - Number(m.cpu.get(REG.rcx)) * 4) < 4);
+});
+
+both('a store into the jump behind it is seen by that jump', (make) => {
+  const m = make();
+  // add byte [rip+1],4 makes jnz +5 of what is jnz +1; the two would share a record if the first wrote no memory
+  m.put(0, `80 05 01 00 00 00 04 75 01 90 ${UD2} 90 90 ${UD2}`);
+  assert.equal(m.finish(0), 14);
+});
+
+test('a vCPU that waited finds its own translations again', () => {
+  const capsule = new Capsule(64, 0, scratchSize(64));
+  const machine = new Interpreter(capsule, 2, NO_HOOKS);
+  const [a, b] = machine.cpus as [Cpu, Cpu];
+  // 20 address spaces of one table each: slot 0 leads to the table itself on every level, slot 1 to the code: mov eax,[0x1800]; ud2
+  for (let n = 0; n < 20; n++) {
+    const entry = (slot: number, mfn: number): void => { capsule.u64[(capsule.frame(1 + n) >>> 3) + slot] = BigInt(mfn) << 12n | 0x67n; };
+    entry(0, 1 + n);
+    entry(1, 40 + n);
+    capsule.u8.set([0x8b, 0x04, 0x25, 0x00, 0x18, 0, 0, 0x0f, 0x0b], capsule.frame(40 + n));
+    capsule.u8[capsule.frame(40 + n) + 0x800] = n;
+  }
+  const run = (cpu: Cpu): bigint => { cpu.rip = 0x1000n; machine.run(cpu, 100); return cpu.get(REG.rax); };
+  machine.setBase(b, 1, true);
+  assert.equal(run(b), 0n);
+  for (let n = 1; n < 20; n++) { machine.setBase(a, 1 + n, true); assert.equal(run(a), BigInt(n)); }
+  assert.equal(run(b), 0n);
 });
 
 test('translate sets accessed and dirty bits and names its faults', () => {

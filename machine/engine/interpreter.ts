@@ -99,6 +99,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
   run(cpu: Cpu, budget: number): number {
     this.mmu.flushNow();
+    this.mmu.attach(cpu);
     const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);
     if (!stepping) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) & ~FLAG.rf);
     const slice = stepping ? 0 : budget;

@@ -66,6 +66,12 @@ export class Mmu {
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
   }
+  /** Before a vCPU runs: others may have taken its context for their bases since. */
+  attach(cpu: Cpu): void {
+    const slot = (cpu.field32(CPU.mmu) - this.contexts) / MMU.size;
+    if (this.bases[slot] !== cpu.field32(CPU.cr3)) this.setBase(cpu, cpu.field32(CPU.cr3));
+    else this.used[slot] = ++this.clock;
+  }
   private clear(slot: number, length: number = MMU.size): void {
     this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length);
     if (length > MMU.jumps) this.guardJumps(slot);
