@@ -77,6 +77,7 @@ class Run {
       this.stats.add(created.domain, this.loop?.runningNs ?? 0);
       if (end === undefined || status !== undefined) return this.leave(status);
       this.terminal.message('xenith: the guest reboots');
+      created.xenstore.close();
       releaseDomain(this.store, domid, this.uuid);
       created = this.build(++domid);
     }
