@@ -254,7 +254,7 @@ export class Blocks {
   }
 
   private writeRecord(at: number, d: Decoded, handler: number, rip: number, hi: number, icount: number, fuse: Decoded | undefined): void {
-    const { u8, u16, u32, i32 } = this.capsule;
+    const { u8, u16, i32 } = this.capsule;
     this.bare(at, handler, rip, hi, icount);
     u16[(at + REC.r1) >>> 1] = d.r1;
     u16[(at + REC.r2) >>> 1] = d.r2;

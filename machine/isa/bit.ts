@@ -1,7 +1,7 @@
 // BT BTS BTR BTC BSF BSR POPCNT CRC32: SDM vol. 2.
 
 import { FLAG } from '../cpu-state.ts';
-import { add, and, clz, ctz, eqz, i32, i64, load, or, popcnt, select, shl, shrS, shrU, sub, widenS, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { and, clz, ctz, eqz, i32, i64, load, or, popcnt, select, shl, shrS, shrU, sub, widenS, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import { hex2 } from './mov.ts';
 import type { Row } from './row.ts';
