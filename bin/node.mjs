@@ -53,7 +53,9 @@ function packagedNode() {
   const prefix = platform === 'darwin' && process.arch === 'arm64' ? 'node-bin' : 'node';
   const name = `${prefix}-${platform}-${process.arch}`;
   try {
-    const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    // A checkout's own packages may have come a moment ago: Node's resolver may still remember that they were not there.
+    const own = join(ROOT, 'node_modules', name, 'package.json');
+    const manifest = existsSync(own) ? own : createRequire(import.meta.url).resolve(`${name}/package.json`);
     return join(dirname(manifest), JSON.parse(readFileSync(manifest, 'utf8')).bin.node);
   } catch {
     throw new SetupError(`this is Node ${process.versions.node}; Node ${OLDEST.join('.')} or newer is needed, and the npm package ${name}, which would bring one, is not installed (does it exist for this machine?)`);
