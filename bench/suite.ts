@@ -1,0 +1,98 @@
+// npm run bench -- [--runs N] [--passes N] [--rows REGEX] [--engines LIST] [--publish]
+//
+// Runs the programs of bench/programs on this machine, in QEMU without KVM and in a Xenith domain, in turn, N times (3), and
+// writes medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Each row runs --passes
+// times (2) in a run: the first pass meets code that has not run yet, the second does not. Installs nothing.
+//
+//   --rows REGEX      only the rows whose name or group matches
+//   --engines LIST    of native,qemu,xenith
+//   --publish         writes the results into docs/ as well
+
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, globSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildPrograms, firstOf, initramfs, MissingError } from './suite/build.ts';
+import { chart } from './suite/chart.ts';
+import { type Engine, findEngines, type Work } from './suite/engines.ts';
+import type { Measurement } from './suite/measurement.ts';
+import { complaintsOf, type EngineName, type RowName, summarise } from './suite/results.ts';
+import { table } from './suite/table.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const OUTPUT = join(ROOT, '.build/bench');
+const PYTHON = '/usr/bin/python3';
+
+type Runs = Map<EngineName, Measurement[]>;
+
+function rowsIn(folder: string, pattern: RegExp, python: string | undefined): RowName[] {
+  const lines = execFileSync(join(folder, 'bin/rows'), ['--list'], { encoding: 'utf8' }).trim().split('\n');
+  const rows = lines.map((line): RowName => ({ name: line.split(' ')[0] as string, group: line.split(' ')[1] as string }));
+  return rows.filter(({ name, group }) => (pattern.test(name) || pattern.test(group)) && (group !== 'python' || python !== undefined));
+}
+
+/** Every engine in turn, beginning with another one in each run. */
+async function measure(engines: readonly Engine[], work: Work, count: number): Promise<Runs> {
+  const runs: Runs = new Map(engines.map((engine) => [engine.name, []]));
+  for (let i = 0; i < count; i++) {
+    for (let j = 0; j < engines.length; j++) {
+      const engine = engines[(i + j) % engines.length] as Engine, begin = performance.now();
+      runs.get(engine.name)?.push(await engine.measure(work));
+      console.error(`run ${i + 1} of ${count}: ${engine.name} took ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+    }
+  }
+  return runs;
+}
+
+function write(name: string, content: string, publish: boolean): void {
+  writeFileSync(join(OUTPUT, name), content);
+  if (publish) copyFileSync(join(OUTPUT, name), join(ROOT, 'docs', name));
+}
+
+function report(rows: readonly RowName[], runs: Runs, about: Readonly<Record<string, unknown>>, notes: readonly string[], publish: boolean): void {
+  const results = summarise(rows, runs);
+  const complaints = complaintsOf(runs);
+  const caption = Object.values(about).flat().join(', ');
+  const text = `${caption}\n\n${table(results)}\n${[...notes, ...complaints.map((c) => `WRONG: ${c}`)].map((note) => `${note}\n`).join('')}`;
+  const raw = Object.fromEntries([...runs].map(([engine, ms]) => [engine, ms.map((m) => ({ ...m, rows: Object.fromEntries(m.rows) }))]));
+  process.stdout.write(text);
+  write('benchmark.txt', text, publish);
+  write('benchmark.json', `${JSON.stringify({ about, notes, complaints, results, runs: raw }, undefined, 1)}\n`, publish);
+  write('benchmark.svg', chart(results, caption), publish);
+  if (complaints.length > 0) process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      runs: { type: 'string', default: '3' }, passes: { type: 'string', default: '2' }, rows: { type: 'string', default: '' },
+      engines: { type: 'string', default: 'native,qemu,xenith' }, publish: { type: 'boolean', default: false },
+    },
+  });
+  process.chdir(ROOT);
+  const folder = join(OUTPUT, 'root');
+  const python = existsSync(PYTHON) ? realpathSync(PYTHON) : undefined;
+  const { engines: found, missing } = findEngines();
+  const engines = found.filter(({ name }) => values.engines.split(',').includes(name));
+  mkdirSync(OUTPUT, { recursive: true });
+  buildPrograms(folder);
+  const rows = rowsIn(folder, new RegExp(values.rows), python);
+  const kernel = firstOf(globSync(['.build/stock/boot/vmlinuz-*-cloud-amd64', '/boot/vmlinuz-*-cloud-amd64']), 'Debian\'s cloud kernel is missing: run tests/stock/fetch.sh');
+  const work: Work = { folder, kernel, initrd: join(OUTPUT, 'initramfs.cpio'), rows: rows.map((r) => r.name), passes: Number(values.passes) };
+  writeFileSync(work.initrd, initramfs(folder, python));
+  const runs = await measure(engines, work, Number(values.runs));
+  const about = {
+    date: new Date().toISOString().slice(0, 10), processor: cpus()[0]?.model, host: `Linux ${release()}`, guest: basename(kernel),
+    engines: engines.filter((e) => e.name !== 'native').map((e) => e.version), medians: `medians of ${values.runs}`, load: `load ${loadavg()[0]?.toFixed(1)}`,
+  };
+  report(rows, runs, about, [...missing, ...(python === undefined ? [`Python is left out: there is no ${PYTHON}`] : [])], values.publish);
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof MissingError)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,109 @@
+// What is compared: the machine itself, QEMU without KVM, and Xenith. Each runs the same programs; the last two boot the
+// same kernel with the same initramfs, 256 MiB and one processor. Neither kernel works around flaws of real processors
+// (mitigations=off), which QEMU's default model would make it do and Xenith's would not.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Measurement, MeasurementReader } from './measurement.ts';
+
+export interface Work {
+  /** what buildPrograms made */
+  readonly folder: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** names of rows */
+  readonly rows: readonly string[];
+  readonly passes: number;
+}
+
+export interface Engine {
+  readonly name: 'native' | 'qemu' | 'xenith';
+  readonly version: string;
+  measure(work: Work): Promise<Measurement>;
+}
+
+const XENITH = fileURLToPath(new URL('../../bin/xenith.mjs', import.meta.url));
+const MEMORY = '256M';
+const TIMEOUT_SECONDS = 600;
+
+/** The kernel hands words that it does not know to process 1 as its environment. */
+function commandLine(console: string, work: Work): string {
+  return `console=${console} quiet mitigations=off panic=-1 BENCH_PASSES=${work.passes} BENCH_ROWS=${work.rows.join(',')}`;
+}
+
+/** Runs a program to its end and reads what it prints. @throws Error with its last output when it fails */
+function read(program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Measurement> {
+  const reader = new MeasurementReader();
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIMEOUT_SECONDS * 1000, ...options });
+  let tail = '';
+  const keep = (bytes: Buffer): void => { tail = (tail + bytes.toString('latin1')).slice(-4000); };
+  child.stdout.on('data', (bytes: Buffer) => {
+    keep(bytes);
+    reader.take(bytes.toString('latin1'));
+  });
+  child.stderr.on('data', keep);
+  return new Promise((done, failed) => {
+    child.on('error', failed);
+    child.on('close', (status) => {
+      try {
+        if (status !== 0) throw new Error(`exit status ${status}`);
+        done(reader.result());
+      } catch (error) {
+        failed(new Error(`${program} ${args.join(' ')}\n${tail}\n${(error as Error).message}`));
+      }
+    });
+  });
+}
+
+const native: Engine = {
+  name: 'native',
+  version: `${process.platform} ${process.arch}`,
+  measure(work) {
+    const tmp = join(work.folder, 'tmp');
+    rmSync(tmp, { recursive: true, force: true });
+    mkdirSync(tmp);
+    return read('bin/rows', [], { cwd: work.folder, env: { BENCH_PASSES: String(work.passes), BENCH_ROWS: work.rows.join(',') } });
+  },
+};
+
+function qemu(program: string, version: string): Engine {
+  const machine = ['-accel', 'tcg', '-m', MEMORY, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'];
+  return {
+    name: 'qemu',
+    version,
+    measure: (work) => read(program, [...machine, '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
+  };
+}
+
+function xenith(): Engine {
+  return {
+    name: 'xenith',
+    version: `Node ${process.versions.node}`,
+    measure: (work) => read(process.execPath, [
+      ...process.execArgv, XENITH, 'run', '--memory', MEMORY, '--kernel', work.kernel, '--initrd', work.initrd, '--append', commandLine('hvc0', work),
+    ]),
+  };
+}
+
+/** The engines that are there, and why the others are not. */
+export function findEngines(): { readonly engines: readonly Engine[]; readonly missing: readonly string[] } {
+  const engines: Engine[] = [native], missing: string[] = [];
+  const { stdout } = spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+  const version = /version ([\d.]+)/.exec(stdout ?? '')?.[1];
+  if (version === undefined) missing.push('QEMU is left out: there is no qemu-system-x86_64 (package qemu-system-x86)');
+  else engines.push(qemu('qemu-system-x86_64', `QEMU ${version} TCG`));
+  engines.push(xenith());
+  missing.push(`v86 is left out: ${hasPackage('v86') ? 'it runs 32-bit programs only, and these are 64-bit' : 'the npm package v86 is not installed'}`);
+  return { engines, missing };
+}
+
+function hasPackage(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

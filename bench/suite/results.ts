@@ -1,0 +1,85 @@
+// Measurements of several runs, as medians and ratios.
+
+import type { Engine } from './engines.ts';
+import type { Measurement, Sample } from './measurement.ts';
+
+export type EngineName = Engine['name'];
+
+/** Seconds; medians over the runs. */
+export interface Times {
+  /** the first pass, when nothing of the program has run yet */
+  readonly first: number;
+  /** the fastest later pass; the first if there is no other */
+  readonly again: number;
+}
+
+export interface Result {
+  readonly row: string;
+  readonly group: string;
+  readonly times: Readonly<Partial<Record<EngineName, Times>>>;
+}
+
+export interface RowName { readonly name: string; readonly group: string }
+
+export const BOOT: RowName = { name: 'kernel-boot', group: 'boot' };
+/** A clock that is further off than this makes every other figure worthless. */
+const CLOCK_TOLERANCE = 0.03;
+
+/** The middle value; of an even number of values, the lower of the two. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted[(sorted.length - 1) >> 1];
+  if (middle === undefined) throw new RangeError('the median of nothing');
+  return middle;
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
+/** The rows in their order, with a boot before them where there was one. */
+export function summarise(rows: readonly RowName[], runs: ReadonlyMap<EngineName, readonly Measurement[]>): Result[] {
+  return [BOOT, ...rows].flatMap(({ name, group }) => {
+    const times: Partial<Record<EngineName, Times>> = {};
+    for (const [engine, measurements] of runs) {
+      const found = measurements.flatMap((m) => (name === BOOT.name ? bootTimes(m) : rowTimes(m.rows.get(name) ?? [])));
+      if (found.length > 0) times[engine] = { first: median(found.map((t) => t.first)), again: median(found.map((t) => t.again)) };
+    }
+    return Object.keys(times).length > 0 ? [{ row: name, group, times }] : [];
+  });
+}
+
+function bootTimes({ bootSeconds }: Measurement): Times[] {
+  return bootSeconds === undefined ? [] : [{ first: bootSeconds, again: bootSeconds }];
+}
+
+function rowTimes([first, ...later]: readonly Sample[]): Times[] {
+  return first ? [{ first: first.seconds, again: Math.min(...(later.length > 0 ? later : [first]).map((s) => s.seconds)) }] : [];
+}
+
+/** How many times faster `engine` is than `peer`; undefined unless both were measured. */
+export function speedup(result: Result, engine: EngineName, peer: EngineName, pass: keyof Times): number | undefined {
+  const ours = result.times[engine]?.[pass], theirs = result.times[peer]?.[pass];
+  return ours === undefined || theirs === undefined ? undefined : theirs / ours;
+}
+
+/** What makes figures doubtful: clocks that are off, rows that failed, results that differ. */
+export function complaintsOf(runs: ReadonlyMap<EngineName, readonly Measurement[]>): string[] {
+  const complaints = new Set<string>();
+  const checksums = new Map<string, Map<string, EngineName>>();
+  for (const [engine, measurements] of runs) {
+    for (const { clockRate, complaints: own, rows } of measurements) {
+      if (Math.abs(clockRate - 1) > CLOCK_TOLERANCE) complaints.add(`${engine}: the clock of the programs ran ${clockRate.toFixed(3)} times as fast as this machine's`);
+      for (const complaint of own) complaints.add(`${engine}: ${complaint}`);
+      for (const [row, samples] of rows) {
+        const seen = checksums.get(row) ?? new Map<string, EngineName>();
+        for (const { checksum } of samples) if (!seen.has(checksum)) seen.set(checksum, engine);
+        checksums.set(row, seen);
+      }
+    }
+  }
+  for (const [row, seen] of checksums) {
+    if (seen.size > 1) complaints.add(`${row}: results differ: ${[...seen].map(([checksum, engine]) => `${checksum} (${engine})`).join(', ')}`);
+  }
+  return [...complaints];
+}
