@@ -2,12 +2,15 @@
 
 import type { Cpu } from '../cpu.ts';
 import { EXIT } from '../cpu-state.ts';
-import type { Mmu } from './mmu.ts';
+import { canonical, type Mmu } from './mmu.ts';
 import { ACCESS_INFO } from './record.ts';
 
 /** Thrown inside a slow routine when it faults; the exception fields of the context are set. */
 export class GuestFault extends Error {}
 const fault = new GuestFault();
+
+/** Bytes of the largest operand that is accessed as one. */
+const LARGEST_PART = 16;
 
 export class GuestMemory {
   private readonly mmu: Mmu;
@@ -21,14 +24,16 @@ export class GuestMemory {
   read(cpu: Cpu, va: bigint, length: number, into: Uint8Array, kind = 0): void {
     this.eachPage(cpu, va, length, (lo, hi, done, n) => {
       const host = this.host(cpu, lo, hi, 1 | kind);
+      this.mmu.note(lo, hi, n, 0);
       for (let i = 0; i < n; i++) into[done + i] = this.u8[host + i] as number;
-    });
+    }, kind);
   }
   /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */
   write(cpu: Cpu, va: bigint, length: number, from: Uint8Array, kind = 0): void {
     this.probe(cpu, va, length, kind);
     this.eachPage(cpu, va, length, (lo, hi, done, n) => {
       const whole = this.host(cpu, lo, hi, 1 | ACCESS_INFO.write);
+      this.mmu.note(lo, hi, n, ACCESS_INFO.write);
       if (!this.mmu.isBounce(cpu, whole)) {
         for (let i = 0; i < n; i++) this.u8[whole + i] = from[done + i] as number;
         return;
@@ -39,11 +44,11 @@ export class GuestMemory {
         this.u8.set(from.subarray(done + i, done + i + m), host);
         if (this.mmu.isBounce(cpu, host) && this.mmu.commit(cpu) === EXIT.exception) throw fault;
       }
-    });
+    }, kind);
   }
   /** Throws GuestFault unless all of `length` bytes can be written. */
   probe(cpu: Cpu, va: bigint, length: number, kind = 0): void {
-    this.eachPage(cpu, va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); });
+    this.eachPage(cpu, va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); }, kind);
   }
   readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
     this.read(cpu, va, bytes, scratch, kind);
@@ -58,7 +63,13 @@ export class GuestMemory {
     if (host === 0) throw fault;
     return host;
   }
-  private eachPage(cpu: Cpu, va: bigint, length: number, body: (lo: number, hi: number, done: number, n: number) => void): void {
+  /** What is accessed as one must be canonical to its end before any page of it is looked at. */
+  private requireEnd(cpu: Cpu, last: bigint, kind: number): void {
+    const hi = Number(BigInt.asUintN(64, last) >> 32n);
+    if (!cpu.compat && !canonical(hi)) this.host(cpu, Number(last & 0xffff_ffffn), hi, 1 | kind);
+  }
+  private eachPage(cpu: Cpu, va: bigint, length: number, body: (lo: number, hi: number, done: number, n: number) => void, kind: number): void {
+    if (length <= LARGEST_PART) this.requireEnd(cpu, va + BigInt(length - 1), kind);
     for (let done = 0; done < length;) {
       const at = BigInt.asUintN(cpu.compat ? 32 : 64, va + BigInt(done));
       const lo = Number(at & 0xffff_ffffn);

@@ -28,7 +28,7 @@ export const HOST = {
   commit: signature(['i32', 'i32'], 'i32'),
   rdtsc: signature(['i32'], 'i64'),
   random: signature(['i32'], 'i64'),
-  /** (cpu, record, routine | operand size << 8, argument, low, high) → 0 to go on, or an exit code */
+  /** (cpu, record, routine | operand size << 8 | address size << 16, argument, low, high) → 0 to go on, or an exit code */
   slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
 } as const;
 

@@ -225,7 +225,7 @@ export class InterpEnv extends Env {
     this.stores = true;
     const lo = va ? wrap(va) : i32(0);
     const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
-    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name] | this.opSize << 8), argument, lo, hi));
+    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name] | this.opSize << 8 | this.addrSize << 16), argument, lo, hi));
     this.fn.if(code, () => this.fn.return(code));
   }
   callOut(name: string, ...args: Expr[]): Expr {

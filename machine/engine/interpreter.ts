@@ -15,6 +15,7 @@ import { GuestMemory } from './guest-memory.ts';
 import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
+import { Operands } from './operand.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts';
 import { buildRuntime } from './runtime.ts';
 import { Segments } from './segments.ts';
@@ -42,6 +43,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   readonly cpus: readonly Cpu[];
   readonly memory: GuestMemory;
   readonly segments: Segments;
+  readonly operands: Operands;
   private readonly hooks: MachineHooks;
   readonly mmu: Mmu;
   private readonly blocks: Blocks;
@@ -61,6 +63,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
+    this.operands = new Operands(this.memory, this.segments);
     const handlers = this.handlers = new Handlers(capsule.memory);
     const byBase = new Map(this.cpus.map((c) => [c.base, c]));
     const cpu = (base: number): Cpu => byBase.get(base) as Cpu;
@@ -70,7 +73,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       rdtsc: (base: number): bigint => BigInt.asIntN(64, this.hooks.rdtsc(cpu(base))),
       random: (base: number): bigint => BigInt.asIntN(64, this.hooks.random(cpu(base))),
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
-        runSlow(this, cpu(base), record >>> 0, routine & 0xff, argument, lo, hi, routine >>> 8),
+        runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
     const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags })), {
       env: { memory: capsule.memory, table: handlers.table, ...host },

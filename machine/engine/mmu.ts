@@ -201,8 +201,9 @@ export class Mmu {
     cpu.setField32(CPU.watching, watches.length);
     for (const w of watches) this.flushPage(Number(w.at & 0xffff_ffffn), Number(w.at >> 32n));
   }
-  private note(lo: number, hi: number, size: number, info: number): void {
-    if (info & ACCESS_INFO.probe) return;
+  /** Notes an access of `size` bytes; `access` does it by itself. */
+  note(lo: number, hi: number, size: number, info: number): void {
+    if (this.watches.length === 0 || info & ACCESS_INFO.probe) return;
     const at = BigInt(hi) << 32n | BigInt(lo);
     for (const w of this.watches) if (at < w.end && at + BigInt(size) > w.at && (w.reads || info & ACCESS_INFO.write)) this.hits |= w.bit;
   }
@@ -218,7 +219,7 @@ export class Mmu {
     lo >>>= 0;
     hi >>>= 0;
     const size = info & 0xff;
-    if (this.watches.length > 0) this.note(lo, hi, size, info);
+    this.note(lo, hi, size, info);
     const write = (info & ACCESS_INFO.write) !== 0;
     const room = PAGE_SIZE - (lo & 4095);
     const endLo = lo + size - 1;

@@ -23,8 +23,6 @@ const TYPE = { accessed: 1, writable: 2, readable: 2, conforming: 4, expandDown:
 /** What a descriptor's type forbids to a data access (SDM vol. 3, 3.4.5.1). */
 const denials = (access: number): number => (access & TYPE.code ? SEG_DENIES.write | (access & TYPE.readable ? 0 : SEG_DENIES.read) : access & TYPE.writable ? 0 : SEG_DENIES.write);
 
-/** Bytes of the largest operand that is accessed as one. */
-const LARGEST_PART = 16;
 /** Offsets above the limit are the valid ones. Such segments are not checked. */
 const isExpandDown = (access: number): boolean => (access & (TYPE.code | TYPE.expandDown)) === TYPE.expandDown;
 const stackAddress = (cpu: Cpu, at: bigint): bigint => BigInt.asUintN(cpu.compat ? 32 : 64, at);
@@ -99,9 +97,7 @@ export class Segments {
     const base = cpu.segBase(seg), limit = cpu.segLimit(seg);
     const flat = base === 0n && limit === 0xffff_ffff; // wraps around
     const offset = Number(BigInt.asUintN(32, va - base));
-    // a structure is accessed by parts, each of which may lie whole before or behind the end of 4 GiB
-    const parts = length > LARGEST_PART && limit === 0xffff_ffff && offset % 4 === 0;
-    if (!flat && !parts && offset + length - 1 > limit) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
+    if (!flat && offset + length - 1 > limit) raise(cpu, seg === SEG.ss ? VECTOR.ss : VECTOR.gp, 0);
     if ((cpu.selector(seg) & 0xfffc) === 0 || cpu.segRights(seg) & (write ? SEG_DENIES.write : SEG_DENIES.read)) raise(cpu, VECTOR.gp, 0);
   }
   readStack(cpu: Cpu, at: bigint, bytes: number): bigint {

@@ -10,19 +10,20 @@ import { sse } from '../fpu/sse-slow.ts';
 import { compareStrings } from '../fpu/string-compare.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
-import { canonical } from './mmu.ts';
-import { ACCESS_INFO, INNER, isStackOperand, REC } from './record.ts';
-import { raise, type FarPointer, type Segments } from './segments.ts';
+import type { OperandOf, Operands } from './operand.ts';
+import { ACCESS_INFO, INNER, REC } from './record.ts';
+import { raise, type Segments } from './segments.ts';
 import { slowName } from './slow-names.ts';
 
 /** What the routines need of the machine. */
 export interface SlowContext {
   readonly memory: GuestMemory;
   readonly segments: Segments;
+  readonly operands: Operands;
   getFlags(cpu: Cpu): number;
   setFlags(cpu: Cpu, value: number): void;
 }
-interface Call { readonly cpu: Cpu; readonly record: number; readonly argument: number; readonly va: bigint; readonly opSize: number }
+interface Call extends OperandOf { readonly argument: number }
 type Routine = (c: SlowContext, call: Call) => number;
 
 const u8 = (cpu: Cpu, at: number): number => cpu.capsule.u8[at] as number;
@@ -36,39 +37,6 @@ function setRegister(cpu: Cpu, r: number, opSize: number, value: bigint): void {
   if (opSize === 16) cpu.capsule.u16[(cpu.base >>> 1) + r * 4] = Number(value & 0xffffn);
   else cpu.set(r, opSize === 32 ? value & 0xffff_ffffn : value);
 }
-/** Reads the far pointer that is the memory operand: an offset of the operand size, then the selector. */
-function farPointer(c: SlowContext, call: Call): FarPointer {
-  const bytes = call.opSize / 8;
-  const offset = readOperandBig(c, call, 0, bytes);
-  return { offset, selector: Number(readOperandBig(c, call, bytes, 2)) };
-}
-/** ACCESS_INFO bits of the memory operand. */
-const operandKind = (call: Call): number => (isStackOperand(call.cpu.capsule, call.record) ? ACCESS_INFO.stack : 0);
-/** The memory operand's offset in its segment. */
-function operandOffset(call: Call): bigint {
-  const offset = call.va - cpuField(call.cpu, call.cpu.base + u8(call.cpu, call.record + REC.segment) * 8);
-  return BigInt.asUintN(call.cpu.compat ? 32 : 64, offset);
-}
-/** #GP(0) when the operand is not aligned to 16 bytes. An address that is not canonical is left to the access. */
-function requireAligned(call: Call): void {
-  if (call.va & 15n && canonical(Number(call.va >> 32n))) raise(call.cpu, 13, 0);
-}
-const checkOperand = (c: SlowContext, call: Call, at: number, length: number, write: boolean): void =>
-  c.segments.checkAccess(call.cpu, u8(call.cpu, call.record + REC.segment) - CPU.segBase / 8, call.va + BigInt(at), length, write);
-function readOperand(c: SlowContext, call: Call, length: number, into: Uint8Array): void {
-  checkOperand(c, call, 0, length, false);
-  c.memory.read(call.cpu, call.va, length, into, operandKind(call));
-}
-/** The number of so many bytes that stands `at` bytes behind the memory operand's address. */
-function readOperandBig(c: SlowContext, call: Call, at: number, bytes: number): bigint {
-  checkOperand(c, call, at, bytes, false);
-  return c.memory.readBig(call.cpu, BigInt.asUintN(call.cpu.compat ? 32 : 64, call.va + BigInt(at)), bytes, operandKind(call));
-}
-function writeOperand(c: SlowContext, call: Call, length: number, bytes: Uint8Array): void {
-  checkOperand(c, call, 0, length, true);
-  c.memory.write(call.cpu, call.va, length, bytes, operandKind(call));
-}
-
 /** Charges the block up to and with this instruction. */
 function charge(call: Call, done: number): void {
   const budget = call.cpu.field32(CPU.budget) - u8(call.cpu, call.record + REC.icount) - done;
@@ -90,8 +58,8 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   retFar(c, call) { return transfer(call, () => c.segments.retFar(call.cpu, call.opSize / 8, call.argument)); },
   iret(c, call) { return transfer(call, () => c.segments.iret(call.cpu, call.opSize / 8, (f) => c.setFlags(call.cpu, f))); },
-  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, farPointer(c, call))); },
-  callFar(c, call) { return transfer(call, () => c.segments.callFar(call.cpu, call.opSize / 8, farPointer(c, call), nextRip(call))); },
+  jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, c.operands.farPointer(call))); },
+  callFar(c, call) { return transfer(call, () => c.segments.callFar(call.cpu, call.opSize / 8, c.operands.farPointer(call), nextRip(call))); },
   jumpPointer(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, { offset: call.va, selector: call.argument })); },
   callPointer(c, call) { return transfer(call, () => c.segments.callFar(call.cpu, call.opSize / 8, { offset: call.va, selector: call.argument }, nextRip(call))); },
   loadSegment(c, call) {
@@ -100,7 +68,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   loadPointer(c, call) {
     const { cpu } = call;
-    const { offset, selector } = farPointer(c, call);
+    const { offset, selector } = c.operands.farPointer(call);
     c.segments.load(cpu, call.argument >>> 16, selector);
     c.segments.stackLoaded = false;
     setRegister(cpu, call.argument & 0xff, call.opSize, offset);
@@ -119,7 +87,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     const bytes = (call.argument >>> 8) / 8;
     const signed = (v: bigint): bigint => BigInt.asIntN(bytes * 8, v);
     const index = signed(call.cpu.get(call.argument & 0xff));
-    if (index < signed(readOperandBig(c, call, 0, bytes)) || index > signed(readOperandBig(c, call, bytes, bytes))) raise(call.cpu, 5);
+    if (index < signed(c.operands.number(call, 0, bytes)) || index > signed(c.operands.number(call, bytes, bytes))) raise(call.cpu, 5);
     return 0;
   },
   enter(c, call) {
@@ -157,29 +125,27 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     if (early) raise(cpu, early);
     site.operand16 = call.opSize === 16;
     site.rip = recordRip(call);
-    site.data = operandOffset(call);
+    site.data = c.operands.offset(call);
     site.rflags = c.getFlags(cpu);
     const operand = x87Operand(opcode, modrm, site.operand16);
-    if (operand.kind === 'read') readOperand(c, call, operand.size, x87Memory);
+    if (operand.kind === 'read') c.operands.read(call, operand.size, x87Memory);
     const r = x87(cpu, opcode, modrm, site);
     if (r.vector) raise(cpu, r.vector);
     if (r.store) {
-      try { writeOperand(c, call, operand.size, x87Memory); } catch (e) { x87Undo(cpu); throw e; }
+      try { c.operands.write(call, operand.size, x87Memory); } catch (e) { x87Undo(cpu); throw e; }
     }
     if (r.flags >= 0) setStatus(cpu, FLAG.cf | FLAG.pf | FLAG.zf | FLAG.of | FLAG.sf | FLAG.af, r.flags, c);
     return 0;
   },
   fxsave(c, call) {
-    checkOperand(c, call, 0, FX_IMAGE, true);
-    requireAligned(call);
-    c.memory.probe(call.cpu, call.va, FX_IMAGE, operandKind(call));
-    writeOperand(c, call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
+    c.operands.requireAligned(call, true);
+    c.operands.probe(call, FX_IMAGE);
+    c.operands.write(call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
     return 0;
   },
   fxrstor(c, call) {
-    checkOperand(c, call, 0, FX_IMAGE, false);
-    requireAligned(call);
-    readOperand(c, call, FX_IMAGE, fxImage);
+    c.operands.requireAligned(call, false);
+    c.operands.read(call, FX_IMAGE, fxImage);
     if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
     return 0;
   },
@@ -201,11 +167,15 @@ function transfer(call: Call, go: () => void): number {
   return INNER.lookup;
 }
 
-/** The HOST routine `slow`. @returns 0 to go on, or an exit code */
-export function runSlow(c: SlowContext, cpu: Cpu, record: number, routine: number, argument: number, lo: number, hi: number, opSize: number): number {
-  const call: Call = { cpu, record, argument, va: BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0), opSize };
+/**
+ * The HOST routine `slow`.
+ * @param routine number of the routine, operand size << 8, address size << 16
+ * @returns 0 to go on, or an exit code
+ */
+export function runSlow(c: SlowContext, cpu: Cpu, record: number, routine: number, argument: number, lo: number, hi: number): number {
+  const call: Call = { cpu, record, argument, va: BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0), opSize: routine >>> 8 & 0xff, addrSize: routine >>> 16 };
   try {
-    const f = ROUTINES[slowName(routine)];
+    const f = ROUTINES[slowName(routine & 0xff)];
     if (!f) raise(cpu, 6);
     return f(c, call);
   } catch (e) {

@@ -2,8 +2,7 @@
 //   - status flags that the manual leaves undefined, and results that it specifies only to within an error;
 //   - what the recording cannot show: the kernel sets the present bit in error codes of faults in its own half, and
 //     IRET to ring 3 turns null selectors with an RPL into 0;
-//   - which byte of a structure of more than 16 bytes a page fault names, and the part of an 80-bit operand or of a
-//     far call's frame that was stored before the fault;
+//   - the part of an 80-bit operand or of a far call's frame that was stored before the fault;
 //   - the upper half of RSP after a far transfer to 32-bit code: leaving that code again cuts it;
 //   - alignment checks: CR0.AM is not modelled;
 //   - the upper halves of RCX, RSI and RDI after string instructions with 32-bit addresses, which this processor
@@ -33,9 +32,9 @@ export function compare(c: Case, row: TestedRow, expected: Outcome, got: Outcome
   const out: Difference[] = [];
   const differ = (what: string, e: string, g: string): void => { if (e !== g) out.push({ what, expected: e, got: g }); };
   differ('vector', String(expected.vector), String(got.vector));
-  const unknown = expected.vector === PAGE_FAULT && (expected.cr2 >= KERNEL_HALF || USES_STRUCTURE.test(row.name)) ? PRESENT : 0;
+  const unknown = expected.vector === PAGE_FAULT && expected.cr2 >= KERNEL_HALF ? PRESENT : 0;
   differ('error code', (expected.error & ~unknown).toString(16), (got.error & ~unknown).toString(16));
-  if (!sameStructure(row, expected.cr2, got.cr2)) differ('cr2', expected.cr2.toString(16), got.cr2.toString(16));
+  differ('cr2', expected.cr2.toString(16), got.cr2.toString(16));
   compareFields(c, row, expected.fields, got.fields, differ);
   if (!mayStorePartly(row, expected) && !sameMemory(expected.memory, got.memory)) differ('memory', showMemory(expected.memory), showMemory(got.memory));
   return out;
@@ -46,12 +45,6 @@ const ALIGNMENT_CHECK = 17;
 const GENERAL_PROTECTION = 13;
 const PRESENT = 1;
 const KERNEL_HALF = 0x7fff_ffff_f000n; // Linux: TASK_SIZE_MAX
-const LARGEST_STRUCTURE = 512n;
-const USES_STRUCTURE = /^(FXSAVE|FXRSTOR|FNSAVE|FRSTOR|FNSTENV|FLDENV)\b/;
-
-function sameStructure(row: TestedRow, a: bigint, b: bigint): boolean {
-  return USES_STRUCTURE.test(row.name) && a - b < LARGEST_STRUCTURE && b - a < LARGEST_STRUCTURE;
-}
 
 const STORES_IN_PARTS = /^(FSTP m80|FBSTP|CALLF)/;
 const mayStorePartly = (row: TestedRow, o: Outcome): boolean => STORES_IN_PARTS.test(row.name) && (o.vector === PAGE_FAULT || o.vector === GENERAL_PROTECTION);
