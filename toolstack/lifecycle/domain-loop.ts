@@ -6,7 +6,7 @@
 // run twice was not to be had then anyway.
 
 import type { Domain } from '#hypervisor/domain.ts';
-import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
+import { runDomain, type RunVcpu, skipToNextTimer } from '#hypervisor/sched.ts';
 import { clockOf } from '#hypervisor/time.ts';
 
 /** How a host gives other work its turn, and sleeps. */
@@ -28,14 +28,17 @@ export class DomainLoop {
   private readonly domain: Domain;
   private readonly pacer: Pacer;
   private readonly paced: boolean;
+  private readonly runVcpu: RunVcpu | undefined;
   private stopped = false;
   /** host time in ns spent running the guest, in the host's clock */
   runningNs = 0;
 
-  constructor(domain: Domain, pacer: Pacer, options: { readonly paced: boolean }) {
+  /** @param options.runVcpu a test's, in place of the machine */
+  constructor(domain: Domain, pacer: Pacer, options: { readonly paced: boolean; readonly runVcpu?: RunVcpu }) {
     this.domain = domain;
     this.pacer = pacer;
     this.paced = options.paced;
+    this.runVcpu = options.runVcpu;
   }
 
   /** Runs until the domain is shut down (true) or `stop` was called (false). */
@@ -61,7 +64,7 @@ export class DomainLoop {
   private runTurn(ns: number): ReturnType<typeof runDomain> {
     const { host } = this.domain;
     const start = host.now();
-    const result = runDomain(this.domain, ns);
+    const result = runDomain(this.domain, ns, this.runVcpu);
     this.runningNs += host.now() - start;
     return result;
   }
