@@ -1,6 +1,7 @@
 // Runs rows and prints for each pass of each
-//     ROW name pass seconds checksum
-// by its own clock. Started as process 1 it is the whole user space of a guest: it prints READY first, then the clock at
+//     BEGIN name pass
+//     ROW name pass seconds processor-seconds checksum
+// by its own clocks. Started as process 1 it is the whole user space of a guest: it prints READY first, then the clock at
 // the beginning and the end (CLOCK seconds), and turns the machine off.
 //
 //     rows --list                 the rows: name and group
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -43,6 +45,16 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double processor_time(void)
+{
+    struct rusage own, children;
+    getrusage(RUSAGE_SELF, &own);
+    getrusage(RUSAGE_CHILDREN, &children);
+    time_t seconds = own.ru_utime.tv_sec + own.ru_stime.tv_sec + children.ru_utime.tv_sec + children.ru_stime.tv_sec;
+    suseconds_t rest = own.ru_utime.tv_usec + own.ru_stime.tv_usec + children.ru_utime.tv_usec + children.ru_stime.tv_usec;
+    return (double)seconds + (double)rest * 1e-6;
 }
 
 // True when the row is among the names in list, which are separated by commas.
@@ -86,16 +98,19 @@ static void run_row(const struct row *row, int passes)
     if (row->prepare)
         row->prepare();
     for (int pass = 0; pass < passes; pass++) {
+        printf("BEGIN %s %d\n", row->name, pass);
+        fflush(stdout);
         uint64_t sum = 0;
-        double begin = now();
+        double processor = processor_time(), begin = now();
         if (row->command)
             run_command(row->command);
         else
             sum = row->work();
         double seconds = now() - begin;
+        processor = processor_time() - processor;
         if (row->command)
             sum = hash_output();
-        printf("ROW %s %d %.6f %016llx\n", row->name, pass, seconds, (unsigned long long)sum);
+        printf("ROW %s %d %.6f %.6f %016llx\n", row->name, pass, seconds, processor, (unsigned long long)sum);
         fflush(stdout);
     }
     _exit(0);

@@ -3,7 +3,7 @@
 // (mitigations=off), which QEMU's default model would make it do and Xenith's would not.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Measurement, MeasurementReader } from './measurement.ts';
@@ -33,9 +33,29 @@ function commandLine(console: string, work: Work): string {
   return `console=${console} quiet mitigations=off panic=-1 BENCH_PASSES=${work.passes} BENCH_ROWS=${work.rows.join(',')}`;
 }
 
-/** Runs a program to its end and reads what it prints. @throws Error with its last output when it fails */
-function read(program: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Measurement> {
-  const reader = new MeasurementReader();
+/** Processor time of a process and its threads (those that have ended count no more), in seconds: proc(5), schedstat. */
+function cpuSeconds(pid: number): number {
+  const folder = `/proc/${pid}/task`;
+  const nanoseconds = (thread: string): number => {
+    try {
+      return Number(readFileSync(`${folder}/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    } catch {
+      return 0; // it has just ended
+    }
+  };
+  return readdirSync(folder).reduce((sum, thread) => sum + nanoseconds(thread), 0) / 1e9;
+}
+
+interface Options {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Runs an engine to its end and reads what the programs in it print. @throws Error with its last output when it fails */
+function boot(program: string, args: readonly string[]): Promise<Measurement> { return read(program, args, {}, true); }
+
+function read(program: string, args: readonly string[], options: Options, isEngine: boolean): Promise<Measurement> {
+  const reader = new MeasurementReader(isEngine ? () => cpuSeconds(child.pid as number) : undefined);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: TIMEOUT_SECONDS * 1000, ...options });
   let tail = '';
   const keep = (bytes: Buffer): void => { tail = (tail + bytes.toString('latin1')).slice(-4000); };
@@ -64,7 +84,7 @@ const native: Engine = {
     const tmp = join(work.folder, 'tmp');
     rmSync(tmp, { recursive: true, force: true });
     mkdirSync(tmp);
-    return read('bin/rows', [], { cwd: work.folder, env: { BENCH_PASSES: String(work.passes), BENCH_ROWS: work.rows.join(',') } });
+    return read('bin/rows', [], { cwd: work.folder, env: { BENCH_PASSES: String(work.passes), BENCH_ROWS: work.rows.join(',') } }, false);
   },
 };
 
@@ -73,7 +93,7 @@ function qemu(program: string, version: string): Engine {
   return {
     name: 'qemu',
     version,
-    measure: (work) => read(program, [...machine, '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
+    measure: (work) => boot(program, [...machine, '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
   };
 }
 
@@ -81,7 +101,7 @@ function xenith(): Engine {
   return {
     name: 'xenith',
     version: `Node ${process.versions.node}`,
-    measure: (work) => read(process.execPath, [
+    measure: (work) => boot(process.execPath, [
       ...process.execArgv, XENITH, 'run', '--memory', MEMORY, '--kernel', work.kernel, '--initrd', work.initrd, '--append', commandLine('hvc0', work),
     ]),
   };

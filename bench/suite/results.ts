@@ -5,7 +5,10 @@ import type { Measurement, Sample } from './measurement.ts';
 
 export type EngineName = Engine['name'];
 
-/** Seconds; medians over the runs. */
+/** Time as it passes, or processor time: the better measure on a machine that is busy with other things. */
+export type Clock = 'seconds' | 'cpu';
+
+/** Seconds by one of the clocks; medians over the runs. */
 export interface Times {
   /** the first pass, when nothing of the program has run yet */
   readonly first: number;
@@ -38,23 +41,22 @@ export function geometricMean(values: readonly number[]): number {
 }
 
 /** The rows in their order, with a boot before them where there was one. */
-export function summarise(rows: readonly RowName[], runs: ReadonlyMap<EngineName, readonly Measurement[]>): Result[] {
+export function summarise(rows: readonly RowName[], runs: ReadonlyMap<EngineName, readonly Measurement[]>, clock: Clock): Result[] {
   return [BOOT, ...rows].flatMap(({ name, group }) => {
     const times: Partial<Record<EngineName, Times>> = {};
     for (const [engine, measurements] of runs) {
-      const found = measurements.flatMap((m) => (name === BOOT.name ? bootTimes(m) : rowTimes(m.rows.get(name) ?? [])));
+      const found = measurements.flatMap((m) => (name === BOOT.name ? bootTimes(m, clock) : rowTimes(m.rows.get(name) ?? [], clock)));
       if (found.length > 0) times[engine] = { first: median(found.map((t) => t.first)), again: median(found.map((t) => t.again)) };
     }
     return Object.keys(times).length > 0 ? [{ row: name, group, times }] : [];
   });
 }
 
-function bootTimes({ bootSeconds }: Measurement): Times[] {
-  return bootSeconds === undefined ? [] : [{ first: bootSeconds, again: bootSeconds }];
-}
+function bootTimes({ boot }: Measurement, clock: Clock): Times[] { return boot ? [{ first: boot[clock], again: boot[clock] }] : []; }
 
-function rowTimes([first, ...later]: readonly Sample[]): Times[] {
-  return first ? [{ first: first.seconds, again: Math.min(...(later.length > 0 ? later : [first]).map((s) => s.seconds)) }] : [];
+function rowTimes(samples: readonly Sample[], clock: Clock): Times[] {
+  const [first, ...later] = samples.map((sample) => sample[clock]);
+  return first === undefined ? [] : [{ first, again: later.length > 0 ? Math.min(...later) : first }];
 }
 
 /** How many times faster `engine` is than `peer`; undefined unless both were measured. */

@@ -1,0 +1,52 @@
+// What the benchmark makes of what its programs print. The benchmark itself is no test.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chart } from '../../bench/suite/chart.ts';
+import { type Measurement, MeasurementReader } from '../../bench/suite/measurement.ts';
+import { complaintsOf, geometricMean, median, speedup, summarise } from '../../bench/suite/results.ts';
+import { table } from '../../bench/suite/table.ts';
+
+/** What one run printed, with a clock that is right. */
+function measurement(...rows: readonly string[]): Measurement {
+  const reader = new MeasurementReader(undefined);
+  reader.take(['CLOCK 0', ...rows, 'CLOCK 1', ''].join('\r\n'));
+  return { ...reader.result(), clockRate: 1 };
+}
+
+const ROWS = [{ name: 'fork', group: 'kernel' }];
+
+test('lines are read whatever pieces they come in, and among others', () => {
+  const reader = new MeasurementReader(() => 5);
+  for (const piece of ['[ 1.0] noise\r\nREA', 'DY\r\nCLOCK 1.0\nBEGIN fork 0\nROW fork 0 0.25', '0000 0.1 abc\r\n', 'FAILED x: y\nCLOCK 2.0\n']) reader.take(piece);
+  const { boot, rows, complaints } = reader.result();
+  assert.equal(boot?.cpu, 5);
+  assert.deepEqual(rows.get('fork'), [{ seconds: 0.25, cpu: 0, checksum: 'abc' }]);
+  assert.deepEqual(complaints, ['x: y']);
+});
+
+test('programs that did not end are no measurement', () => {
+  const reader = new MeasurementReader(undefined);
+  reader.take('CLOCK 1.0\nROW fork 0 1 1 a\n');
+  assert.throws(() => reader.result(), /did not come to their end/);
+});
+
+test('medians over runs, the fastest later pass, and ratios', () => {
+  const run = (first: number, second: number): Measurement => measurement(`ROW fork 0 ${first} 1 a`, `ROW fork 1 ${second} 1 a`);
+  const [result] = summarise(ROWS, new Map([['xenith', [run(9, 2), run(4, 8), run(5, 3)]], ['qemu', [run(10, 6)]]]), 'seconds');
+  assert.ok(result);
+  assert.deepEqual(result.times.xenith, { first: 5, again: 3 });
+  assert.equal(speedup(result, 'xenith', 'qemu', 'again'), 2);
+  assert.equal(speedup(result, 'xenith', 'native', 'again'), undefined);
+  assert.equal(median([4, 1, 3]), 3);
+  assert.ok(Math.abs(geometricMean([1, 4]) - 2) < 1e-12);
+  assert.match(table([result]), /fork .* 6\.0000 +3\.0000 +2\.00 +2\.00 +-\n/);
+  assert.match(chart([result], 'a < b'), /a &lt; b[^]*class="faster"/);
+});
+
+test('what makes figures doubtful is said', () => {
+  const runs = new Map([['native', [measurement('ROW fork 0 1 1 a')]], ['xenith', [{ ...measurement('ROW fork 0 1 1 b', 'FAILED x'), clockRate: 1.2 }]]] as const);
+  assert.deepEqual(complaintsOf(runs), [
+    'xenith: the clock of the programs ran 1.200 times as fast as this machine\'s', 'xenith: x', 'fork: results differ: a (native), b (xenith)',
+  ]);
+});
