@@ -15,6 +15,7 @@ import { shift_ } from '../isa/shift.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
+import { CodeHeat } from './code-heat.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import { FRAME_FLAG, REC } from './record.ts';
@@ -59,6 +60,7 @@ export class Blocks {
   private readonly straddling = new Map<number, number>();
   /** the blocks of a frame, three numbers each: first record, count, key */
   private readonly byFrame = new Map<number, number[]>();
+  private readonly heat = new CodeHeat();
   private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
   private stale = 0;
   private goto = 0;
@@ -108,7 +110,7 @@ export class Blocks {
     const key = (host - this.capsule.frames) * 4 + variant;
     this.lastKey = key;
     const found = this.find(cpu, key, lo, hi);
-    return found !== 0 ? found : this.build(cpu, host, key, lo, hi, MAX_BLOCK);
+    return found !== 0 ? found : this.build(cpu, host, key, lo, hi, this.heat.limit((host - this.capsule.frames) >>> 12, MAX_BLOCK));
   }
   private find(cpu: Cpu, key: number, lo: number, hi: number): number {
     let record = this.byAddress.get(key);
@@ -316,6 +318,7 @@ export class Blocks {
     }
     this.byFrame.delete(mfn);
     this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
+    this.heat.rewritten(mfn, this.made);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
@@ -325,6 +328,7 @@ export class Blocks {
     this.aliases.clear();
     this.straddling.clear();
     this.regions.clear();
+    this.heat.clear();
     this.mmu.flushJumps();
     if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;
