@@ -14,6 +14,8 @@ export interface Measurement {
   readonly boot: Pick<Sample, 'seconds' | 'cpu'> | undefined;
   /** how fast the clock of the programs ran, by the clock of this machine; 1 is right */
   readonly clockRate: number;
+  /** how long the programs took, by their clock */
+  readonly clockSeconds: number;
   /** by row, one sample a pass */
   readonly rows: ReadonlyMap<string, readonly Sample[]>;
   readonly complaints: readonly string[];
@@ -62,7 +64,7 @@ export class MeasurementReader {
   result(): Measurement {
     const [first, last] = this.clocks;
     if (!first || !last) throw new Error('the programs did not come to their end');
-    const clockRate = (last.there - first.there) / (last.here - first.here);
-    return { boot: this.boot, clockRate, rows: this.rows, complaints: this.complaints };
+    const clockSeconds = last.there - first.there;
+    return { boot: this.boot, clockRate: clockSeconds / (last.here - first.here), clockSeconds, rows: this.rows, complaints: this.complaints };
   }
 }

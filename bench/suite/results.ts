@@ -1,7 +1,7 @@
 // Measurements of several runs, as medians and ratios.
 
 import type { Engine } from './engines.ts';
-import type { Measurement, Sample } from './measurement.ts';
+import type { Measurement } from './measurement.ts';
 
 export type EngineName = Engine['name'];
 
@@ -25,8 +25,13 @@ export interface Result {
 export interface RowName { readonly name: string; readonly group: string }
 
 export const BOOT: RowName = { name: 'kernel-boot', group: 'boot' };
-/** A clock that is further off than this makes every other figure worthless. */
-const CLOCK_TOLERANCE = 0.03;
+/**
+ * Guests' clocks are corrected by this machine's: under QEMU without KVM Linux measures the rate of its TSC up to 5 % wrong
+ * when the machine is busy. What is further off than this has another reason.
+ */
+const CLOCK_TOLERANCE = 0.1;
+/** Seconds on the programs' clock below which its rate cannot be told: lines arrive some milliseconds late. */
+const LONG_ENOUGH = 1;
 
 /** The middle value; of an even number of values, the lower of the two. */
 export function median(values: readonly number[]): number {
@@ -45,7 +50,7 @@ export function summarise(rows: readonly RowName[], runs: ReadonlyMap<EngineName
   return [BOOT, ...rows].flatMap(({ name, group }) => {
     const times: Partial<Record<EngineName, Times>> = {};
     for (const [engine, measurements] of runs) {
-      const found = measurements.flatMap((m) => (name === BOOT.name ? bootTimes(m, clock) : rowTimes(m.rows.get(name) ?? [], clock)));
+      const found = measurements.flatMap((m) => (name === BOOT.name ? bootTimes(m, clock) : rowTimes(m, name, clock)));
       if (found.length > 0) times[engine] = { first: median(found.map((t) => t.first)), again: median(found.map((t) => t.again)) };
     }
     return Object.keys(times).length > 0 ? [{ row: name, group, times }] : [];
@@ -54,8 +59,9 @@ export function summarise(rows: readonly RowName[], runs: ReadonlyMap<EngineName
 
 function bootTimes({ boot }: Measurement, clock: Clock): Times[] { return boot ? [{ first: boot[clock], again: boot[clock] }] : []; }
 
-function rowTimes(samples: readonly Sample[], clock: Clock): Times[] {
-  const [first, ...later] = samples.map((sample) => sample[clock]);
+function rowTimes({ rows, clockRate, clockSeconds }: Measurement, row: string, clock: Clock): Times[] {
+  const rate = clock === 'seconds' && clockSeconds >= LONG_ENOUGH ? clockRate : 1;
+  const [first, ...later] = (rows.get(row) ?? []).map((sample) => sample[clock] / rate);
   return first === undefined ? [] : [{ first, again: later.length > 0 ? Math.min(...later) : first }];
 }
 
@@ -70,8 +76,8 @@ export function complaintsOf(runs: ReadonlyMap<EngineName, readonly Measurement[
   const complaints = new Set<string>();
   const checksums = new Map<string, Map<string, EngineName>>();
   for (const [engine, measurements] of runs) {
-    for (const { clockRate, complaints: own, rows } of measurements) {
-      if (Math.abs(clockRate - 1) > CLOCK_TOLERANCE) complaints.add(`${engine}: the clock of the programs ran ${clockRate.toFixed(3)} times as fast as this machine's`);
+    for (const { clockRate, clockSeconds, complaints: own, rows } of measurements) {
+      if (clockSeconds >= LONG_ENOUGH && Math.abs(clockRate - 1) > CLOCK_TOLERANCE) complaints.add(`${engine}: the clock of the programs ran ${clockRate.toFixed(3)} times as fast as this machine's`);
       for (const complaint of own) complaints.add(`${engine}: ${complaint}`);
       for (const [row, samples] of rows) {
         const seen = checksums.get(row) ?? new Map<string, EngineName>();

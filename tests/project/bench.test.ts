@@ -44,6 +44,12 @@ test('medians over runs, the fastest later pass, and ratios', () => {
   assert.match(chart([result], 'a < b'), /a &lt; b[^]*class="faster"/);
 });
 
+test('a guest\'s clock is corrected by the machine\'s, processor time is not', () => {
+  const fast = { ...measurement('ROW fork 0 2 1 a'), clockRate: 1.25 };
+  assert.equal(summarise(ROWS, new Map([['qemu', [fast]]]), 'seconds')[0]?.times.qemu?.first, 1.6);
+  assert.equal(summarise(ROWS, new Map([['qemu', [fast]]]), 'cpu')[0]?.times.qemu?.first, 1);
+});
+
 test('what makes figures doubtful is said', () => {
   const runs = new Map([['native', [measurement('ROW fork 0 1 1 a')]], ['xenith', [{ ...measurement('ROW fork 0 1 1 b', 'FAILED x'), clockRate: 1.2 }]]] as const);
   assert.deepEqual(complaintsOf(runs), [
