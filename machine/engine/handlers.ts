@@ -26,6 +26,8 @@ export interface HandlerSpec extends Shape {
 
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
+/** Functions of hot blocks that are kept: V8 takes about 100 KB for each (2026-11, Node 26.10, RSS over a kernel boot). */
+const MAX_FUNCTIONS = 2000;
 /** The module of the common handlers, once it is made. */
 let common: WasmModule | undefined;
 
@@ -35,6 +37,8 @@ export class Handlers {
   private readonly slots = new Map<number | string, number>();
   private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
   private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
+  /** functions of hot blocks made since the last clear */
+  private functions = 0;
   private imports: Record<string, unknown> = {};
 
   constructor(memory: WasmMemory) {
@@ -63,8 +67,10 @@ export class Handlers {
   /** What the handler in a slot was made for. */
   spec(slot: number): HandlerSpec | keyof typeof SPECIAL | 'block' { return this.specs[slot] as HandlerSpec; }
   /** True when little room is left: everything that refers to slots has to go, then `clear`. */
-  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024; }
+  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS; }
   clear(): void {
+    for (let slot = 1; slot < this.specs.length; slot++) this.table.set(slot, null);
+    this.functions = 0;
     this.slots.clear();
     this.specs.length = 1;
     this.queue = [];
@@ -87,6 +93,7 @@ export class Handlers {
   entrySlot(): number { return this.newSlot('block'); }
   /** Makes one function of hot blocks of one page and fills the slots of their entries. */
   region(blocks: readonly HotBlock[], dv: DataView): void {
+    this.functions++;
     const { m, calls, type } = this.module();
     const { fn, callee } = m.fn(['i32', 'i32'], 'i32');
     emitRegion(blocks, dv, fn, fn.paramVar(1), ({ record, specs }, inside) => {
