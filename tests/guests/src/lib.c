@@ -190,7 +190,10 @@ long set_trap(u8 vector, u8 flags, const void *address) {
 }
 
 void reset_traps(void) {
-    for (int v = 0; v < 32; v++) set_trap(v, v == 3 || v == 4 ? 3 : 0, trap_stubs + 16 * v);
+    struct trap_info table[33];
+    for (int v = 0; v < 32; v++) table[v] = (struct trap_info){ v, v == 3 || v == 4 ? 3 : 0, FLAT_RING3_CS64, (u64)(trap_stubs + 16 * v) };
+    table[32].address = 0;
+    hypercall(HYPERVISOR_set_trap_table, table);
 }
 
 long set_callback(u16 type, u16 flags, const void *address) {

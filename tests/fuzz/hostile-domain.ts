@@ -1,0 +1,74 @@
+// One life of the hostile guest (tests/guests/src/fuzz.c): a domain of its own, run until it dies, has made its calls,
+// or has nothing more to wait for; then everything that can be checked from outside is.
+
+import { VIRQ } from '#abi/xen.ts';
+import type { Host } from '#base/host.ts';
+import { sendVcpuVirq } from '#hypervisor/event-port.ts';
+import { relinquishMemory } from '#hypervisor/mm/domain-mm.ts';
+import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
+import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
+import { Store } from '#toolstack/xenstore/store.ts';
+import { auditDomain } from '../guests/audit.ts';
+import { auditTranslations } from './audit-translations.ts';
+import { Canaries } from './canaries.ts';
+
+export interface Life {
+  readonly seed: number;
+  readonly hypercalls: number;
+  /** why it ended: a line of the crash report, or the shutdown reason, or what it waited for */
+  readonly end: string;
+  /** what must not be; empty when all is well */
+  readonly problems: readonly string[];
+  /** the longest that one turn of 0.2 ms of virtual time took, in ms of the host */
+  readonly longestTurn: number;
+}
+
+/** Virtual time of a turn, in ns, and of a whole life. */
+const TURN = 200_000, LIFETIME = 60_000_000;
+/** A turn that takes the host longer than this counts as a hang, and a life that takes longer is ended; in ms. */
+const TURN_LIMIT = 5000, LIFE_LIMIT = 10_000;
+
+/** @param calls the life ends when so many hypercalls were made */
+export function live(kernel: Uint8Array, seed: number, calls: number): Life {
+  const host: Host = { now: () => 0, wallClock: () => 0, random: (into) => { into.fill(seed); }, log: () => {} };
+  const problems: string[] = [];
+  let end = '';
+  let longestTurn = 0;
+  const store = new Store();
+  const created = createDomain({
+    domid: 1, name: 'hostile', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: `seed=${seed}`,
+    memory: 5 + seed % 4, vcpus: 1 + seed % 3, deterministic: true,
+  }, host, store, () => {});
+  const { domain } = created;
+  const canaries = new Canaries(domain);
+  const made = (): number => domain.vcpus.reduce((n, v) => n + v.hypercallCount, 0);
+  try {
+    const born = performance.now();
+    for (let time = 0, turn = 0; end === ''; time += TURN, turn++) {
+      const start = performance.now();
+      const { reason } = runDomain(domain, TURN);
+      longestTurn = Math.max(longestTurn, performance.now() - start);
+      if (reason === 'shutdown') end = domain.crashText?.split('\n', 1)[0] ?? `shut down, reason ${domain.shutdownReason}`;
+      else if (reason === 'blocked' && !skipToNextTimer(domain)) end = wake(created, turn) ? '' : 'blocked for ever';
+      else if (time >= LIFETIME || performance.now() - born > LIFE_LIMIT) end = 'out of time';
+      if (end === '' && made() >= calls) end = 'calls made';
+      if (turn % 8 === 0) problems.push(...auditTranslations(domain));
+      if (problems.length > 0) end ||= 'stopped';
+    }
+    if (end.includes('error in the hypervisor')) problems.push(domain.crashText ?? end);
+    if (longestTurn > TURN_LIMIT) problems.push(`a turn took ${Math.round(longestTurn)} ms`);
+    problems.push(...auditTranslations(domain), ...auditDomain(domain), ...canaries.check());
+    relinquishMemory(domain);
+    problems.push(...auditDomain(domain));
+  } catch (error) {
+    problems.push(`exception on the host: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  }
+  return { seed, hypercalls: made(), end, problems, longestTurn };
+}
+
+/** Types at the console of a guest that waits, and sends it a timer interrupt. False when that wakes nobody. */
+function wake({ console, domain }: CreatedDomain, turn: number): boolean {
+  console.feed(Uint8Array.of(turn, 10, 65));
+  for (const v of domain.vcpus) sendVcpuVirq(v, VIRQ.TIMER);
+  return domain.vcpus.some((v) => v.runnable);
+}
