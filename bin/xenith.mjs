@@ -3,7 +3,7 @@
 
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { failPlainly, prepare, runNode } from './node.mjs';
+import { failPlainly, LEAN, prepare, runNode } from './node.mjs';
 
 try {
   if (prepare()) {
@@ -11,7 +11,7 @@ try {
     module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/xenith', import.meta.url)));
     const { main } = await import('../hosts/node/cli/main.ts');
     await main(process.argv.slice(2));
-  } else runNode(process.argv.slice(1));
+  } else runNode([...LEAN, ...process.argv.slice(1)]);
 } catch (error) {
   failPlainly(error);
 }
