@@ -1,0 +1,2 @@
+// Types of what TypeScript uses from node.mjs.
+export const LEAN: readonly string[];
