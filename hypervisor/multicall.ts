@@ -1,12 +1,13 @@
 // multicall: a list of hypercalls in one. The result of each goes into its entry; the list stops where an entry cannot
-// be read or written (-EFAULT), and a multicall in the list gets -EINVAL. After CHUNK calls the rest is left to a
-// continuation: the guest comes back with what remains, so that a list of any length does not hold the processor.
+// be read or written (-EFAULT), and a multicall in the list gets -EINVAL. After CHUNK calls, or much work, the rest is
+// left to a continuation: the guest comes back with what remains, so that no list holds the processor for long.
 // Facts: public/xen.h, struct multicall_entry.
 
 import { EFAULT, EINVAL, ENOSYS } from '#abi/errno.ts';
 import { HYPERVISOR, multicall_entry } from '#abi/xen.ts';
 import { copyFromGuest, copyToGuest, guestRangeOk } from './guest-access.ts';
 import { CONTINUE, type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
+import { WORK_LIMIT } from './mm/mm.ts';
 import type { Vcpu } from './vcpu.ts';
 import { add, result } from './words.ts';
 
@@ -29,9 +30,11 @@ export function multicall(dispatch: Dispatch): Hypercall {
     let hi = a.hi(0);
     const count = a.lo(1);
     if (!listOk(lo, hi, count)) return -EFAULT;
+    const { mm } = v.domain;
+    const enough = mm.work + WORK_LIMIT;
     for (let i = 0; i < count; i++) {
       if (v.domain.isShutDown) return 0;
-      if (i === CHUNK) return continueWith(a, lo, hi, count - i);
+      if (i === CHUNK || mm.work >= enough) return continueWith(a, lo, hi, count - i);
       if (!copyFromGuest(v, lo, hi, bytes, 0, SIZE)) return -EFAULT;
       const value = callEntry(v, dispatch);
       if (value === NO_RETURN) return NO_RETURN;

@@ -12,8 +12,11 @@ import { hex64 } from './trace.ts';
 import type { Vcpu } from './vcpu.ts';
 import { preemptionPending } from './vcpu-sched.ts';
 
-/** Instructions that an exit and a hypercall count for. */
-const EXIT_COST = 50, HYPERCALL_COST = 200;
+/** Instructions that an exit, a hypercall, and a unit of its work on memory (Mm.work) count for. */
+const EXIT_COST = 50, HYPERCALL_COST = 200, WORK_COST = 3;
+
+/** What all hypercalls of a vCPU so far count for, in instructions: a difference of two tells what was done between. */
+export function servedSoFar(v: Vcpu): number { return v.hypercallCount * HYPERCALL_COST + v.domain.mm.work * WORK_COST; }
 
 /**
  * Runs a vCPU until its slice is used, it is no longer runnable, its domain is shut down, or another vCPU became
@@ -36,12 +39,12 @@ function runSlice(v: Vcpu, budget: number): void {
   while (left > 0 && v.runnable && !domain.isShutDown) {
     deliverEvents(v);
     if (domain.isShutDown) return;
-    const calls = v.hypercallCount;
+    const served = servedSoFar(v);
     const exit = machine.run(cpu, left);
     if (domain.trace.exec) traceExit(v, exit);
     if (exit !== EXIT.budget) handleExit(v, exit);
     const now = machine.retired(cpu);
-    left -= now - retired + EXIT_COST + ((v.hypercallCount - calls) >>> 0) * HYPERCALL_COST;
+    left -= now - retired + EXIT_COST + Math.max(0, servedSoFar(v) - served);
     retired = now;
     if (preemptionPending(domain)) return;
   }

@@ -298,3 +298,15 @@ test('sched_op for other domains and unknown calls', () => {
     assert.equal(u.call(do_sched_op, cmd, UNMAPPED), -EFAULT);
   }
 });
+
+test('what hypercalls do takes virtual time', () => {
+  const u = domain(1);
+  let runs = 0;
+  runDomain(u.domain, SLICE_NS, (v) => {
+    runs++;
+    u.retire(v, 10);
+    v.state.hypercall_count += 100;
+    u.domain.mm.work += 10_000;
+  });
+  assert.ok(runs > 10 && runs < 100, `${runs} runs in a slice`);
+});

@@ -12,7 +12,7 @@
 import { RUNSTATE } from '#abi/vcpu.ts';
 import type { Domain } from './domain.ts';
 import { domainSchedOf } from './domain-sched.ts';
-import { runVcpu } from './run.ts';
+import { runVcpu, servedSoFar } from './run.ts';
 import { changeRunstate, updateRunstateArea } from './runstate.ts';
 import { updateTimeArea } from './time-area.ts';
 import { type Clock, clockOf } from './time.ts';
@@ -115,11 +115,13 @@ function runSlice(v: Vcpu, clock: Clock, now: number, until: number, run: RunVcp
   const deadline = Math.min(until, nextTimer(v.domain), nextPeriodic(v));
   const budget = Math.max(MIN_BUDGET, Math.round((deadline - now) * instructionsPerNs(v.domain, clock)));
   const before = v.domain.machine.retired(v.cpu);
+  const served = servedSoFar(v);
   run(v, budget);
   setCurrent(undefined);
   const retired = v.domain.machine.retired(v.cpu) - before;
   if (!clock.deterministic) measure(v.domain, retired, clock.now() - now);
   else if (retired === 0 && v.runnable) clock.skipTo(deadline); // faults alone must not make time stand still
+  else clock.skipTo(now + Math.round((retired + Math.max(0, servedSoFar(v) - served)) * clock.nsPerInstruction)); // nor hypercalls
 }
 
 /** Never less than this, so that a vCPU with a deadline at hand makes progress. */

@@ -4,6 +4,7 @@ import { EACCES, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno
 import { E820_RAM, XENMEM } from '#abi/memory.ts';
 import { auditMemory } from '../testing/audit-memory.ts';
 import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
+import { CONTINUE, HypercallArgs } from '../hypercall.ts';
 import { getM2p } from './m2p.ts';
 import { do_memory_op } from './memory-op.ts';
 import { do_update_va_mapping } from './update-va-mapping.ts';
@@ -26,6 +27,25 @@ const unmap = (g: PvGuest, pfn: number): void => assert.equal(g.call(do_update_v
 const clean = (g: PvGuest): void => assert.deepEqual(auditMemory(g.fake.domain), []);
 
 describe('reservations', () => {
+  test('a list that is much work goes on in continuations, and where the guest says', () => {
+    const g = new PvGuest();
+    const mfn = g.mfn(g.free);
+    const extents = Array.from({ length: 128 }, () => mfn); // mapped: it can be given back again and again
+    const args = new HypercallArgs();
+    const arg = (): void => { args.set(0, XENMEM.decrease_reservation, 0); args.set(1, Number(g.va(ARGS) & 0xffff_ffffn), 0xffff_ffff); };
+    assert.equal(reserve(g, XENMEM.decrease_reservation, 0, ...extents), 128);
+    arg();
+    assert.equal(do_memory_op(g.v, args), 128);
+    arg();
+    const { mm } = g;
+    Object.defineProperty(mm, 'work', { get: () => work, set: (n: number) => { work += (n - work) * 1000; } });
+    let work = 0;
+    let parts = 1;
+    while (do_memory_op(g.v, args) === CONTINUE) parts++;
+    assert.ok(parts > 4 && parts < 128, `${parts} parts`);
+    assert.equal(g.call(do_memory_op, XENMEM.decrease_reservation | 200 << 6, g.va(ARGS)), 200);
+    assert.equal(g.call(do_memory_op, XENMEM.maximum_ram_page | 1 << 6, 0), -EINVAL);
+  });
   test('a frame given back is free when nothing maps it any more', () => {
     const g = new PvGuest();
     const mfn = g.mfn(g.free);

@@ -6,13 +6,13 @@ import { MACH2PHYS_VIRT_END, MACH2PHYS_VIRT_START, shared_info } from '#abi/xen.
 import { checkTarget } from '../domid.ts';
 import { copyFromGuest, copyToGuest } from '../guest-access.ts';
 import { GuestStruct } from '../guest-struct.ts';
-import type { Hypercall } from '../hypercall.ts';
+import { CONTINUE, type Hypercall } from '../hypercall.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { m2pFrames } from './m2p.ts';
 import { E820_MAX, E820_TABLE } from './mm.ts';
 import { putPage } from './page-type.ts';
-import { changeReservation, exchangeReservation } from './reservation.ts';
+import { changeReservation, exchangeReservation, UNFINISHED, unfinished } from './reservation.ts';
 
 const ARCH_MAX_PFN = shared_info.offset.arch; // arch.max_pfn is the first field
 const domainArg = new GuestStruct(xen_memory_domain);
@@ -30,9 +30,6 @@ type Command = (v: Vcpu, vaLo: number, vaHi: number) => number;
 
 const forbidden: Command = () => -EPERM;
 const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
-  [XENMEM.increase_reservation, (v, lo, hi) => changeReservation(v, XENMEM.increase_reservation, lo, hi)],
-  [XENMEM.decrease_reservation, (v, lo, hi) => changeReservation(v, XENMEM.decrease_reservation, lo, hi)],
-  [XENMEM.populate_physmap, (v, lo, hi) => changeReservation(v, XENMEM.populate_physmap, lo, hi)],
   [XENMEM.exchange, exchangeReservation],
   [XENMEM.maximum_ram_page, (v) => v.domain.mm.total - 1],
   [XENMEM.current_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => v.domain.mm.state.tot_pages)],
@@ -55,10 +52,25 @@ const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [XENMEM.get_vnumainfo, () => -EOPNOTSUPP],
 ]);
 
-/** memory_op(cmd, arg) */
+/** Commands that work on a list of extents, and may be continued at any of them. */
+const CHANGES: ReadonlySet<number> = new Set([XENMEM.increase_reservation, XENMEM.decrease_reservation, XENMEM.populate_physmap]);
+
+/** memory_op(cmd, arg); the bits of cmd above the command say where a list of extents is to go on. */
 export const do_memory_op: Hypercall = (v, a) => {
-  const command = COMMANDS.get(a.lo(0) & MEMOP_CMD_MASK);
-  return command === undefined ? -ENOSYS : command(v, a.lo(1), a.hi(1));
+  const cmd = a.lo(0) & MEMOP_CMD_MASK;
+  const start = Math.floor(a.num(0) / (MEMOP_CMD_MASK + 1));
+  if (Number.isNaN(start)) return -EINVAL;
+  if (CHANGES.has(cmd)) {
+    const rc = changeReservation(v, cmd, start, a.lo(1), a.hi(1));
+    if (rc !== UNFINISHED) return rc;
+    a.set(0, unfinished.nextExtent * (MEMOP_CMD_MASK + 1) + cmd, 0);
+    return CONTINUE;
+  }
+  const command = COMMANDS.get(cmd);
+  if (command === undefined) return -ENOSYS;
+  if (start !== 0) return -EINVAL;
+  const rc = command(v, a.lo(1), a.hi(1));
+  return rc === UNFINISHED ? CONTINUE : rc;
 };
 
 function ofDomain(v: Vcpu, lo: number, hi: number, value: () => number): number {

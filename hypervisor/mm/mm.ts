@@ -25,6 +25,9 @@ export const E820_TABLE = DOMAIN_STATE.mm + 0x400;
 /** as many entries as fit the area */
 export const E820_MAX = 128;
 
+/** Work (Mm.work) after which a hypercall is continued later: some 10 ms. One operation alone may exceed it. */
+export const WORK_LIMIT = 1 << 19;
+
 export class Mm {
   readonly capsule: Capsule;
   readonly machine: Machine;
@@ -35,6 +38,11 @@ export class Mm {
   readonly state: ReturnType<typeof mm_state.on>;
   /** index in u32 of the first word of frame 0 */
   private readonly ram: number;
+  /**
+   * What has been done for the guest so far, in table entries looked at or the like: about 20 ns each. A hypercall that
+   * has done WORK_LIMIT of it leaves the rest to a continuation.
+   */
+  work = 0;
 
   constructor(capsule: Capsule, machine: Machine) {
     this.capsule = capsule;

@@ -8,13 +8,13 @@ import type { Vcpu } from '../vcpu.ts';
 import { checkPageOwner } from './foreign.ts';
 import { PGT_count_mask, PGT_seg_desc_page, PGT_type_mask, PGT_type_shift, PGT_validated, PGT_writable_page } from './frame-table.ts';
 import { setM2p } from './m2p.ts';
-import type { Mm } from './mm.ts';
+import { type Mm, WORK_LIMIT } from './mm.ts';
 import { getPageType, putPage, putPageType } from './page-type.ts';
 import { setL1Entry, setTableEntry } from './update-entry.ts';
 
 const REQUEST = mmu_update.size;
-/** Operations in one go; the rest of a longer batch is a continuation. */
-const BATCH = 0x4000;
+/** What an operation counts for at the least (Mm.work). */
+const OPERATION = 32;
 const doneBytes = new Uint8Array(4);
 const doneWord = new Uint32Array(doneBytes.buffer);
 
@@ -26,16 +26,19 @@ type Operation = (v: Vcpu, vaLo: number, vaHi: number) => number;
 
 /**
  * The form that mmu_update and mmuext_op share: an array of operations, its length, where to say how many succeeded,
- * and whose pages it is about. The first failure ends it.
+ * and whose pages it is about. The first failure ends it. A batch that is much work goes on in a continuation.
  */
 export function eachOperation(v: Vcpu, a: HypercallArgs, size: number, operation: Operation): number {
   const count = (a.lo(1) & ~MMU_UPDATE_PREEMPTED) >>> 0;
   let rc = checkPageOwner(a.lo(3), v.domain.domid);
   let done = 0;
-  while (rc === 0 && done < count && done < BATCH) {
+  const { mm } = v.domain;
+  const enough = mm.work + WORK_LIMIT;
+  while (rc === 0 && done < count && mm.work < enough) {
     rc = operation(v, a.lo(0), a.hi(0));
     if (rc !== 0) break;
     done++;
+    mm.work += OPERATION;
     const next = a.lo(0) + size;
     a.set(0, next >>> 0, next > 0xffff_ffff ? (a.hi(0) + 1) >>> 0 : a.hi(0));
   }

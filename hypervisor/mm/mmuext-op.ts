@@ -78,6 +78,7 @@ function unpin(mm: Mm, mfn: number): number {
 
 function clearPage(mm: Mm, mfn: number): number {
   if (getPageAndType(mm, mfn, PGT_writable_page) !== 0) return -EINVAL;
+  mm.work += 64;
   mm.u32.fill(0, mm.entry(mfn, 0), mm.entry(mfn + 1, 0));
   mm.machine.frameWritten(mfn);
   putPageAndType(mm, mfn);
@@ -88,6 +89,7 @@ function copyPage(mm: Mm, to: number, from: number): number {
   if (!mm.frames.getPage(from)) return -EINVAL;
   const rc = getPageAndType(mm, to, PGT_writable_page);
   if (rc === 0) {
+    mm.work += 64;
     mm.u32.copyWithin(mm.entry(to, 0), mm.entry(from, 0), mm.entry(from + 1, 0));
     mm.machine.frameWritten(to);
     putPageAndType(mm, to);

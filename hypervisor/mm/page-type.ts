@@ -40,6 +40,7 @@ export function getPageType(mm: Mm, mfn: number, type: number): number {
 }
 
 function validate(mm: Mm, mfn: number, type: number): number {
+  mm.work += 512;
   mm.frames.setType(mfn, type | 1);
   mm.frames.setBack(mfn, 0);
   const rc = type === PGT_seg_desc_page ? validateDescriptors(mm, mfn)
@@ -61,6 +62,7 @@ export function putPageType(mm: Mm, mfn: number): void {
     frames.setType(mfn, word - 1);
     return;
   }
+  mm.work += 512;
   assert((word & (PGT_validated | PGT_pinned)) === PGT_validated, 'the last reference of a table is not its pin');
   frames.setType(mfn, word & ~PGT_validated);
   if (level === 1) demoteL1(mm, mfn);
@@ -101,6 +103,7 @@ export function leaveDomain(mm: Mm, mfn: number): void {
 
 /** Clears a frame that has left the domain, and its m2p entry. */
 export function scrub(mm: Mm, mfn: number): void {
+  mm.work += 64;
   setM2p(mm, mfn, 0xffff_ffff, 0xffff_ffff);
   mm.u32.fill(0, mm.entry(mfn, 0), mm.entry(mfn + 1, 0));
   mm.machine.frameWritten(mfn);

@@ -9,7 +9,7 @@ import { GuestStruct } from '../guest-struct.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { OWNER, PGC_allocated, PGC_count_mask, PGT_count_mask } from './frame-table.ts';
 import { setM2p } from './m2p.ts';
-import type { Mm } from './mm.ts';
+import { type Mm, WORK_LIMIT } from './mm.ts';
 import { leaveDomain, putPage, scrub } from './page-type.ts';
 
 /** Extents of an unprivileged domain are 2 MiB at most. */
@@ -26,16 +26,32 @@ const extent = new BigUint64Array(extentBytes.buffer);
 
 /**
  * increase_reservation, decrease_reservation and populate_physmap.
- * @returns how many extents were done, before the first that failed; never an error
+ * @param start the first extent that is not done yet, in a continuation
+ * @returns how many extents were done, before the first that failed, never an error; UNFINISHED with nextExtent set
  */
-export function changeReservation(v: Vcpu, cmd: number, vaLo: number, vaHi: number): number {
-  if (!reservation.read(v, vaLo, vaHi)) return 0;
+export function changeReservation(v: Vcpu, cmd: number, start: number, vaLo: number, vaHi: number): number {
+  if (!reservation.read(v, vaLo, vaHi)) return start;
   const { extent_start: list, nr_extents: count, extent_order: order, domid } = reservation.view;
-  if (count > BigInt(MAX_EXTENTS) || order > DOMU_MAX_ORDER || !isSelf(v.domain, domid)) return 0;
+  if (count > BigInt(MAX_EXTENTS) || order > DOMU_MAX_ORDER || !isSelf(v.domain, domid)) return start;
   const one = cmd === XENMEM.decrease_reservation ? decrease : cmd === XENMEM.populate_physmap ? populate : increase;
-  for (let i = 0; i < Number(count); i++) if (!one(v, list, i, order)) return i;
-  return Number(count);
+  const { mm } = v.domain;
+  const enough = mm.work + WORK_LIMIT;
+  for (let i = start; i < Number(count); i++) {
+    if (mm.work >= enough) {
+      unfinished.nextExtent = i;
+      return UNFINISHED;
+    }
+    mm.work += EXTENT << order;
+    if (!one(v, list, i, order)) return i;
+  }
+  return Math.max(start, Number(count));
 }
+
+/** There is more to do than one hypercall may: it goes on at `unfinished.nextExtent`, or where nr_exchanged says. */
+export const UNFINISHED: number = Number.MIN_SAFE_INTEGER;
+export const unfinished = { nextExtent: 0 };
+/** What a frame of an extent counts for at the least (Mm.work). */
+const EXTENT = 32;
 
 function readExtent(v: Vcpu, list: bigint, i: number): bigint | undefined {
   const at = list + BigInt(i * 8);
@@ -113,7 +129,7 @@ function findFree(mm: Mm, order: number): number {
 
 /**
  * XENMEM_exchange: frames of the domain's that nothing maps for others, which may be larger extents.
- * @returns 0 when all were exchanged; else a negated errno, and nr_exchanged tells how many input extents were
+ * @returns 0 when all were exchanged; a negated errno, or UNFINISHED: nr_exchanged tells how many input extents were
  */
 export function exchangeReservation(v: Vcpu, vaLo: number, vaHi: number): number {
   if (!exchange.read(v, vaLo, vaHi)) return -EFAULT;
@@ -134,7 +150,11 @@ function exchangeChunks(v: Vcpu, inCount: number, inOrder: number, outOrder: num
   const inChunk = 1 << Math.max(0, outOrder - inOrder);
   const outChunk = 1 << Math.max(0, inOrder - outOrder);
   const first = Math.ceil(Number(exchange.view.nr_exchanged) / inChunk);
+  const { mm } = v.domain;
+  const enough = mm.work + WORK_LIMIT;
   for (let chunk = first; chunk * inChunk < inCount; chunk++) {
+    if (mm.work >= enough) return UNFINISHED;
+    mm.work += (EXTENT * inChunk) << inOrder;
     const rc = exchangeChunk(v, chunk, inChunk, inOrder, outChunk, outOrder);
     if (rc !== 0) return rc;
     exchange.view.nr_exchanged = BigInt((chunk + 1) * inChunk);

@@ -12,6 +12,8 @@ export interface GuestRun {
   readonly output: string;
   /** the hypervisor's log */
   readonly log: readonly string[];
+  /** the longest that a turn of 1 ms of virtual time took, in ms of the host */
+  readonly longestTurn: number;
 }
 
 export interface GuestOptions {
@@ -33,11 +35,14 @@ export function runGuest(kernel: Uint8Array, options: GuestOptions = {}): GuestR
     memory: options.memory ?? 8, vcpus: options.vcpus ?? 1, deterministic: true,
   }, host, new Store(), (bytes) => { output += String.fromCharCode(...bytes); });
   const limit = options.timeLimit ?? 2e9;
-  for (let time = 0; time < limit; time += SLICE) {
-    const { reason } = runDomain(domain, SLICE);
-    if (reason === 'shutdown') return { domain, output, log };
+  let longestTurn = 0;
+  for (let time = 0; time < limit; time += TURN) {
+    const start = performance.now();
+    const { reason } = runDomain(domain, TURN);
+    longestTurn = Math.max(longestTurn, performance.now() - start);
+    if (reason === 'shutdown') return { domain, output, log, longestTurn };
     if (reason === 'blocked' && !skipToNextTimer(domain)) throw new Error(`the guest blocked for ever; it had written:\n${output}`);
   }
   throw new Error(`the guest did not end; it had written:\n${output}`);
 }
-const SLICE = 10_000_000;
+const TURN = 1_000_000;

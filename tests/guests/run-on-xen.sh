@@ -16,7 +16,7 @@ kernel=$(find /boot -name 'vmlinuz-6.1.*-amd64' ! -name '*cloud*' | sort -V | ta
 if [ $# -eq 0 ]; then
     for file in "$here"/prebuilt/*.elf.gz; do
         name=$(basename "$file" .elf.gz)
-        case $name in crashes | fuzz) ;; *) set -- "$@" "$name" ;; esac
+        case $name in crashes | hogs | fuzz) ;; *) set -- "$@" "$name" ;; esac
     done
 fi
 

@@ -96,6 +96,8 @@ static void memory(void) {
     CALL(-ENOSYS, memory_op, 60, 0);
     CALL(-EPERM, memory_op, XENMEM_machine_memory_map, 0);
     ok(hypercall(HYPERVISOR_memory_op, XENMEM_maximum_ram_page, 0) > 0, "XENMEM_maximum_ram_page");
+    CALL(-EINVAL, memory_op, XENMEM_maximum_ram_page | 1 << 6, 0);
+    CALL(-EINVAL, memory_op, XENMEM_exchange | 1 << 6, 0);
     u64 mapping[3] = { 0 };
     CALL(0, memory_op, XENMEM_machphys_mapping, mapping);
     is(mapping[0], 0xffff800000000000, "the m2p begins where Xen begins");
@@ -112,6 +114,8 @@ static void memory(void) {
     r.domid = 77;
     CALL(0, memory_op, XENMEM_decrease_reservation, &r);
     r.domid = DOMID_SELF;
+    CALL(3, memory_op, XENMEM_decrease_reservation | 3 << 6, &r);
+    CALL(3, memory_op, XENMEM_decrease_reservation | 3 << 6, NOWHERE);
     r.extent_start = NOWHERE;
     CALL(0, memory_op, XENMEM_decrease_reservation, &r);
     CALL(0, memory_op, XENMEM_decrease_reservation, NOWHERE);
