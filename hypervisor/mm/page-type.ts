@@ -48,6 +48,7 @@ function validate(mm: Mm, mfn: number, type: number): number {
     : type <= PGT_l4_page_table ? promoteTable(mm, mfn, type >>> PGT_type_shift)
     : unreachable(`page type ${type}`);
   mm.frames.setType(mfn, rc === 0 ? type | PGT_validated | 1 : PGT_none);
+  mm.machine.frameWritten(mfn); // entries and descriptors were adjusted, up to one that was refused
   return rc;
 }
 

@@ -6,6 +6,8 @@ import type { Host } from '#base/host.ts';
 import { sendVcpuVirq } from '#hypervisor/event-port.ts';
 import { relinquishMemory } from '#hypervisor/mm/domain-mm.ts';
 import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
+import { clockOf } from '#hypervisor/time.ts';
+import { nextTimer } from '#hypervisor/timer.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { auditDomain } from '../guests/audit.ts';
@@ -28,16 +30,22 @@ const TURN = 200_000, LIFETIME = 60_000_000;
 /** A turn that takes the host longer than this counts as a hang, and a life that takes longer is ended; in ms. */
 const TURN_LIMIT = 5000, LIFE_LIMIT = 10_000;
 
+/** A host whose clocks go by themselves, each time that they are looked at: the same in every run. */
+function countingHost(seed: number): Host {
+  let now = 0;
+  return { now: () => (now += 1000 + (seed % 7) * 500), wallClock: () => now, random: (into) => { into.fill(seed); }, log: () => {} };
+}
+
 /** @param calls the life ends when so many hypercalls were made */
 export function live(kernel: Uint8Array, seed: number, calls: number): Life {
-  const host: Host = { now: () => 0, wallClock: () => 0, random: (into) => { into.fill(seed); }, log: () => {} };
+  const host = countingHost(seed);
   const problems: string[] = [];
   let end = '';
   let longestTurn = 0;
   const store = new Store();
   const created = createDomain({
     domid: 1, name: 'hostile', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: `seed=${seed}`,
-    memory: 5 + seed % 4, vcpus: 1 + seed % 3, deterministic: true,
+    memory: 5 + seed % 4, vcpus: 1 + seed % 3, deterministic: seed % 5 !== 0,
   }, host, store, () => {});
   const { domain } = created;
   const canaries = new Canaries(domain);
@@ -49,7 +57,7 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
       const { reason } = runDomain(domain, TURN);
       longestTurn = Math.max(longestTurn, performance.now() - start);
       if (reason === 'shutdown') end = domain.crashText?.split('\n', 1)[0] ?? `shut down, reason ${domain.shutdownReason}`;
-      else if (reason === 'blocked' && !skipToNextTimer(domain)) end = wake(created, turn) ? '' : 'blocked for ever';
+      else if (reason === 'blocked' && !sleep(created) && !wake(created, turn)) end = 'blocked for ever';
       else if (time >= LIFETIME || performance.now() - born > LIFE_LIMIT) end = 'out of time';
       if (end === '' && made() >= calls) end = 'calls made';
       if (turn % 8 === 0) problems.push(...auditTranslations(domain));
@@ -64,6 +72,12 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
     problems.push(`exception on the host: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
   return { seed, hypercalls: made(), end, problems, longestTurn };
+}
+
+/** Waits for the next timer. False when there is none. */
+function sleep({ domain }: CreatedDomain): boolean {
+  const clock = clockOf(domain);
+  return clock.deterministic ? skipToNextTimer(domain) : nextTimer(domain) < clock.now() + LIFETIME;
 }
 
 /** Types at the console of a guest that waits, and sends it a timer interrupt. False when that wakes nobody. */

@@ -11,6 +11,7 @@ export type BuilderErrorCode =
   | 'unsupported-feature' // the kernel demands something of Xen that we do not have
   | 'too-little-memory' // neededBytes says how much would do
   | 'initrd-too-large' // likewise
+  | 'bad-size' // memory or vCPUs that no domain can have, or that this machine has not got
   | 'bad-command-line'; // too long, or not printable ASCII
 
 export class BuilderError extends Error {

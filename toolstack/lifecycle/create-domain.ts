@@ -3,7 +3,7 @@
 
 import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-table.ts';
 import { assert } from '#base/assert.ts';
-import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import { Capsule, MAX_VCPUS, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
 import { ConsoleBackend } from '#devices/console/console-backend.ts';
 import { Domain } from '#hypervisor/domain.ts';
@@ -53,14 +53,14 @@ export interface CreatedDomain {
  */
 export function createDomain(config: DomainConfig, host: Host, store: Store, output: (bytes: Uint8Array) => void): CreatedDomain {
   const decompressors = config.decompressors ?? DECOMPRESSORS;
+  checkSizes(config);
   const image = loadKernel(config.kernel, decompressors);
   const guestFrames = config.memory * 256;
   const needed = memoryNeeded(image, config.initrd?.length ?? 0);
   if (needed > guestFrames * PAGE_SIZE) {
     throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
   }
-  const xenFrames = xenFrameCount(guestFrames);
-  const capsule = new Capsule(guestFrames, xenFrames, scratchSize(guestFrames + xenFrames));
+  const capsule = newCapsule(guestFrames);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
   const machine = new Interpreter(capsule, config.vcpus, hooks);
   const domain = new Domain(config.domid, machine, host);
@@ -92,6 +92,25 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   bindBackend(domain, consolePort, () => console.onEvent());
   startBootVcpu(domain);
   return { domain, console, xenstore };
+}
+
+/** A capsule has 4 GiB with all that is in it. */
+const MAX_FRAMES = 2 ** 20;
+
+function checkSizes({ memory, vcpus }: DomainConfig): void {
+  const frames = memory * 256;
+  if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) throw new BuilderError('bad-size', `a domain cannot have ${memory} MiB of memory`);
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS) throw new BuilderError('bad-size', `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${vcpus}`);
+}
+
+function newCapsule(guestFrames: number): Capsule {
+  const xenFrames = xenFrameCount(guestFrames);
+  try {
+    return new Capsule(guestFrames, xenFrames, scratchSize(guestFrames + xenFrames));
+  } catch (error) {
+    if (error instanceof RangeError) throw new BuilderError('bad-size', `no room for a domain of ${guestFrames / 256} MiB: ${error.message}`);
+    throw error;
+  }
 }
 
 /** Capsule offset of a ring page that the builder granted to Domain-0: held, so that it stays an ordinary page. */

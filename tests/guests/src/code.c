@@ -173,6 +173,16 @@ static void tables_as_code(void) {
     is(update_entry(mfn_of(t) << 12, 0xc300000008b8), 0, "an update of its first entry");
     is(((function)t)(), 8, "runs");
     mmuext(MMUEXT_UNPIN_TABLE, mfn_of(t), 0);
+    // a descriptor page: the access byte of a level 0 segment, here a part of a constant, is changed to level 3
+    static const u8 constant[] = { 0x48, 0xb8, 0, 0, 0, 0x92, 0, 0, 0, 0, 0xc3 }; // movabs $0x92000000, %rax; ret
+    u8 *d = page();
+    memcpy(d, constant, sizeof constant);
+    set_va(d, pte(d, RO));
+    is(((function)d)(), 0x92000000, "code in a page that can hold descriptors");
+    u64 frame = mfn_of(d);
+    is(hypercall(HYPERVISOR_set_gdt, &frame, 512), 0, "which becomes a GDT");
+    is(((function)d)(), 0xf2000000, "and is changed by that");
+    hypercall(HYPERVISOR_set_gdt, &frame, 0);
 }
 
 static void vanishing_code(void) {
