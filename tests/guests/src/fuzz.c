@@ -184,8 +184,18 @@ static void sched_op(struct call *c) {
 }
 extern void second_entry(void);
 asm(".pushsection .text\n.globl second_entry\nsecond_entry: lea second_stack+4096(%rip), %rsp\n cld\n call second_main\n.popsection");
+static struct vcpu_guest_context context;
+/** A context for the second vCPU: every way into its kernel begins it anew. */
+static void good_context(void) {
+    memset(&context, 0, sizeof context);
+    context.flags = VGCF_in_kernel;
+    context.user_regs = (struct cpu_user_regs){ .rip = (u64)second_entry, .rsp = (u64)second_stack + 4000, .cs = FLAT_RING3_CS64, .ss = FLAT_RING3_DS32 };
+    for (int v = 0; v < 32; v++) context.trap_ctxt[v] = (struct trap_info){ v, 0, FLAT_RING3_CS64, (u64)second_entry };
+    context.kernel_sp = (u64)second_stack + 4000;
+    context.event_callback_eip = context.failsafe_callback_eip = context.syscall_callback_eip = (u64)second_entry;
+    context.ctrlreg[3] = mfn_of((void *)start_info->pt_base) << 12;
+}
 static void vcpu_op(struct call *c) {
-    static struct vcpu_guest_context context;
     u64 other[6];
     fill(other, 6);
     u64 cmd = one_in(20) ? value() : below(14), who = one_in(3) ? below(4) : 0;
@@ -194,13 +204,8 @@ static void vcpu_op(struct call *c) {
     if (cmd == VCPUOP_register_vcpu_info && !one_in(16)) who = 2;
     void *at = ARGUMENT(other);
     if (cmd == VCPUOP_initialise) {
-        memset(&context, 0, sizeof context);
-        context.flags = one_in(8) ? value() : VGCF_in_kernel | (one_in(2) ? 0x20 : 0);
-        context.user_regs = (struct cpu_user_regs){ .rip = (u64)second_entry, .rsp = (u64)second_stack + 4000, .cs = FLAT_RING3_CS64, .ss = FLAT_RING3_DS32 };
-        for (int v = 0; v < 32; v++) context.trap_ctxt[v] = (struct trap_info){ v, 0, FLAT_RING3_CS64, (u64)second_entry };
-        context.kernel_sp = (u64)second_stack + 4000;
-        context.event_callback_eip = context.failsafe_callback_eip = context.syscall_callback_eip = (u64)second_entry;
-        context.ctrlreg[3] = mfn_of((void *)start_info->pt_base) << 12;
+        good_context();
+        if (one_in(4)) context.flags = one_in(8) ? value() : VGCF_in_kernel | 0x20;
         context.ctrlreg[1] = one_in(2) ? context.ctrlreg[3] : frame() << 12;
         for (int i = below(4); i > 0; i--) ((u64 *)&context)[below(sizeof context / 8)] = value();
         at = one_in(20) ? pointer() : &context;
@@ -415,13 +420,13 @@ static void step(void) {
 }
 
 void second_main(void) {
-    for (int i = 0; i < 8; i++) {
+    for (;;) {
         struct call c;
         generate(&c);
-        if (c.number == HYPERVISOR_vcpu_op && c.args[0] == VCPUOP_down && c.args[1] == 0) continue;
+        if (c.number == HYPERVISOR_vcpu_op && c.args[0] == VCPUOP_down) continue;
         hypercall(c.number, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4]);
+        if (one_in(4)) hypercall(HYPERVISOR_sched_op, SCHEDOP_yield, 0);
     }
-    for (;;) hypercall(HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0);
 }
 
 static void prepare(void) {
@@ -459,6 +464,10 @@ static void prepare(void) {
     set_callback(CALLBACKTYPE_sysenter, 0, sysenter_entry);
     hypercall(HYPERVISOR_vm_assist, 0, VMASST_writable_pagetables);
     on_trap = recover;
+    for (int i = 8; i < 16; i++) grants[i] = (struct grant_entry_v1){ GTF_permit_access, 1, mfn_of(pool[i]) };
+    if (one_in(2)) return;
+    good_context();
+    if (hypercall(HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, &context) == 0) hypercall(HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0);
 }
 
 void guest_main(const char *command_line) {
