@@ -7,6 +7,9 @@ import { ptwrStore, ptwrWatches } from './mm/ptwr.ts';
 import { clockOf } from './time.ts';
 import type { Vcpu } from './vcpu.ts';
 
+/** So many are named; a guest that executes random bytes must fill neither the log nor our memory. */
+const MAX_NAMES = 32, OTHERS = 'others';
+
 /** Hooks for a domain's machine. Instructions that we do not implement are named in the log once each. */
 export function machineHooks(domain: Domain): MachineHooks {
   const vcpu = (id: number): Vcpu => domain.vcpus[id] as Vcpu;
@@ -16,9 +19,11 @@ export function machineHooks(domain: Domain): MachineHooks {
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => clockOf(domain).tsc(),
     descriptor: (cpu, selector) => descriptorOffset(vcpu(cpu.id), selector),
-    unimplemented: (_cpu, name) => {
-      const times = domain.unimplemented.get(name) ?? 0;
-      domain.unimplemented.set(name, times + 1);
+    unimplemented: (_cpu, bytes) => {
+      const { unimplemented } = domain;
+      const name = unimplemented.has(bytes) || unimplemented.size < MAX_NAMES ? bytes : OTHERS;
+      const times = unimplemented.get(name) ?? 0;
+      unimplemented.set(name, times + 1);
       if (times === 0) domain.host.log('warning', `domain ${domain.domid} used an instruction that is not implemented: ${name}`);
     },
   };

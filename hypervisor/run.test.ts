@@ -120,4 +120,7 @@ test('an instruction that is not implemented is named in the log once, and count
   for (let i = 0; i < 3; i++) hooks.unimplemented(g.v.cpu, 'VADDPS');
   assert.deepEqual(g.fake.host.lines.filter((l) => l.includes('VADDPS')).length, 1);
   assert.equal(g.fake.domain.unimplemented.get('VADDPS'), 3);
+  for (let i = 0; i < 1000; i++) hooks.unimplemented(g.v.cpu, `bytes ${i}`);
+  assert.equal(g.fake.domain.unimplemented.size, 33);
+  assert.equal(g.fake.domain.unimplemented.get('others'), 1000 - 31);
 });
