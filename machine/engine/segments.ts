@@ -136,7 +136,7 @@ export class Segments {
   /** RETF, with `extra` bytes of arguments. Operand size in bytes. */
   retFar(cpu: Cpu, bytes: number, extra: number): void {
     const sp = this.stackTop(cpu);
-    const selector = Number(this.readStack(cpu, sp + BigInt(bytes), bytes) & 0xffffn);
+    const selector = Number(this.readStack(cpu, sp + BigInt(bytes), 2));
     const rip = this.readStack(cpu, sp, bytes);
     this.enterCode(cpu, selector, this.codeSegment(cpu, selector), rip);
     cpu.set(REG.rsp, sp + BigInt(2 * bytes + extra));
