@@ -160,18 +160,20 @@ export class Segments {
     if (cpu.field32(CPU.flags) & FLAG.nt) raise(cpu, VECTOR.gp, 0); // there are no task switches in long mode
     const sp = this.stackTop(cpu);
     const slot = (i: number): bigint => this.readStack(cpu, sp + BigInt(i * bytes), bytes);
+    const selectorAt = (i: number): number => Number(this.readStack(cpu, sp + BigInt(i * bytes), 2));
     const flags = Number(slot(2) & 0xffff_ffffn);
-    const selector = Number(slot(1) & 0xffffn);
+    const selector = selectorAt(1);
     const rip = slot(0);
-    const whole = !cpu.compat;
-    const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
-    const newSs = whole ? Number(slot(4) & 0xffffn) : -1;
     const segment = this.codeSegment(cpu, selector);
+    const whole = !cpu.compat;
+    const newSs = whole ? selectorAt(4) : -1;
+    const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
     const stack = newSs >= 0 ? this.dataSegment(cpu, SEG.ss, newSs) : undefined;
     this.enterCode(cpu, selector, segment, rip);
     if (stack) this.set(cpu, SEG.ss, newSs, stack);
     cpu.set(REG.rsp, newSp);
-    const changeable = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | (hasBreakpoints(cpu) ? FLAG.rf : 0); // only they look at RF
+    const inFlags = FLAG.tf | FLAG.df | FLAG.nt | FLAG.ac | FLAG.id | (hasBreakpoints(cpu) ? FLAG.rf : 0); // only they look at RF
+    const changeable = bytes === 2 ? inFlags & 0xffff : inFlags;
     setFlags(flags & (changeable | 0x8d5) | cpu.field32(CPU.flags) & ~changeable);
   }
 
