@@ -3,7 +3,7 @@
 // domain i has seed S + i, so that a single one can be run again with --seed. Exit status 1 when anything happened
 // that must not: an exception of ours, a broken invariant, a write outside, a hang.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { prebuilt } from '../guests/build.ts';
@@ -47,6 +47,9 @@ function watch(): void {
   });
 }
 
+/** The console of a worker waits until its thread has nothing to do, which is never. */
+function say(line: string): void { writeSync(1, `${line}\n`); }
+
 function run(): number {
   const kernel = values.kernel === undefined ? prebuilt('fuzz') : new Uint8Array(readFileSync(values.kernel));
   const wanted = Number(values.calls);
@@ -61,18 +64,18 @@ function run(): number {
     longest = Math.max(longest, life.longestTurn);
     const end = life.end.replace(/\b[0-9a-f]{8,16}\b|0x[0-9a-f]+/g, '…');
     ends.set(end, (ends.get(end) ?? 0) + 1);
-    if (values.verbose) console.log(`seed ${seed}: ${life.hypercalls} hypercalls, ${life.end}`);
+    if (values.verbose) say(`seed ${seed}: ${life.hypercalls} hypercalls, ${life.end}`);
     if (life.problems.length > 0) {
       bad++;
-      console.log(`seed ${seed}, after ${life.hypercalls} hypercalls (${life.end}):\n  ${life.problems.slice(0, 8).join('\n  ')}`);
+      say(`seed ${seed}, after ${life.hypercalls} hypercalls (${life.end}):\n  ${life.problems.slice(0, 8).join('\n  ')}`);
     }
     if (performance.now() - told > PROGRESS_EVERY) {
       told = performance.now();
-      console.log(`${calls} hypercalls, ${domains} domains`);
+      say(`${calls} hypercalls, ${domains} domains`);
     }
   }
   const seconds = (performance.now() - started) / 1000;
-  console.log(`${calls} hypercalls in ${domains} domains, ${seconds.toFixed(1)} s; longest turn ${Math.round(longest)} ms; ${bad} domains with problems`);
-  for (const [end, n] of [...ends].sort((a, b) => b[1] - a[1]).slice(0, 12)) console.log(`${String(n).padStart(8)}  ${end}`);
+  say(`${calls} hypercalls in ${domains} domains, ${seconds.toFixed(1)} s; longest turn ${Math.round(longest)} ms; ${bad} domains with problems`);
+  for (const [end, n] of [...ends].sort((a, b) => b[1] - a[1]).slice(0, 12)) say(`${String(n).padStart(8)}  ${end}`);
   return bad > 0 ? 1 : 0;
 }

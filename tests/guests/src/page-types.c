@@ -157,6 +157,36 @@ static void xen_slots(void) {
     is(set_va(l4, pte(l4, RW)), -EBUSY, "it stays a page table");
 }
 
+/** Linear page tables: a table that maps another of its level, read-only, and no chains of them. */
+static void linear_tables(void) {
+    u64 *a = page(), *b = page(), *c = page();
+    read_only(a);
+    read_only(b);
+    read_only(c);
+    is(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(a), 0), 0, "an empty L2 table");
+    is(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(b), 0), 0, "another");
+    is(mmuext(MMUEXT_PIN_L2_TABLE, mfn_of(c), 0), 0, "and one more");
+    is(update_entry(slot(a, 5), pte(b, RW | PTE_US)), -EINVAL, "a linear entry that permits writing");
+    is(update_entry(slot(a, 5), pte(b, RO | PTE_US)), 0, "a linear entry");
+    is(update_entry(slot(a, 6), pte(c, RO | PTE_US)), 0, "two of them in one table");
+    is(update_entry(slot(b, 5), pte(c, RO | PTE_US)), -EINVAL, "no chain: from a table that is mapped so");
+    is(update_entry(slot(c, 5), pte(a, RO | PTE_US)), -EINVAL, "nor to a table that maps others");
+    is(update_entry(slot(b, 5), pte(b, RO | PTE_US)), 0, "its own table");
+    u64 *l3 = page();
+    read_only(l3);
+    is(mmuext(MMUEXT_PIN_L3_TABLE, mfn_of(l3), 0), 0, "an L3 table");
+    is(update_entry(slot(l3, 0), pte(a, RW | PTE_US)), 0, "links the table with linear entries");
+    is(mmuext(MMUEXT_UNPIN_TABLE, mfn_of(b), 0), 0, "unpin a table that is mapped so");
+    is(set_va(b, pte(b, RW)), -EBUSY, "it stays a table");
+    is(update_entry(slot(a, 5), 0), 0, "the entry goes");
+    is(set_va(b, pte(b, RW)), 0, "and with it the type");
+    mmuext(MMUEXT_UNPIN_TABLE, mfn_of(l3), 0);
+    mmuext(MMUEXT_UNPIN_TABLE, mfn_of(a), 0);
+    mmuext(MMUEXT_UNPIN_TABLE, mfn_of(c), 0);
+    is(set_va(c, pte(c, RW)), 0, "all is memory again");
+    is(set_va(a, pte(a, RW)), 0, "this too");
+}
+
 static void mapping_nothing(void) {
     u64 *spare = page();
     is(set_va(spare, pte(spare, RW) | PTE_PCD), -EINVAL, "a page that is not cached");
@@ -244,6 +274,7 @@ void guest_main(const char *command_line) {
     tables_are_read_only();
     one_type_at_a_time();
     garbage();
+    linear_tables();
     mapping_nothing();
     freeing_a_table();
     grants();
