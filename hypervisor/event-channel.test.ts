@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
+import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
 import {
   EVTCHNOP, EVTCHNSTAT, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_pirq, evtchn_bind_vcpu, evtchn_bind_virq,
   evtchn_init_control, evtchn_port, evtchn_reset, evtchn_set_priority, evtchn_status,
@@ -212,9 +212,10 @@ test('FIFO channels, physical interrupts and unknown calls are refused, bad addr
   assert.equal(u.op(op, EVTCHNOP.set_priority, evtchn_set_priority, { port: 1 }).rc, -ENOSYS);
   assert.equal(u.op(op, EVTCHNOP.bind_pirq, evtchn_bind_pirq, { pirq: 1 }).rc, -EPERM);
   assert.equal(u.op(op, EVTCHNOP.bind_pirq, evtchn_bind_pirq, { pirq: 1000 }).rc, -EINVAL);
-  assert.equal(u.call(op, 14, 0), -ENOSYS);
+  assert.equal(u.op(op, EVTCHNOP.reset_cont, evtchn_reset, { dom: SELF }).rc, -EBUSY);
+  assert.equal(u.call(op, 15, 0), -ENOSYS);
   assert.equal(u.call(op, 0xffff_ffff, 0), -ENOSYS);
-  for (let cmd = 0; cmd < 14; cmd++) assert.equal(u.call(op, cmd, UNMAPPED), -EFAULT);
+  for (let cmd = 0; cmd < 15; cmd++) assert.equal(u.call(op, cmd, UNMAPPED), -EFAULT);
 });
 
 test('back ends: events both ways, one kept while there is no back end', () => {

@@ -3,7 +3,7 @@
 //
 // FIFO event channels answer -ENOSYS, as a Xen before 4.4: guests then stay with the two-level ABI.
 
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
+import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
 import {
   EVTCHNOP, EVTCHNSTAT, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_pirq, evtchn_bind_vcpu, evtchn_bind_virq,
   evtchn_expand_array, evtchn_init_control, evtchn_port, evtchn_reset, evtchn_set_priority, evtchn_status,
@@ -52,6 +52,7 @@ const OPS: { readonly [cmd: number]: Op } = {
   [EVTCHNOP.reset]: { arg: resetArg, run: reset },
   [EVTCHNOP.init_control]: { arg: initControlArg, run: () => -ENOSYS },
   [EVTCHNOP.expand_array]: { arg: expandArrayArg, run: () => -ENOSYS },
+  [EVTCHNOP.reset_cont]: { arg: resetArg, run: (v) => checkTarget(v.domain, resetArg.view.dom) || -EBUSY }, // no reset was interrupted
   [EVTCHNOP.set_priority]: { arg: setPriorityArg, run: (v) => portIsValid(v.domain, setPriorityArg.view.port) ? -ENOSYS : -EINVAL },
 };
 

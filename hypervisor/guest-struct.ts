@@ -22,3 +22,23 @@ export class GuestStruct<F extends Fields> {
   /** Copies all of it out. False on a fault. */
   write(v: Vcpu, vaLo: number, vaHi: number): boolean { return copyToGuest(v, vaLo, vaHi, this.bytes, 0, this.size); }
 }
+
+/** The same for a structure of which only a field or two count: bytes and a view over them. */
+export class GuestBytes {
+  readonly size: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly fields: DataView<ArrayBuffer>;
+
+  constructor(size: number) {
+    this.size = size;
+    this.bytes = new Uint8Array(size);
+    this.fields = new DataView(this.bytes.buffer);
+  }
+
+  /** Copies in from a guest address. False on a fault. */
+  read(v: Vcpu, vaLo: number, vaHi: number): boolean { return copyFromGuest(v, vaLo, vaHi, this.bytes, 0, this.size); }
+  /** Copies all of it out. False on a fault. */
+  write(v: Vcpu, vaLo: number, vaHi: number): boolean { return copyToGuest(v, vaLo, vaHi, this.bytes, 0, this.size); }
+  u16(at: number): number { return this.fields.getUint16(at, true); }
+  u32(at: number): number { return this.fields.getUint32(at, true); }
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CONSOLEIO_read, CONSOLEIO_write } from '#abi/console-io.ts';
-import { EACCES, EBUSY, EFAULT, EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
+import { EACCES, EBUSY, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
 import { HVMOP, xen_hvm_get_time, xen_hvm_param } from '#abi/hvm-op.ts';
 import {
   PHYSDEVOP, physdev_apic, physdev_eoi, physdev_get_free_pirq, physdev_irq_status_query, physdev_map_pirq, physdev_pirq_eoi_gmfn,
@@ -108,8 +108,9 @@ test('physdev_op: no devices', () => {
   assert.equal(u.op(do_physdev_op, PHYSDEVOP.map_pirq, physdev_map_pirq, { domid: SELF }).rc, -EPERM);
   assert.equal(u.op(do_physdev_op, PHYSDEVOP.map_pirq, physdev_map_pirq, { domid: 9 }).rc, -ESRCH);
   assert.equal(u.op(do_physdev_op, PHYSDEVOP.apic_read, physdev_apic, {}).rc, -EPERM);
-  assert.equal(u.op(do_physdev_op, PHYSDEVOP.get_free_pirq, physdev_get_free_pirq, {}).rc, -ENOSPC);
-  assert.equal(u.call(do_physdev_op, PHYSDEVOP.pci_device_add, UNMAPPED), -EPERM);
+  assert.equal(u.op(do_physdev_op, PHYSDEVOP.get_free_pirq, physdev_get_free_pirq, {}).out.pirq, 55);
+  assert.equal(u.call(do_physdev_op, PHYSDEVOP.pci_device_add, UNMAPPED), -EFAULT);
+  assert.equal(u.call(do_physdev_op, PHYSDEVOP.pci_device_add, u.guest.va(u.free)), -EPERM);
   assert.equal(u.call(do_physdev_op, PHYSDEVOP.set_iopl, UNMAPPED), -EFAULT);
   assert.equal(u.call(do_physdev_op, 22, 0), -ENOSYS);
 });

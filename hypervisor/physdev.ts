@@ -1,7 +1,7 @@
 // HYPERVISOR_physdev_op (public/physdev.h) as a DomU without devices sees it: it has its virtual IOPL, its I/O
 // bitmap and a page for EOI bits; whatever would touch a device or an interrupt line of the machine is refused.
 
-import { EBUSY, EFAULT, EINVAL, ENOSPC, ENOSYS, EPERM } from '#abi/errno.ts';
+import { EBUSY, EFAULT, EINVAL, ENODEV, ENOSYS, EPERM } from '#abi/errno.ts';
 import {
   PHYSDEVOP, physdev_apic, physdev_eoi, physdev_get_free_pirq, physdev_irq, physdev_irq_status_query, physdev_map_pirq, physdev_pirq_eoi_gmfn, physdev_set_iobitmap,
   physdev_set_iopl, physdev_unmap_pirq,
@@ -9,7 +9,7 @@ import {
 import { struct } from '#base/struct.ts';
 import { checkTarget } from './domid.ts';
 import { guestRangeOk } from './guest-access.ts';
-import { GuestStruct } from './guest-struct.ts';
+import { GuestBytes, GuestStruct } from './guest-struct.ts';
 import type { Hypercall } from './hypercall.ts';
 import { DOMAIN_STATE } from './layout.ts';
 import { getWritableFrame } from './guest-frame.ts';
@@ -17,6 +17,7 @@ import type { Vcpu } from './vcpu.ts';
 
 /** Interrupt lines that a DomU could be given: none is, but their numbers are valid. Xen: 24 GSIs and 32 extra. */
 export const NR_PIRQS = 56;
+const NR_GSIS = 24;
 /** flag of irq_status_query */
 const XENIRQSTAT_needs_eoi = 1;
 const IO_BITMAP_BYTES = 65536 / 8;
@@ -33,6 +34,8 @@ const unmapArg = new GuestStruct(physdev_unmap_pirq);
 const apicArg = new GuestStruct(physdev_apic);
 const irqArg = new GuestStruct(physdev_irq);
 const freePirqArg = new GuestStruct(physdev_get_free_pirq);
+const addExtArg = new GuestBytes(16);
+const gsiArg = new GuestBytes(8);
 
 interface Op { readonly arg?: { read(v: Vcpu, lo: number, hi: number): boolean; write(v: Vcpu, lo: number, hi: number): boolean }; readonly run: (v: Vcpu) => number; readonly out?: true }
 const refused = (): number => -EPERM;
@@ -51,18 +54,18 @@ const OPS: { readonly [cmd: number]: Op } = {
   [PHYSDEVOP.alloc_irq_vector]: { arg: irqArg, run: refused },
   [PHYSDEVOP.set_iopl]: { arg: ioplArg, run: setIopl },
   [PHYSDEVOP.set_iobitmap]: { arg: iobitmapArg, run: setIoBitmap },
-  [PHYSDEVOP.manage_pci_add]: { run: refused },
-  [PHYSDEVOP.manage_pci_remove]: { run: refused },
-  [PHYSDEVOP.manage_pci_add_ext]: { run: refused },
-  [PHYSDEVOP.pci_device_add]: { run: refused },
-  [PHYSDEVOP.pci_device_remove]: { run: refused },
-  [PHYSDEVOP.prepare_msix]: { run: refused },
-  [PHYSDEVOP.release_msix]: { run: refused },
+  [PHYSDEVOP.manage_pci_add]: { arg: new GuestBytes(2), run: refused },
+  [PHYSDEVOP.manage_pci_remove]: { arg: new GuestBytes(2), run: refused },
+  [PHYSDEVOP.manage_pci_add_ext]: { arg: addExtArg, run: () => (addExtArg.u32(4) > 1 || addExtArg.u32(8) > 1 ? -EINVAL : -EPERM) }, // is_extfn, is_virtfn
+  [PHYSDEVOP.pci_device_add]: { arg: new GuestBytes(12), run: refused },
+  [PHYSDEVOP.pci_device_remove]: { arg: new GuestBytes(4), run: refused },
+  [PHYSDEVOP.prepare_msix]: { arg: new GuestBytes(4), run: refused },
+  [PHYSDEVOP.release_msix]: { arg: new GuestBytes(4), run: refused },
   [PHYSDEVOP.pci_mmcfg_reserved]: { run: refused },
-  [PHYSDEVOP.restore_msi]: { run: refused },
-  [PHYSDEVOP.restore_msi_ext]: { run: refused },
-  [PHYSDEVOP.setup_gsi]: { run: refused },
-  [PHYSDEVOP.get_free_pirq]: { arg: freePirqArg, run: () => -ENOSPC },
+  [PHYSDEVOP.restore_msi]: { arg: new GuestBytes(2), run: () => -ENODEV },
+  [PHYSDEVOP.restore_msi_ext]: { arg: new GuestBytes(4), run: () => -ENODEV },
+  [PHYSDEVOP.setup_gsi]: { arg: gsiArg, run: () => (gsiArg.u32(0) < NR_GSIS ? -EPERM : -EINVAL) },
+  [PHYSDEVOP.get_free_pirq]: { arg: freePirqArg, run: () => { freePirqArg.view.pirq = NR_PIRQS - 1; return 0; }, out: true },
   [PHYSDEVOP.dbgp_op]: { run: refused },
 };
 

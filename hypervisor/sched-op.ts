@@ -6,6 +6,7 @@
 import { EFAULT, EINVAL, ENOSPC, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
 import { SCHEDOP, sched_poll, sched_remote_shutdown, sched_shutdown, sched_watchdog } from '#abi/sched.ts';
 import { evtchn_port } from '#abi/event-channel.ts';
+import { DOMID_SELF } from '#abi/xen.ts';
 import type { Domain } from './domain.ts';
 import { domainSchedOf, domainShutdown, NR_DOMAIN_WATCHDOG_TIMERS } from './domain-sched.ts';
 import { checkTarget } from './domid.ts';
@@ -37,7 +38,7 @@ export const do_sched_op: Hypercall = (v, a) => {
     case SCHEDOP.poll: return pollArg.read(v, a.lo(1), a.hi(1)) ? poll(v) : -EFAULT;
     case SCHEDOP.remote_shutdown:
       if (!remoteShutdownArg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
-      return checkTarget(v.domain, remoteShutdownArg.view.domain_id) === -ESRCH ? -ESRCH : -EPERM;
+      return remoteShutdownArg.view.domain_id === DOMID_SELF || checkTarget(v.domain, remoteShutdownArg.view.domain_id) === -ESRCH ? -ESRCH : -EPERM;
     case SCHEDOP.shutdown_code: return shutdownCode(v, a);
     case SCHEDOP.watchdog:
       return watchdogArg.read(v, a.lo(1), a.hi(1)) ? watchdog(v.domain, watchdogArg.view.id, watchdogArg.view.timeout) : -EFAULT;
@@ -121,15 +122,15 @@ function shutdownCode(v: Vcpu, a: HypercallArgs): number {
   return 0;
 }
 
-/** id 0 starts a new watchdog and returns its number; a time-out of 0 seconds stops one. */
+/** id 0 starts a new watchdog and returns its number; a time-out of 0 seconds stops one that runs. */
 function watchdog(domain: Domain, id: number, seconds: number): number {
-  if (id > NR_DOMAIN_WATCHDOG_TIMERS || (id === 0 && seconds === 0)) return -EINVAL;
+  if (id > NR_DOMAIN_WATCHDOG_TIMERS) return -EINVAL;
   const s = domainSchedOf(domain);
   const number = id !== 0 ? id : [1, 2].find((n) => !(s.watchdogsInUse & n));
   if (number === undefined) return -ENOSPC;
   const bit = 1 << (number - 1);
   if (id !== 0 && !(s.watchdogsInUse & bit)) return -EINVAL;
-  if (seconds === 0) {
+  if (id !== 0 && seconds === 0) {
     s.watchdogsInUse &= ~bit;
     return 0;
   }

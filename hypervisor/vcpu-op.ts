@@ -10,7 +10,6 @@ import { SHUTDOWN, vcpu_info, vcpu_time_info } from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { domainShutdown } from './domain-sched.ts';
 import { markEventsPending } from './event-port.ts';
-import { guestRangeOk } from './guest-access.ts';
 import { getWritableFrame } from './guest-frame.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Hypercall, HypercallArgs } from './hypercall.ts';
@@ -21,6 +20,7 @@ import { setSingleshot, stopSingleshot } from './timer.ts';
 import { context, initialiseVcpu } from './vcpu-initialise.ts';
 import { preempt, schedOf, wake } from './vcpu-sched.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
+import { addressOk } from './words.ts';
 
 const areaArg = new GuestStruct(vcpu_register_memory_area);
 const periodicArg = new GuestStruct(vcpu_set_periodic_timer);
@@ -88,7 +88,7 @@ function registerRunstateArea(v: Vcpu, { caller, lo, hi }: Call): number {
   const { addr } = areaArg.view;
   const areaLo = Number(addr & 0xffff_ffffn);
   const areaHi = Number(addr >> 32n);
-  if (!guestRangeOk(areaLo, areaHi, vcpu_runstate_info.size)) return -EFAULT;
+  if (!addressOk(addr)) return -EFAULT;
   schedOf(v).runstateArea = addr;
   if (v === caller) updateRunstateArea(v);
   else if (addr !== 0n) runstateInfo(v, true).write(caller, areaLo, areaHi);
@@ -98,7 +98,7 @@ function registerRunstateArea(v: Vcpu, { caller, lo, hi }: Call): number {
 function registerTimeArea(v: Vcpu, { caller, lo, hi }: Call): number {
   if (!areaArg.read(caller, lo, hi)) return -EFAULT;
   const { addr } = areaArg.view;
-  if (!guestRangeOk(Number(addr & 0xffff_ffffn), Number(addr >> 32n), vcpu_time_info.size)) return -EFAULT;
+  if (!addressOk(addr)) return -EFAULT;
   const s = schedOf(v);
   s.timeArea = addr;
   s.timeAreaStale = addr !== 0n ? 1 : 0;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EACCES, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
+import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
 import { E820_RAM, XENMEM } from '#abi/memory.ts';
 import { auditMemory } from '../testing/audit-memory.ts';
 import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
@@ -180,9 +180,11 @@ describe('questions about memory', () => {
     const g = new PvGuest();
     assert.equal(op(g, XENMEM.add_to_physmap, SELF, 0, 0), -EACCES);
     assert.equal(op(g, XENMEM.add_to_physmap, 9, 0, 0), -ESRCH);
-    assert.equal(op(g, XENMEM.claim_pages), -EPERM);
-    assert.equal(op(g, XENMEM.remove_from_physmap, SELF, g.mfn(5)), 0);
-    assert.equal(op(g, XENMEM.remove_from_physmap, SELF, 0), -ENOENT);
+    assert.equal(op(g, XENMEM.claim_pages), -EINVAL);
+    assert.equal(op(g, XENMEM.claim_pages, 0, 0, 0, SELF), -EPERM);
+    assert.equal(op(g, XENMEM.remove_from_physmap, SELF, g.mfn(5)), -EACCES);
+    assert.equal(op(g, XENMEM.get_vnumainfo, SELF), -EOPNOTSUPP);
+    assert.equal(op(g, XENMEM.get_vnumainfo, 9), -ESRCH);
     assert.equal(op(g, XENMEM.paging_op), -ENOSYS);
     assert.equal(op(g, 8), -ENOSYS);
     assert.equal(op(g, 63), -ENOSYS);

@@ -1,17 +1,17 @@
 // memory_op: the domain's reservation, its memory map, and where the machine-to-physical table is.
 
-import { EACCES, EFAULT, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM } from '#abi/errno.ts';
-import { E820_ENTRY_SIZE, MEMOP_CMD_MASK, XENMEM, xen_add_to_physmap, xen_foreign_memory_map, xen_machphys_mapping, xen_machphys_mfn_list, xen_memory_domain, xen_memory_map, xen_remove_from_physmap } from '#abi/memory.ts';
+import { EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '#abi/errno.ts';
+import { E820_ENTRY_SIZE, MEMOP_CMD_MASK, XENMEM, xen_foreign_memory_map, xen_machphys_mapping, xen_machphys_mfn_list, xen_memory_domain, xen_memory_map } from '#abi/memory.ts';
 import { MACH2PHYS_VIRT_END, MACH2PHYS_VIRT_START, shared_info } from '#abi/xen.ts';
 import { checkTarget } from '../domid.ts';
 import { copyFromGuest, copyToGuest } from '../guest-access.ts';
-import { GuestStruct } from '../guest-struct.ts';
+import { GuestBytes, GuestStruct } from '../guest-struct.ts';
 import { CONTINUE, type Hypercall } from '../hypercall.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { m2pFrames } from './m2p.ts';
 import { E820_MAX, E820_TABLE } from './mm.ts';
-import { putPage } from './page-type.ts';
+import { refusedMemoryOp } from './memory-op-refused.ts';
 import { changeReservation, exchangeReservation, UNFINISHED, unfinished } from './reservation.ts';
 
 const ARCH_MAX_PFN = shared_info.offset.arch; // arch.max_pfn is the first field
@@ -21,8 +21,7 @@ const foreignMapArg = new GuestStruct(xen_foreign_memory_map);
 const foreignMap = xen_memory_map.on(foreignMapArg.bytes.buffer).at(xen_foreign_memory_map.offset.map);
 const mappingArg = new GuestStruct(xen_machphys_mapping);
 const mfnListArg = new GuestStruct(xen_machphys_mfn_list);
-const physmapArg = new GuestStruct(xen_add_to_physmap);
-const removeArg = new GuestStruct(xen_remove_from_physmap);
+const rdmArg = new GuestBytes(24);
 const scratch = new Uint8Array(E820_MAX * E820_ENTRY_SIZE);
 const scratchFields = new DataView(scratch.buffer);
 
@@ -40,16 +39,10 @@ const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [XENMEM.machine_memory_map, forbidden],
   [XENMEM.machphys_mapping, machphysMapping],
   [XENMEM.machphys_mfn_list, machphysMfnList],
-  [XENMEM.add_to_physmap, (v, lo, hi) => (physmapArg.read(v, lo, hi) ? checkTarget(v.domain, physmapArg.view.domid) || -EACCES : -EFAULT)],
-  [XENMEM.add_to_physmap_batch, () => -EACCES],
-  [XENMEM.remove_from_physmap, removeFromPhysmap],
   [XENMEM.get_sharing_freed_pages, () => 0],
   [XENMEM.get_sharing_shared_pages, () => 0],
-  [XENMEM.set_pod_target, forbidden],
-  [XENMEM.get_pod_target, forbidden],
-  [XENMEM.claim_pages, forbidden],
-  [XENMEM.acquire_resource, forbidden],
-  [XENMEM.get_vnumainfo, () => -EOPNOTSUPP],
+  [XENMEM.machphys_compat_mfn_list, () => -EOPNOTSUPP],
+  [XENMEM.reserved_device_memory_map, reservedDeviceMemoryMap],
 ]);
 
 /** Commands that work on a list of extents, and may be continued at any of them. */
@@ -67,7 +60,7 @@ export const do_memory_op: Hypercall = (v, a) => {
     return CONTINUE;
   }
   const command = COMMANDS.get(cmd);
-  if (command === undefined) return -ENOSYS;
+  if (command === undefined) return refusedMemoryOp(v, cmd, a.lo(1), a.hi(1)) ?? -ENOSYS;
   if (start !== 0) return -EINVAL;
   const rc = command(v, a.lo(1), a.hi(1));
   return rc === UNFINISHED ? CONTINUE : rc;
@@ -117,6 +110,14 @@ function machphysMapping(v: Vcpu, lo: number, hi: number): number {
   return mappingArg.write(v, lo, hi) ? 0 : -EFAULT;
 }
 
+/** Memory that devices reserve: there are none. */
+function reservedDeviceMemoryMap(v: Vcpu, lo: number, hi: number): number {
+  if (!rdmArg.read(v, lo, hi)) return -EFAULT;
+  if ((rdmArg.u32(0) & ~1) !== 0) return -EINVAL;
+  rdmArg.fields.setUint32(4, 0, true); // nr_entries
+  return rdmArg.write(v, lo, hi) ? 0 : -EFAULT;
+}
+
 /** First frames of the m2p's 2 MiB extents. */
 function machphysMfnList(v: Vcpu, lo: number, hi: number): number {
   if (!mfnListArg.read(v, lo, hi)) return -EFAULT;
@@ -127,15 +128,4 @@ function machphysMfnList(v: Vcpu, lo: number, hi: number): number {
   if (!copyToGuest(v, Number(list & 0xffff_ffffn), Number(list >> 32n), scratch, 0, count * 8)) return -EFAULT;
   mfnListArg.view.nr_extents = count;
   return mfnListArg.write(v, lo, hi) ? 0 : -EFAULT;
-}
-
-/** Means nothing in a PV domain, whose physical addresses are its own affair: accepted for frames that it owns. */
-function removeFromPhysmap(v: Vcpu, lo: number, hi: number): number {
-  if (!removeArg.read(v, lo, hi)) return -EFAULT;
-  const rc = checkTarget(v.domain, removeArg.view.domid);
-  if (rc !== 0) return rc;
-  const mfn = Number(removeArg.view.gpfn);
-  if (!v.domain.mm.frames.getPage(mfn)) return -ENOENT;
-  putPage(v.domain.mm, mfn);
-  return 0;
 }

@@ -139,6 +139,7 @@ export function exchangeReservation(v: Vcpu, vaLo: number, vaHi: number): number
   const bad = inCount > BigInt(MAX_EXTENTS) || exchange.view.nr_exchanged > inCount || domid !== exchangeOut.domid
     || inCount << BigInt(inOrder) !== outCount << BigInt(outOrder);
   if (bad) return -EINVAL;
+  if (exchange.view.nr_exchanged === inCount) return 0;
   const target = checkTarget(v.domain, domid);
   if (target !== 0) return target;
   const rc = exchangeChunks(v, Number(inCount), inOrder, outOrder);

@@ -2,7 +2,7 @@
 # Runs the prebuilt test guests under Debian's own Xen in QEMU and prints every line that does not say ok: what the
 # guests expect was measured so. About a minute.
 #
-#   tests/guests/run-on-xen.sh [NAME...]        default: all but crashes
+#   tests/guests/run-on-xen.sh [NAME...]        default: all but answers, crashes, hogs and fuzz
 #
 # Needs of Debian 12: qemu-system-x86, busybox-static, linux-image-6.1.*-amd64 (Domain-0's kernel, installed) and the
 # libraries of xen-utils-4.17; the Xen packages are fetched with `apt-get download` and not installed.
@@ -16,7 +16,7 @@ kernel=$(find /boot -name 'vmlinuz-6.1.*-amd64' ! -name '*cloud*' | sort -V | ta
 if [ $# -eq 0 ]; then
     for file in "$here"/prebuilt/*.elf.gz; do
         name=$(basename "$file" .elf.gz)
-        case $name in crashes | hogs | fuzz) ;; *) set -- "$@" "$name" ;; esac
+        case $name in answers | crashes | hogs | fuzz) ;; *) set -- "$@" "$name" ;; esac
     done
 fi
 
