@@ -3,10 +3,10 @@
 
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, ENXIO } from '#abi/errno.ts';
 import {
-  VCPUOP, vcpu_register_memory_area, vcpu_register_vcpu_info, vcpu_runstate_info, vcpu_set_periodic_timer,
+  VCPUOP, vcpu_register_memory_area, vcpu_register_vcpu_info, vcpu_set_periodic_timer,
   vcpu_set_singleshot_timer,
 } from '#abi/vcpu.ts';
-import { SHUTDOWN, vcpu_info, vcpu_time_info } from '#abi/xen.ts';
+import { SHUTDOWN, vcpu_info } from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { domainShutdown } from './domain-sched.ts';
 import { markEventsPending } from './event-port.ts';
