@@ -1,4 +1,4 @@
-// How fast the interpreter executes loops of guest instructions, in M instructions/s.
+// How fast interpreter and compiler execute loops of guest instructions, in M instructions/s.
 // node bench/interpreter.ts [SECONDS]
 
 import { REG } from '#machine/cpu-state.ts';
@@ -17,8 +17,8 @@ const LOOPS: Record<string, string> = {
   'compare and branch': '48 85 db 75 04 39 d0 74 02 90 90 48 ff c3 31 c0 48 39 d9 75 eb',
 };
 
-function machineWith(code: string): FlatMachine {
-  const m = new FlatMachine();
+function machineWith(code: string, hotAfter: number): FlatMachine {
+  const m = new FlatMachine(hotAfter);
   m.put(0, code);
   m.capsule.u64.fill(0xffff_ffff_ffff_ffffn, m.at(0x2000) >>> 3, m.at(0x3000) >>> 3);
   const { cpu } = m;
@@ -30,8 +30,8 @@ function machineWith(code: string): FlatMachine {
 }
 
 const seconds = Number(process.argv[2] ?? 1.5);
-for (const [name, code] of Object.entries(LOOPS)) {
-  const { machine, cpu } = machineWith(code);
+for (const [name, code] of Object.entries(LOOPS)) for (const engine of ['interpreter', 'compiler']) {
+  const { machine, cpu } = machineWith(code, engine === 'compiler' ? 500 : 0);
   let best = 0;
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
@@ -40,5 +40,5 @@ for (const [name, code] of Object.entries(LOOPS)) {
     for (let i = 0; i < 50; i++) machine.run(cpu, 100_000); // slices as a domain has them
     best = Math.max(best, (machine.retired(cpu) - before) / (performance.now() - start) / 1000);
   }
-  console.log(`${name.padEnd(20)} ${best.toFixed(0)} M instructions/s`);
+  console.log(`${name.padEnd(20)} ${engine.padEnd(12)} ${best.toFixed(0)} M instructions/s`);
 }

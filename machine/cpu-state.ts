@@ -36,6 +36,7 @@ export const CPU = {
   bounce: 0x180, // 64 bytes: stands in for guest memory that crosses a page or that the hypervisor watches
   bounceInfo: 0x1c0, // where the bounced bytes belong
   codeChanged: 0x1e0, // u32: a store has invalidated decoded code; cleared when guest code is entered
+  jumpedFrom: 0x1e4, // u32: record of a computed jump that missed the jump cache
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
   watching: 0x448, // u32: data breakpoints are on; accesses that miss the TLB are for the slow path

@@ -19,7 +19,7 @@ import { CodeHeat } from './code-heat.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import { FRAME_FLAG, REC } from './record.ts';
-import { Regions } from './regions.ts';
+import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
 
 const MAX_BLOCK = 64;
 /** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
@@ -39,14 +39,22 @@ const fusible = (d: Decoded): boolean => (d.entry?.row.fuses ?? false) && !(d.en
 const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
 const live = new Uint8Array(MAX_BLOCK);
 
-export class Blocks {
+/** Most targets of a computed jump that are remembered. */
+const MAX_TARGETS = 8;
+/** What code means beside its bytes: compatibility mode, CR0.TS. */
+const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
+/** Executions after which a block is hot, and what other blocks need to be taken into its region. */
+export const HOT = 3000, WARM = 200;
+
+export class Blocks implements BlockSource {
   private readonly capsule: Capsule;
   private readonly mmu: Mmu;
   private readonly handlers: Handlers;
-  private readonly eager: boolean;
-  private readonly regions: Regions;
-  /** key of the last look-up */
-  lastKey = 0;
+  private readonly hotAfter: number;
+  /** first records of the blocks whose regions have code of a frame */
+  private readonly regionsByFrame = new Map<number, Set<number>>();
+  /** the vCPU whose block became hot: its tables tell where code lies */
+  private compiling: Cpu | undefined;
   private readonly start: number;
   private readonly end: number;
   private top: number;
@@ -66,14 +74,14 @@ export class Blocks {
   private goto = 0;
   private step = 0;
   private unavailable = 0;
+  private count = 0;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
   promoted = 0;
   resets = 0;
 
-  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, eager: boolean) {
-    this.eager = eager;
-    this.regions = new Regions(handlers, capsule.dv);
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, hotAfter: number) {
+    this.hotAfter = hotAfter;
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
@@ -90,6 +98,7 @@ export class Blocks {
     this.goto = this.handlers.slot('goto');
     this.step = this.handlers.slot('step');
     this.unavailable = this.handlers.slot('unavailable');
+    this.count = this.handlers.slot('count');
     this.handlers.preload();
   }
 
@@ -102,13 +111,13 @@ export class Blocks {
     const hi = cpu.field32(CPU.rip + 4);
     const host = this.fetchPage(cpu, lo, hi);
     if (host === 0) return 0;
-    const variant = (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
+    this.mmu.rememberCode(cpu, lo, hi, (host - this.capsule.frames) >>> 12);
+    const variant = variantOf(cpu);
     if (variant !== this.variant) {
       this.mmu.flushJumps();
       this.variant = variant;
     }
     const key = (host - this.capsule.frames) * 4 + variant;
-    this.lastKey = key;
     const found = this.find(cpu, key, lo, hi);
     return found !== 0 ? found : this.build(cpu, host, key, lo, hi, this.heat.limit((host - this.capsule.frames) >>> 12, MAX_BLOCK));
   }
@@ -186,7 +195,6 @@ export class Blocks {
     const first = this.write(count, lo - (lo & 4095), offset, hi, mode64, limit === 1);
     if (key < 0) return first;
     this.keep(first, host, key, lo, hi, reaches ? second : 0);
-    if (this.eager) this.promote(first, key);
     return first;
   }
 
@@ -224,6 +232,11 @@ export class Blocks {
     this.made++;
     if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
     else this.byAddress.set(key, first);
+    const { u32 } = this.capsule;
+    if (this.hotAfter > 0) {
+      u32[first >>> 2] = this.count;
+      u32[(first + REC.count) >>> 2] = this.hotAfter;
+    }
     this.own((host - this.capsule.frames) >>> 12, first, key);
     if (second > 0) {
       this.straddling.set(first, second);
@@ -276,6 +289,7 @@ export class Blocks {
   private bare(at: number, handler: number, rip: number, hi: number, icount: number): void {
     const { u8, u32 } = this.capsule;
     u32[at >>> 2] = handler;
+    u32[(at + REC.real) >>> 2] = handler;
     u32[(at + REC.link) >>> 2] = 0;
     u32[(at + REC.rel) >>> 2] = 0;
     u8[at + REC.length] = 0;
@@ -283,25 +297,70 @@ export class Blocks {
     u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
     u8[at + REC.icount] = icount;
   }
-  /**
-   * Makes a block that was found to be hot a part of a function. Code that ends in an unusual way stays with its handlers.
-   * @param record the block's first
-   * @param key its physical address and variant
-   */
-  promote(record: number, key: number): void {
-    const { u32 } = this.capsule;
-    if (this.straddling.has(record)) return;
-    const specs: (HandlerSpec | 'goto')[] = [];
-    for (;;) {
-      const spec = this.handlers.spec(u32[(record + specs.length * REC.size) >>> 2] as number);
-      if (typeof spec === 'string' && spec !== 'goto') return;
-      specs.push(spec);
-      if (spec === 'goto' || (ROWS[spec.row] as Row).ends) break;
-    }
-    const rip = (record + REC.rip) >>> 2;
-    const page = `${Math.floor(key / 4 / PAGE_SIZE)}.${key & 3}.${u32[rip + 1]}.${(u32[rip] as number) >>> 12}`;
-    u32[record >>> 2] = this.regions.add(page, record, specs);
+  // ---- regions
+
+  /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
+  promote(cpu: Cpu, record: number): void {
+    const { u32, dv } = this.capsule;
+    u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
+    this.compiling = cpu;
+    const rip = dv.getBigUint64(record + REC.rip, true);
+    const seed = this.blockAt(rip);
+    if (seed?.record !== record) return;
+    const region = new RegionBuilder(this, dv).build(seed, Math.min(WARM, this.hotAfter >>> 1));
+    if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
+    u32[record >>> 2] = this.handlers.compile(region, dv);
     this.promoted++;
+    for (const { block } of region.nodes) {
+      this.note(block.mfn, record);
+      if (block.secondMfn >= 0) this.note(block.secondMfn, record);
+    }
+  }
+  private note(mfn: number, record: number): void {
+    const set = this.regionsByFrame.get(mfn);
+    if (set) set.add(record);
+    else this.regionsByFrame.set(mfn, new Set([record]));
+  }
+  blockAt(address: bigint): Block | undefined {
+    const cpu = this.compiling as Cpu;
+    const lo = Number(address & 0xffff_ffffn);
+    const hi = Number(address >> 32n & 0xffff_ffffn);
+    const host = this.mmu.translate(cpu, lo, hi, ACCESS.execute);
+    if (host < 0) return undefined;
+    const record = this.find(cpu, (host - this.capsule.frames) * 4 + variantOf(cpu), lo, hi);
+    const steps = record === 0 ? undefined : this.stepsOf(record);
+    if (!steps) return undefined;
+    const second = this.straddling.get(record);
+    return {
+      record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: second === undefined ? -1 : (second - this.capsule.frames) >>> 12,
+      heat: this.hotAfter - Math.max(0, this.capsule.i32[(record + REC.count) >>> 2] as number),
+    };
+  }
+  /** Undefined for code that is void, or that ends in an unusual way. */
+  private stepsOf(first: number): Step[] | undefined {
+    const { u32, i32, dv } = this.capsule;
+    const steps: Step[] = [];
+    for (let record = first; ; record += REC.size) {
+      const spec = this.handlers.spec(u32[(record + REC.real) >>> 2] as number);
+      if (u32[record >>> 2] === this.stale) return undefined;
+      if (typeof spec === 'string' && spec !== 'goto' && spec !== 'unavailable') return undefined;
+      const row = typeof spec === 'string' ? undefined : ROWS[spec.row] as Row;
+      const jump = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
+      const relative = spec === 'goto' || jump?.operands[0]?.[0] === 'J';
+      const rip = dv.getBigUint64(record + REC.rip, true);
+      let target = relative ? BigInt.asUintN(64, rip + BigInt(i32[(record + REC.rel) >>> 2] as number)) : undefined;
+      if (target !== undefined && typeof spec !== 'string' && !spec.mode64) target &= spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
+      steps.push({ record, spec, target });
+      if (typeof spec === 'string' || row?.ends) return steps;
+    }
+  }
+  targetsOf(record: number): readonly bigint[] { return this.computed.get(record) ?? []; }
+  private readonly computed = new Map<number, bigint[]>();
+  /** Notes where a computed jump has gone. */
+  noteTarget(record: number, target: bigint): void {
+    const list = this.computed.get(record);
+    if (!list) this.computed.set(record, [target]);
+    else if (list.length < MAX_TARGETS && !list.includes(target)) list.push(target);
   }
 
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
@@ -314,11 +373,21 @@ export class Blocks {
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
       else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);
       this.straddling.delete(record);
-      this.regions.forget(record);
     }
     this.byFrame.delete(mfn);
+    this.dissolve(mfn);
     this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
     this.heat.rewritten(mfn, this.made);
+  }
+  /** Regions with code of a frame are no more: their blocks count anew. */
+  private dissolve(mfn: number): void {
+    const { u32 } = this.capsule;
+    for (const record of this.regionsByFrame.get(mfn) ?? []) {
+      if (u32[record >>> 2] === this.stale) continue;
+      u32[record >>> 2] = this.count;
+      u32[(record + REC.count) >>> 2] = this.hotAfter;
+    }
+    this.regionsByFrame.delete(mfn);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
@@ -327,7 +396,8 @@ export class Blocks {
     this.byAddress.clear();
     this.aliases.clear();
     this.straddling.clear();
-    this.regions.clear();
+    this.regionsByFrame.clear();
+    this.computed.clear();
     this.heat.clear();
     this.mmu.flushJumps();
     if (this.handlers.crowded) this.takeSlots();

@@ -6,14 +6,15 @@ import { assert } from '#base/assert.ts';
 import { Wasm, type WasmMemory, type WasmModule, type WasmTable } from '#base/webassembly.ts';
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
-import { Flags } from '../isa/flags.ts';
-import { i32 } from '../wasm/expr.ts';
+import { Flags, flagsInContext } from '../isa/flags.ts';
+import { eqz, i32, load, sub } from '../wasm/expr.ts';
 import { ModuleBuilder, tableModule } from '../wasm/module.ts';
+import { emitRegion } from './compiler.ts';
 import { commonHandlers } from './common-handlers.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { InterpEnv, type Calls, type Known, type Shape } from './interp-env.ts';
+import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
-import { emitRegion, stateOf, type HotBlock } from './regions.ts';
+import type { Region } from './region.ts';
 
 /** What a handler is made for. */
 export interface HandlerSpec extends Shape {
@@ -26,8 +27,8 @@ export interface HandlerSpec extends Shape {
 
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
-/** Functions of hot blocks that are kept: V8 takes about 100 KB for each (2026-11, Node 26.10, RSS over a kernel boot). */
-const MAX_FUNCTIONS = 2000;
+/** Regions that are kept, and bytes of their modules: V8 takes several times as much. */
+const MAX_FUNCTIONS = 6000, MAX_BYTES = 24 << 20;
 /** The module of the common handlers, once it is made. */
 let common: WasmModule | undefined;
 
@@ -37,8 +38,9 @@ export class Handlers {
   private readonly slots = new Map<number | string, number>();
   private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
   private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
-  /** functions of hot blocks made since the last clear */
+  /** regions compiled since the last clear, and bytes of their modules */
   private functions = 0;
+  private size = 0;
   private imports: Record<string, unknown> = {};
 
   constructor(memory: WasmMemory) {
@@ -67,10 +69,10 @@ export class Handlers {
   /** What the handler in a slot was made for. */
   spec(slot: number): HandlerSpec | keyof typeof SPECIAL | 'block' { return this.specs[slot] as HandlerSpec; }
   /** True when little room is left: everything that refers to slots has to go, then `clear`. */
-  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS; }
+  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS || this.size > MAX_BYTES; }
   clear(): void {
     for (let slot = 1; slot < this.specs.length; slot++) this.table.set(slot, null);
-    this.functions = 0;
+    this.functions = this.size = 0;
     this.slots.clear();
     this.specs.length = 1;
     this.queue = [];
@@ -89,22 +91,18 @@ export class Handlers {
   /** The handlers made from rows so far. */
   get made(): HandlerSpec[] { return this.specs.filter((s) => typeof s !== 'string'); }
 
-  /** A slot for the entry of a hot block. */
-  entrySlot(): number { return this.newSlot('block'); }
-  /** Makes one function of hot blocks of one page and fills the slots of their entries. */
-  region(blocks: readonly HotBlock[], dv: DataView): void {
-    this.functions++;
+  /** Makes a region's function. @returns its slot */
+  compile(region: Region, dv: DataView): number {
     const { m, calls, type } = this.module();
-    const { fn, callee } = m.fn(['i32', 'i32'], 'i32');
-    emitRegion(blocks, dv, fn, fn.paramVar(1), ({ record, specs }, inside) => {
-      specs.forEach((spec, i) => emitRecord(spec, fn, calls, type, { record: record + i * REC.size, inside }));
-    });
-    for (const block of blocks) {
-      const entry = m.fn(HANDLER.params, HANDLER.result);
-      entry.fn.returnCall(callee, entry.fn.param(0), stateOf(blocks, block));
-      m.place(block.slot, entry.callee);
-    }
-    new Wasm.Instance(new Wasm.Module(m.bytes()), { env: this.imports });
+    const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+    emitRegion(region, fn, calls, type, dv);
+    const slot = this.newSlot('block');
+    m.place(slot, callee);
+    const bytes = m.bytes();
+    this.functions++;
+    this.size += bytes.length;
+    new Wasm.Instance(new Wasm.Module(bytes), { env: this.imports });
+    return slot;
   }
 
   /** Compiles what was asked for since the last flush. */
@@ -118,7 +116,7 @@ export class Handlers {
     const { m, calls, type } = this.module();
     for (const { spec, slot } of this.queue) {
       const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-      emitRecord(spec, fn, calls, type);
+      emitHandler(spec, fn, calls, type);
       m.place(slot, callee);
     }
     return m.bytes();
@@ -143,34 +141,41 @@ function keyOf(spec: HandlerSpec): number {
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
 
-/** Writes the code of one record: as a handler of its own, or as a part of a block when it is known. */
-function emitRecord(spec: HandlerSpec | keyof typeof SPECIAL | 'block', fn: Emitted, calls: Calls, type: number, known?: Known): void {
+/** Writes the code of a handler. */
+function emitHandler(spec: HandlerSpec | keyof typeof SPECIAL | 'block', fn: Emitted, calls: Calls, type: number): void {
   assert(spec !== 'block', 'a record has a handler of its own');
-  if (typeof spec === 'string') { SPECIAL[spec](calls, fn, type, known); return; }
+  if (typeof spec === 'string') { SPECIAL[spec](calls, fn, type); return; }
   const entry = ENTRIES[spec.row];
   assert(entry !== undefined, 'a row of the table');
-  const flags = new Flags(fn, calls, spec.dead);
+  const flags = new Flags(fn, calls, spec.dead, flagsInContext(fn, fn.param(0)));
   const instructions = spec.fused >= 0 ? 2 : 1;
-  let env = new InterpEnv(fn, entry.row, spec, flags, calls, type, instructions, known);
+  let env = new InterpEnv(fn, entry.row, spec, flags, calls, type, instructions);
   env.bindRegisters();
   entry.row.sem(env);
   if (spec.fused >= 0) {
     const jump = ENTRIES[spec.fused];
     assert(jump !== undefined, 'a row of the table');
-    env = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, type, instructions, known);
+    env = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, type, instructions);
     jump.row.sem(env);
   }
-  if (entry.row.ends) { if (!known) fn.unreachable(); }
-  else if (!known) env.finish();
-  else if (env.stores) env.leaveIfStale();
+  if (entry.row.ends) fn.unreachable();
+  else env.finish();
 }
 
 /** Records that are not instructions. */
 const SPECIAL = {
   /** goes to the next address, which is not in this block */
-  goto: (calls: Calls, fn: Emitted, type: number, known?: Known): void => {
+  goto: (calls: Calls, fn: Emitted, type: number): void => {
     const jump = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
-    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false), calls, type, 0, known).jumpRelative();
+    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false, flagsInContext(fn, fn.param(0))), calls, type, 0).jumpRelative();
+  },
+  /** at the beginning of a block: counts, and leaves when the block is hot */
+  count: (calls: Calls, fn: Emitted, type: number): void => {
+    const record = fn.param(1);
+    const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
+    fn.store(32, record, left, REC.count);
+    fn.if(eqz(left), () => fn.returnCall(calls.leave, fn.param(0), record, i32(INNER.hot), i32(0)));
+    fn.returnCallIndirect(type, load('i32', 32, record, REC.real), fn.param(0), record);
   },
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },

@@ -5,10 +5,12 @@ import type { Type } from '../wasm/expr.ts';
 interface ImportSignature { readonly params: readonly Type[]; readonly result: Type | undefined }
 const signature = (params: readonly Type[], result?: Type): ImportSignature => ({ params, result });
 
-/** Shared routines, themselves WebAssembly (runtime.ts). All take the vCPU context first. */
+/** A reader of flags: takes the three words (isa/flags.ts). */
+const READER = signature(['i32', 'i64', 'i64'], 'i32');
+
+/** Shared routines, themselves WebAssembly (runtime.ts). All but the readers take the vCPU context first. */
 export const RUNTIME = {
-  cf: signature(['i32'], 'i32'), of: signature(['i32'], 'i32'), pf: signature(['i32'], 'i32'), status: signature(['i32'], 'i32'),
-  be: signature(['i32'], 'i32'), l: signature(['i32'], 'i32'), le: signature(['i32'], 'i32'),
+  cf: READER, of: READER, pf: READER, status: READER, be: READER, l: READER, le: READER,
   /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */

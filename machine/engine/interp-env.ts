@@ -3,17 +3,15 @@
 // A handler is a function (cpu, record) → exit code.
 
 import { assert } from '#base/assert.ts';
-import { CPU, EXIT, NO_ERROR_CODE, SEG, SEG_DENIES } from '../cpu-state.ts';
+import { CPU, EXIT, NO_ERROR_CODE, REG, SEG, SEG_DENIES } from '../cpu-state.ts';
 import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
-import type { HOST, RUNTIME } from './imports.ts';
+import { HOST, type RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { isCanonical } from './runtime.ts';
-import type { Inside } from './regions.ts';
-import { jumpEntry } from './runtime.ts';
+import { isCanonical, jumpEntry } from './runtime.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -29,26 +27,17 @@ export interface Shape {
 
 const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX: 16 };
 
-/** A record whose contents are known when the code is made: its fields become constants. */
-export interface Known {
-  /** capsule offset of the record */
-  readonly record: number;
-  readonly inside: Inside;
-}
-
 export class InterpEnv extends Env {
-  private readonly record: Expr;
-  private readonly form: 'r' | 'm' | 'x';
-  private readonly calls: Calls;
-  private readonly handlerType: number;
-  private readonly known: Known | undefined;
+  protected readonly record: Expr;
+  protected readonly form: 'r' | 'm' | 'x';
+  protected readonly calls: Calls;
+  protected readonly handlerType: number;
   /** instructions in this record: 2 when fused */
-  private readonly instructions: number;
+  protected readonly instructions: number;
 
-  constructor(fn: Fn, row: Row, shape: Shape, flags: Flags, calls: Calls, handlerType: number, instructions: number, known?: Known) {
+  constructor(fn: Fn, row: Row, shape: Shape, flags: Flags, calls: Calls, handlerType: number, instructions: number, record: Expr = fn.param(1)) {
     super(fn, row, shape.opSize, shape.addrSize, shape.mode64, shape.rep, flags);
-    this.known = known;
-    this.record = known ? i32(known.record) : fn.param(1);
+    this.record = record;
     this.form = shape.form;
     this.calls = calls;
     this.handlerType = handlerType;
@@ -57,17 +46,11 @@ export class InterpEnv extends Env {
 
   // ---- operands
 
-  /** A field of the record: read from it, or known. */
-  private fieldOf(type: 'i32' | 'i64', bits: 8 | 16 | 32 | 64, offset: number, signed = false): Expr {
-    if (!this.known) return load(type, bits, this.record, offset, signed);
-    const { record, inside: { dv } } = this.known;
-    const at = record + offset;
-    const raw = bits === 8 ? BigInt(dv.getUint8(at)) : bits === 16 ? BigInt(dv.getUint16(at, true)) : bits === 32 ? BigInt(dv.getUint32(at, true)) : dv.getBigUint64(at, true);
-    return constant(type, signed ? BigInt.asIntN(bits, raw) : raw);
-  }
-  private field16(offset: number): Expr { return this.fieldOf('i32', 16, offset); }
+  /** A field of the record. */
+  protected fieldOf(type: 'i32' | 'i64', bits: 8 | 16 | 32 | 64, offset: number, signed = false): Expr { return load(type, bits, this.record, offset, signed); }
+  protected field16(offset: number): Expr { return this.fieldOf('i32', 16, offset); }
   /** Address of the register field whose offset in the context stands in the record. */
-  private contextField(offset: Expr): Expr { return offset.value !== undefined ? displace(this.cpu, Number(offset.value)) : add(this.cpu, offset); }
+  protected contextField(offset: Expr): Expr { return offset.value !== undefined ? displace(this.cpu, Number(offset.value)) : add(this.cpu, offset); }
   private registerAt(offset: number): Expr { return this.fn.let(this.contextField(this.field16(offset))); }
   private readonly places = new Map<number, Place>();
   protected place(k: number): Place {
@@ -77,15 +60,19 @@ export class InterpEnv extends Env {
   }
   /** Binds every register operand now: a description may use one first inside a conditional part. */
   bindRegisters(): void { this.row.operands.forEach((code, k) => { if (code !== 'none' && !'ASCDIJMB'.includes(code[0] as string) && code !== '1') this.place(k); }); }
+  /** A register operand whose number stands in the record. */
+  protected registerPlace(offset: number, _general: boolean): Place { return { kind: 'reg', address: this.registerAt(offset) }; }
+  /** AL, rAX, CL or DX. */
+  protected fixedPlace(offset: number): Place { return { kind: 'reg', address: offset === 0 ? this.cpu : this.fn.let(add(this.cpu, i32(offset))) }; }
   private makePlace(k: number): Place {
     const code = this.row.operands[k];
     assert(code !== undefined, `${this.row.name} has an operand ${k}`);
     const fixed = FIXED[code];
-    if (fixed !== undefined) return { kind: 'reg', address: fixed === 0 ? this.cpu : this.fn.let(add(this.cpu, i32(fixed))) };
+    if (fixed !== undefined) return this.fixedPlace(fixed);
     switch (code[0]) {
-      case 'G': case 'V': case 'P': return { kind: 'reg', address: this.registerAt(REC.r1) };
-      case 'E': case 'W': case 'Q': return this.form === 'r' ? { kind: 'reg', address: this.registerAt(REC.r2) } : { kind: 'mem' };
-      case 'Z': case 'R': case 'U': case 'N': return { kind: 'reg', address: this.registerAt(REC.r2) };
+      case 'G': case 'V': case 'P': return this.registerPlace(REC.r1, code[0] === 'G');
+      case 'E': case 'W': case 'Q': return this.form === 'r' ? this.registerPlace(REC.r2, code[0] === 'E') : { kind: 'mem' };
+      case 'Z': case 'R': case 'U': case 'N': return this.registerPlace(REC.r2, code[0] === 'Z' || code[0] === 'R');
       case 'M': case 'O': case 'B': return { kind: 'mem' };
       case 'I': case 'J': case '1': return { kind: 'imm' };
       default: throw new Error(`operand code ${code}`);
@@ -100,15 +87,14 @@ export class InterpEnv extends Env {
     return this.fn.let(this.fieldOf(bits === 64 ? 'i64' : 'i32', bits, REC.imm));
   }
   protected offsetExpr(): Expr {
-    const reg = (offset: number): Expr => {
-      const field = this.field16(offset);
-      return field.value === BigInt(CPU.zero) ? i64(0) : load('i64', 64, this.contextField(field));
-    };
+    const reg = (offset: number): Expr => this.addressRegister(this.field16(offset));
     const disp = this.fieldOf('i64', 64, REC.disp);
-    if (this.row.operands.includes('Mxlat')) return add(reg(REC.base), widenU(load('i32', 8, this.cpu, CPU.regs)));
+    if (this.row.operands.includes('Mxlat')) return add(reg(REC.base), widenU(this.reg(REG.rax, 8)));
     const simple = add(reg(REC.base), disp);
     return this.form === 'm' ? simple : add(simple, shl(reg(REC.index), this.fieldOf('i64', 8, REC.scale)));
   }
+  /** A base or index register by its offset in the context, which may be CPU.zero. */
+  protected addressRegister(offset: Expr): Expr { return load('i64', 64, this.contextField(offset)); }
   protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
   private segmentField(): Expr { return load('i64', 64, this.contextField(shl(this.fieldOf('i32', 8, REC.segment), i32(3)))); }
   /** Number of a segment register, i32. Only outside 64-bit mode has every operand one. */
@@ -144,13 +130,17 @@ export class InterpEnv extends Env {
   }
   rip(): Expr { return this.fn.let(this.fieldOf('i64', 64, REC.rip)); }
   nextRip(): Expr { return this.fn.let(add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 8, REC.length))); }
-  readFlags(): Expr { return this.fn.let(or(or(this.fn.call(this.calls.status, this.cpu), load('i32', 32, this.cpu, CPU.flags)), i32(2))); }
+  budget(): Expr { return load('i32', 32, this.cpu, CPU.budget); }
 
   // ---- memory
 
+  /** Capsule offset of the MMU context. */
+  protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
+  /** Leaves with the exception that a routine outside has noted, when a condition holds. */
+  protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception))); }
   /** Address of the TLB entry for `va`, less the offset of the read or write half. */
   private tlbEntry(va: Expr): Expr {
-    return this.fn.let(add(load('i32', 32, this.cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+    return this.fn.let(add(this.mmu(), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
   }
   private hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
     const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
@@ -169,7 +159,7 @@ export class InterpEnv extends Env {
     const host = this.fn.var('i32');
     this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
       host.set(this.missed(va, bits, write, part === 'stack'));
-      this.fn.if(eq(host.get, i32(0)), () => this.fn.return(i32(EXIT.exception)));
+      this.faultIf(eq(host.get, i32(0)));
     });
     return this.fn.let(host.get);
   }
@@ -177,17 +167,14 @@ export class InterpEnv extends Env {
     if (!this.mode64) this.checkSegment(va, bits, true, 'stack');
     const entry = this.tlbEntry(va);
     this.fn.if(eq(this.hit(entry, va, bits, MMU.write), i32(0)), () => {
-      this.fn.if(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)), () => this.fn.return(i32(EXIT.exception)));
+      this.faultIf(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)));
     });
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
   /** the record's code writes guest memory, or calls what does */
   stores = false;
   commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow()); }
-  private commitNow(): void {
-    const code = this.fn.let(this.fn.call(this.calls.commit, this.cpu, this.record));
-    this.fn.if(code, () => this.fn.return(code));
-  }
+  private commitNow(): void { this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)); }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     this.stores = true;
     const va = this.fn.let(address);
@@ -196,7 +183,7 @@ export class InterpEnv extends Env {
     const entry = this.tlbEntry(va);
     this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
       const host = this.fn.let(this.missed(va, bits, true, part === 'stack'));
-      this.fn.if(eq(host, i32(0)), () => this.fn.return(i32(EXIT.exception)));
+      this.faultIf(eq(host, i32(0)));
       this.fn.store(bits, host, pinned);
       this.commit(host);
     });
@@ -204,7 +191,7 @@ export class InterpEnv extends Env {
 
   // ---- ways out
 
-  private leave(code: Expr, done: boolean): void {
+  protected leave(code: Expr, done: boolean): void {
     this.fn.returnCall(this.calls.leave, this.cpu, this.record, code, i32(done ? this.instructions : 0));
   }
   raise(vector: number, errorCode?: Expr): void {
@@ -222,81 +209,89 @@ export class InterpEnv extends Env {
     this.leave(i32(EXIT.softint), false);
   }
   slow(name: SlowName, argument: Expr, va?: Expr): void {
+    const code = this.fn.let(this.callSlow(name, argument, va));
+    this.fn.if(code, () => this.fn.return(code));
+  }
+  protected callSlow(name: SlowName, argument: Expr, va?: Expr): Expr {
     this.stores = true;
     const lo = va ? wrap(va) : i32(0);
     const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
-    const code = this.fn.let(this.fn.call(this.calls.slow, this.cpu, this.record, i32(SLOW[name] | this.opSize << 8 | this.addrSize << 16), argument, lo, hi));
-    this.fn.if(code, () => this.fn.return(code));
+    return this.fn.call(this.calls.slow, this.cpu, this.record, i32(this.slowNumber(name)), argument, lo, hi);
   }
+  protected slowNumber(name: SlowName): number { return SLOW[name] | this.opSize << 8 | this.addrSize << 16; }
+  /** Says where it is: the time that a guest reads goes on within a block. */
   callOut(name: string, ...args: Expr[]): Expr {
+    if (name in HOST) this.setField(CPU.exitOp, this.record);
     const callee = this.calls[name as keyof Calls];
     assert(callee !== undefined, `a routine ${name}`);
     return this.fn.call(callee, ...args);
   }
   afterFlagChange(): void { this.fn.if(and(this.field(CPU.flags), i32(0x100)), () => this.leave(i32(INNER.lookup), true)); }
   repeatLater(): void {
-    const left = this.fn.let(sub(this.field(CPU.budget), i32(1)));
-    this.setField(CPU.budget, left);
-    this.fn.if(ltS(left, i32(0)), () => this.leave(i32(INNER.again), false));
+    this.spend(i32(1));
+    this.fn.if(ltS(this.budget(), i32(0)), () => this.leave(i32(INNER.again), false));
   }
+  /** Takes instructions from the slice. */
+  protected spend(n: Expr): void { this.setField(CPU.budget, sub(this.budget(), n)); }
 
-  /** Charges the block's instructions up to and with this one; leaves with rip = target when the slice is used up. */
-  private charge(target: Expr): void {
-    const left = this.fn.let(sub(load('i32', 32, this.cpu, CPU.budget), add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions))));
-    this.setField(CPU.budget, left);
-    this.fn.if(ltS(left, i32(0)), () => {
-      this.setField64(CPU.rip, target);
-      this.setField(CPU.exitOp, this.record);
-      this.fn.return(select(isCanonical(this.fn, target), i32(EXIT.budget), i32(INNER.badTarget)));
-    });
-  }
+  /** The block's instructions up to and with this one. */
+  protected retired(): Expr { return add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions)); }
   target(): Expr {
     const t = add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 32, REC.rel, true));
     return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
   }
   jumpRelative(condition?: Expr): void {
     const go = (): void => {
-      const left = this.fn.let(sub(load('i32', 32, this.cpu, CPU.budget), add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions))));
-      this.setField(CPU.budget, left);
-      if (this.known && this.stayInside(left, this.known.inside)) return;
-      const link = this.fn.let(load('i32', 32, this.record, REC.link));
-      this.fn.if(and(ne(link, i32(0)), eq(shrU(left, i32(31)), i32(0))), () => this.continueAt(link));
-      const target = this.target();
-      this.fn.if(ltS(left, i32(0)), () => {
-        this.setField64(CPU.rip, target);
-        this.fn.return(i32(EXIT.budget));
-      });
-      this.throughCache(target, this.record);
+      this.spend(this.retired());
+      emitDirectExit(this.fn, this.calls, this.handlerType, this.record, this.target());
     };
     if (condition) this.fn.if(condition, go);
     else go();
   }
-  /** A jump to a block of the same function, if it is one. */
-  private stayInside(left: Expr, inside: Inside): boolean {
-    const target = this.target().value;
-    if (target === undefined || !inside.has(target)) return false;
-    this.fn.if(ltS(left, i32(0)), () => {
-      this.setField64(CPU.rip, i64(target));
-      this.fn.return(i32(EXIT.budget));
-    });
-    inside.go(target);
-    return true;
+  jumpTo(target: Expr): void {
+    const t = this.fn.let(target);
+    this.spend(this.retired());
+    emitIndirectExit(this.fn, this.calls, this.handlerType, this.record, t);
   }
   /** In a block that is part of a function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
   leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true)); }
-  jumpTo(target: Expr): void {
-    const t = this.fn.let(target);
-    this.charge(t);
-    this.throughCache(t, i32(0));
-  }
-  /** Goes on at a target that the jump cache may know. @param linked the record that may be linked to it, or 0 */
-  private throughCache(target: Expr, linked: Expr): void {
-    const entry = jumpEntry(this.fn, this.cpu, target);
-    this.fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => this.continueAt(this.fn.let(load('i32', 32, entry, MMU.jumps + 8))));
-    this.setField(CPU.exitOp, linked);
-    this.fn.returnCall(this.calls.jumpMiss, this.cpu, this.record, target);
-  }
-  private continueAt(record: Expr): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, record, REC.handler), this.cpu, record); }
   /** Ends the handler: on to the next record. */
-  finish(): void { this.continueAt(this.fn.let(add(this.record, i32(REC.size)))); }
+  finish(): void { continueAt(this.fn, this.handlerType, this.fn.let(add(this.record, i32(REC.size)))); }
+}
+
+// ---- how control goes from block to block; the instructions of the block that ends are paid for already
+
+/** On to a record's handler. */
+export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
+  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
+}
+/** Where a jump goes whose record may be linked to its target. */
+export function emitDirectExit(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr): void {
+  const cpu = fn.param(0);
+  const spent = ltS(load('i32', 32, cpu, CPU.budget), i32(0));
+  const link = fn.let(load('i32', 32, record, REC.link));
+  fn.if(and(ne(link, i32(0)), eqz(spent)), () => continueAt(fn, handlerType, link));
+  fn.if(spent, () => {
+    fn.store(64, cpu, target, CPU.rip);
+    fn.return(i32(EXIT.budget));
+  });
+  throughCache(fn, calls, handlerType, record, target, record);
+}
+/** Where a computed jump goes. Its target may not be canonical. */
+export function emitIndirectExit(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr): void {
+  const cpu = fn.param(0);
+  fn.if(ltS(load('i32', 32, cpu, CPU.budget), i32(0)), () => {
+    fn.store(64, cpu, target, CPU.rip);
+    fn.store(32, cpu, record, CPU.exitOp);
+    fn.return(select(isCanonical(fn, target), i32(EXIT.budget), i32(INNER.badTarget)));
+  });
+  throughCache(fn, calls, handlerType, record, target, i32(0));
+}
+/** Goes on at a target that the jump cache may know. @param linked the record that may be linked to it, or 0 */
+function throughCache(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
+  const cpu = fn.param(0);
+  const entry = jumpEntry(fn, cpu, target);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => continueAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))));
+  fn.store(32, cpu, linked, CPU.exitOp);
+  fn.returnCall(calls.jumpMiss, cpu, record, target);
 }

@@ -10,7 +10,7 @@ import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
 import { Interpreter, scratchSize } from './interpreter.ts';
 
 const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1]) => FlatMachine) => void): void => {
-  for (const eager of [false, true]) test(`${name} (${eager ? 'blocks' : 'handlers'})`, () => body((hooks) => new FlatMachine(eager, hooks)));
+  for (const [how, hotAfter] of [['interpreted', 0], ['compiled at once', 1], ['compiled soon', 3]] as const) test(`${name} (${how})`, () => body((hooks) => new FlatMachine(hotAfter, hooks)));
 };
 const UD2 = '0f 0b';
 
@@ -154,9 +154,8 @@ both('flags survive from any instruction to any reader', (make) => {
   assert.equal(m.cpu.get(REG.rdx), 1n);
 });
 
-test('blocks that slices keep ending in become one function and do the same', () => {
-  const m = new FlatMachine();
-  m.put(0, '48 01 d8 48 ff c1 eb f8'); // add rax,rbx; inc rcx; jmp
+test('a block that is hot becomes one function and does the same', () => {
+  const m = new FlatMachine(100);
   m.put(0x100, '48 01 d8 48 ff c1 48 39 d1 75 f5 0f 0b'); // … cmp rcx,rdx; jne
   m.cpu.set(REG.rbx, 3n);
   m.cpu.set(REG.rcx, 0n);

@@ -10,7 +10,7 @@ import { stackMove } from '../isa/branch.ts';
 import { CC } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
-import { Blocks } from './blocks.ts';
+import { Blocks, HOT } from './blocks.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
@@ -24,8 +24,6 @@ import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 
 const DEBUG_EXCEPTION = 1;
 const RECORDS_SIZE = 32 << 20;
-/** blocks remembered as having been met at the end of a slice */
-const SAMPLES = 256;
 const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
 /** Scratch for the branch that goes nowhere. */
 const branch = new Decoded();
@@ -54,9 +52,9 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /**
    * @param hooks may be filled in after construction, before the first run
-   * @param options eager: every block becomes one function at once, for tests
+   * @param options hotAfter: executions after which a block's region is compiled; 0: none is
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { eager?: boolean } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -70,8 +68,8 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const host = {
       translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record >>> 0, lo, hi, info),
       commit: (base: number, record: number): number => this.commit(cpu(base), record >>> 0),
-      rdtsc: (base: number): bigint => BigInt.asIntN(64, this.hooks.rdtsc(cpu(base))),
-      random: (base: number): bigint => BigInt.asIntN(64, this.hooks.random(cpu(base))),
+      rdtsc: (base: number): bigint => BigInt.asIntN(64, this.within(cpu(base), this.hooks.rdtsc)),
+      random: (base: number): bigint => BigInt.asIntN(64, this.within(cpu(base), this.hooks.random)),
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
@@ -81,10 +79,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
     handlers.bind({ ...shared, ...host } as ImportValues);
     this.enter = runtime.exports['enter'] as Enter;
-    this.status = runtime.exports['status'] as Status;
+    this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.flushAll();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE, options.eager ?? false);
+    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE, options.hotAfter ?? HOT);
     for (const c of this.cpus) this.reset(c);
   }
 
@@ -119,28 +117,38 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   private runBlocks(cpu: Cpu): number {
     let record = this.blocks.lookup(cpu);
-    if (record !== 0 && cpu.field32(CPU.exitCode) === EXIT.budget) this.sample(record);
     for (;;) {
       if (record === 0) return this.fetchException(cpu);
       cpu.setField32(CPU.codeChanged, 0);
       const code = this.enter(cpu.base, record);
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
+      if (code === INNER.hot) {
+        record = cpu.field32(CPU.exitOp);
+        this.blocks.promote(cpu, record);
+        continue;
+      }
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
       const from = code === INNER.link ? cpu.field32(CPU.exitOp) : 0;
+      this.noteComputed(cpu);
       record = this.blocks.lookup(cpu);
       if (record !== 0) this.remember(cpu, from, record);
     }
   }
-  /** Code that slices keep ending in is hot: the second time a block is met here it becomes one function. */
-  private sample(record: number): void {
-    if (this.sampled.delete(record)) this.blocks.promote(record, this.blocks.lastKey);
-    else {
-      if (this.sampled.size >= SAMPLES) this.sampled.clear();
-      this.sampled.add(record);
-    }
+  private noteComputed(cpu: Cpu): void {
+    const record = cpu.field32(CPU.jumpedFrom);
+    if (record === 0) return;
+    cpu.setField32(CPU.jumpedFrom, 0);
+    this.blocks.noteTarget(record, cpu.rip);
   }
-  private readonly sampled = new Set<number>();
+  /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
+  private within(cpu: Cpu, ask: (cpu: Cpu) => bigint): bigint {
+    const budget = cpu.field32(CPU.budget);
+    cpu.setField32(CPU.budget, budget - (this.capsule.u8[cpu.field32(CPU.exitOp) + REC.icount] as number));
+    const answer = ask.call(this.hooks, cpu);
+    cpu.setField32(CPU.budget, budget);
+    return answer;
+  }
   private codeWritten(mfn: number): void {
     this.blocks.written(mfn);
     for (const c of this.cpus) c.setField32(CPU.codeChanged, 1);

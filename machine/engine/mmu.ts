@@ -9,7 +9,7 @@ import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { ACCESS, PFEC, type MachineHooks } from '../machine.ts';
-import { ACCESS_INFO, FRAME_FLAG, MMU } from './record.ts';
+import { ACCESS_INFO, codeEntry, FRAME_FLAG, MMU } from './record.ts';
 
 const CONTEXTS = 16;
 const EMPTY = 0xff; // a tag of all ones equals no page address
@@ -77,7 +77,7 @@ export class Mmu {
     if (length > MMU.jumps) this.guardJumps(slot);
   }
   private clearJumps(slot: number): void {
-    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.jumpEntries * 16);
+    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.size - MMU.jumps);
     this.guardJumps(slot);
   }
   /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
@@ -120,6 +120,13 @@ export class Mmu {
   /** Forgets every decoded target. */
   flushJumps(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clearJumps(i); }
 
+  /** Remembers where a page of code lies, under the vCPU's base. */
+  rememberCode(cpu: Cpu, lo: number, hi: number, mfn: number): void {
+    const at = (cpu.field32(CPU.mmu) + codeEntry(lo)) >>> 2;
+    const { u32 } = this.capsule;
+    u32[at] = (lo >>> 12 & 0xfff) << 20 | mfn;
+    u32[at + 1] = hi << 8 & 0xff_ff00 | lo >>> 24;
+  }
   /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
   rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
     const hash = (lo ^ lo >>> 12) & (MMU.jumpEntries - 1);

@@ -19,7 +19,10 @@ export const REC = {
   length: 39, // u8: bytes of the instruction (of both, when fused)
   link: 40, // u32: record to go on at when the relative jump is taken; 0 until known
   rel: 44, // i32: jump target minus rip
-  size: 48,
+  // of a block's first record:
+  count: 48, // i32: executions until the block is hot
+  real: 52, // u32: the handler for its instruction; `handler` may count, or be a region's
+  size: 56,
 } as const;
 
 /** Layout of an MMU context: everything cached under one base pointer. Offsets in bytes from its start. */
@@ -29,11 +32,18 @@ export const MMU = {
   write: 0x4000,
   jumps: 0x8000, // jump cache, 16 bytes an entry: u64 rip, u32 record
   jumpEntries: 8192,
-  size: 0x28000,
+  code: 0x28000, // where pages of code lie, for jumps between pages inside compiled code: u64 page number << 20 | frame number
+  codeEntries: 1024,
+  size: 0x2a000,
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */
-export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104 } as const;
+export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104, hot: 105 } as const;
+
+/** A page of code as it stands in MMU.code: its number above its frame's. */
+export const codePage = (va: bigint, mfn: number): bigint => (BigInt.asUintN(48, va) >> 12n) << 20n | BigInt(mfn);
+/** Offset of a page's entry in an MMU context. @param lo the address, low 32 bits */
+export const codeEntry = (lo: number): number => MMU.code + ((lo >>> 12 ^ lo >>> 22) & (MMU.codeEntries - 1)) * 8;
 
 /**
  * True when the record's memory operand is based on rsp or rbp in 64-bit mode: its canonical faults are #SS. Outside

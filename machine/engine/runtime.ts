@@ -2,7 +2,7 @@
 // through the jump cache, and the page walk that fills the TLB. What needs a decision goes on to TypeScript.
 
 import { CPU } from '../cpu-state.ts';
-import { emitReaders, type FlagReaders } from '../isa/flags.ts';
+import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
 import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
@@ -31,7 +31,7 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
   const readers: Partial<Record<keyof FlagReaders, Callee>> = {};
   emitReaders((name, body) => {
     const { fn, callee } = define(name);
-    body(fn, fn.param(0), readers);
+    body(fn, fn.param(0), fn.param(1), fn.param(2), readers);
     fn.unreachable();
     readers[name] = callee;
   });
@@ -42,6 +42,9 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
   fillTlb(define('translate').fn, slow, g);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
+  const rflags = m.fn(['i32'], 'i32', 'rflags').fn;
+  const words = flagsInContext(rflags, rflags.param(0));
+  rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();
@@ -75,7 +78,10 @@ function jumpMiss(fn: Fn): void {
   const [cpu, record, target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
   fn.store(64, cpu, target, CPU.rip);
   fn.if(load('i32', 32, cpu, CPU.exitOp), () => fn.return(i32(INNER.link)));
-  fn.if(isCanonical(fn, target), () => fn.return(i32(INNER.lookup)));
+  fn.if(isCanonical(fn, target), () => {
+    fn.store(32, cpu, record, CPU.jumpedFrom);
+    fn.return(i32(INNER.lookup));
+  });
   fn.store(32, cpu, record, CPU.exitOp);
   fn.return(i32(INNER.badTarget));
 }

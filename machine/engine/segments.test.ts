@@ -17,7 +17,7 @@ const SELECTOR = { flat: 0x0b, small: 0x13, readOnly: 0x1b, code: 0x23, executeO
 
 /** 32-bit code with these descriptors in its table; DS and SS are flat. */
 function prepare(code: string): FlatMachine {
-  const m = new FlatMachine(false, { descriptor: (_cpu, selector) => m.at(TABLE + (selector & ~7)) });
+  const m = new FlatMachine(0, { descriptor: (_cpu, selector) => m.at(TABLE + (selector & ~7)) });
   m.put(TABLE + 8, descriptor(0, 0xfffff, DATA, 12));
   m.put(TABLE + 16, descriptor(BASE + 0x5000, 0xff, DATA, 4));
   m.put(TABLE + 24, descriptor(0, 0xfffff, READ_ONLY, 12));

@@ -17,7 +17,7 @@ interface Stop { readonly rip: number; readonly rcx?: number; readonly dr6: numb
 
 /** A machine with rbx = rsi = data, rdi = data + 0x800, and the breakpoints at offsets from BASE. */
 function prepare(code: string, s: Setting): FlatMachine {
-  const m = new FlatMachine(false, { descriptor: () => m.at(0xf000) });
+  const m = new FlatMachine(0, { descriptor: () => m.at(0xf000) });
   m.put(0xf000, 'ff ff 00 00 00 f3 cf 00'); // a flat data segment
   m.put(0, `${code} ${UD2}`);
   m.cpu.set(REG.rbx, BigInt(BASE + DATA));

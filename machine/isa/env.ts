@@ -21,7 +21,8 @@ export const typeOf = (bits: number): Type => (bits === 64 ? 'i64' : 'i32');
 
 /** How one operand of a decoded instruction is bound. */
 export type Place =
-  | { readonly kind: 'reg'; readonly address: Expr } // capsule address of the register's low byte, less the offset below
+  | { readonly kind: 'reg'; readonly address: Expr } // capsule address of the register's low byte
+  | { readonly kind: 'general'; readonly n: number; readonly high: boolean } // a general register by number; `high`: its bits 8..15
   | { readonly kind: 'mem' }
   | { readonly kind: 'imm' };
 
@@ -116,7 +117,9 @@ export abstract class Env {
   /** Segment base of a string instruction's source (overridable) or destination (ES). */
   abstract stringBase(source: boolean): Expr;
   /** RFLAGS as a guest reads it, i32. */
-  abstract readFlags(): Expr;
+  readFlags(): Expr { return this.fn.let(or(or(this.flags.status(), this.field(CPU.flags)), i32(2))); }
+  /** Instructions left in this slice, i32. */
+  abstract budget(): Expr;
   /** Calls a routine outside (TypeScript or shared wasm) by name. Result by its declaration in engine/imports.ts. */
   abstract callOut(name: string, ...args: Expr[]): Expr;
 
@@ -145,6 +148,7 @@ export abstract class Env {
   read(k: number, bits: number = this.bits(k)): Expr {
     const place = this.place(k);
     if (place.kind === 'imm') return this.imm((bits === 8 ? 8 : bits) as Bits);
+    if (place.kind === 'general') return this.fn.let(this.readGeneral(place.n, place.high, bits));
     return this.fn.let(load(typeOf(bits), bits, place.kind === 'reg' ? place.address : this.translate(this.address(), bits, false, 'operand')));
   }
   /** Reads operand k that will be written by the same instruction: faults as a write does. */
@@ -161,6 +165,7 @@ export abstract class Env {
     const place = this.place(k);
     const bits = this.bits(k);
     if (place.kind === 'reg') { this.storeReg(place.address, bits, value); return; }
+    if (place.kind === 'general') { this.writeGeneral(place.n, place.high, bits, value); return; }
     const host = this.hosts.get(k);
     if (host) {
       this.fn.store(bits, host.address, value);
@@ -179,7 +184,7 @@ export abstract class Env {
   /** Vector, MMX or raw register bytes of operand k: `width` bits of it as a wasm value. */
   readVector(k: number, type: Type, width: number, aligned = false): Expr {
     const place = this.place(k);
-    assert(place.kind !== 'imm', 'a register or memory operand');
+    assert(place.kind === 'reg' || place.kind === 'mem', 'a vector register or memory operand');
     if (place.kind === 'mem' && aligned) this.requireAligned(this.address(), width / 8);
     return this.fn.let(load(type, width, place.kind === 'reg' ? place.address : this.translate(this.address(), width, false, 'operand')));
   }
@@ -201,8 +206,10 @@ export abstract class Env {
   /** Writes a 16-bit value to a register operand zero-extended to the operand size (MOV r, Sreg). */
   writeWide(k: number, value: Expr): void {
     const place = this.place(k);
+    const wide = this.zeroExtend(value, 16, this.opSize);
+    if (place.kind === 'general') { this.writeGeneral(place.n, place.high, this.opSize, wide); return; }
     assert(place.kind === 'reg', 'a register operand');
-    this.storeReg(place.address, this.opSize, this.zeroExtend(value, 16, this.opSize));
+    this.storeReg(place.address, this.opSize, wide);
   }
   /** #GP(0) when the address is not a multiple of `bytes`. */
   requireAligned(va: Expr, bytes: number): void {
@@ -226,8 +233,14 @@ export abstract class Env {
 
   // ---- registers by number
 
-  reg(n: number, bits: number): Expr { return this.fn.let(load(typeOf(bits), bits, this.cpu, CPU.regs + n * 8)); }
-  setReg(n: number, bits: number, value: Expr): void { this.storeReg(add(this.cpu, i32(0)), bits, value, CPU.regs + n * 8); }
+  reg(n: number, bits: number): Expr { return this.fn.let(this.readGeneral(n, false, bits)); }
+  setReg(n: number, bits: number, value: Expr): void { this.writeGeneral(n, false, bits, value); }
+  /** AH */
+  ah(): Expr { return this.fn.let(this.readGeneral(REG.rax, true, 8)); }
+  setAh(value: Expr): void { this.writeGeneral(REG.rax, true, 8, value); }
+  /** General register n, or its second byte; an engine may keep it elsewhere than in the context. */
+  protected readGeneral(n: number, high: boolean, bits: number): Expr { return load(typeOf(bits), bits, this.cpu, CPU.regs + n * 8 + (high ? 1 : 0)); }
+  protected writeGeneral(n: number, high: boolean, bits: number, value: Expr): void { this.storeReg(this.cpu, bits, value, CPU.regs + n * 8 + (high ? 1 : 0)); }
   private storeReg(address: Expr, bits: number, value: Expr, offset = 0): void {
     if (bits === 32) this.fn.store(64, address, widenU(value), offset);
     else this.fn.store(bits, address, value, offset);
@@ -295,8 +308,6 @@ export abstract class Env {
   shiftCount(k: number, bits: number): Expr { return this.fn.let(and(this.read(k, 8), i32(bits === 64 ? 63 : 31))); }
   /** shl/shr of an operand-sized value by an i32 count. */
   by(count: Expr, bits: number): Expr { return bits === 64 ? widenU(count) : count; }
-
-  protected mark(v: Expr): Expr { return v; }
 }
 
 export { add, and, constant, eqz, extend16, extend32, extend8, i32, i64, ne, or, select, shl, shrU, sub, widenS, widenU, wrap };

@@ -66,11 +66,8 @@ const enter = (e: Env): void => {
     e.setStackPointer(top);
   });
 };
-const lahf = (e: Env): void => e.fn.store(8, e.cpu, or(e.flags.status(), i32(2)), CPU.regs + 1);
-const sahf = (e: Env): void => {
-  const ah = e.fn.let(load('i32', 8, e.cpu, CPU.regs + 1));
-  e.flags.merge(FLAG.sf | FLAG.zf | FLAG.af | FLAG.pf | FLAG.cf, ah);
-};
+const lahf = (e: Env): void => e.setAh(or(e.flags.status(), i32(2)));
+const sahf = (e: Env): void => e.flags.merge(FLAG.sf | FLAG.zf | FLAG.af | FLAG.pf | FLAG.cf, e.ah());
 const systemFlag = (flag: number, on: boolean) => (e: Env): void => {
   const f = e.field(CPU.flags);
   e.setField(CPU.flags, on ? or(f, i32(flag)) : and(f, i32(~flag)));

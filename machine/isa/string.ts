@@ -26,7 +26,7 @@ function chunk(e: Env, left: Expr, bytes: number, addresses: Expr[]): Expr {
     n = select(ltU(room, sofar), room, sofar);
   }
   const fit = e.fn.let(n);
-  const single = or(or(ne(and(e.field(CPU.flags), i32(FLAG.df)), i32(0)), leS(e.field(CPU.budget), i32(0))), or(eqz(fit), eqz(e.wholeSegments())));
+  const single = or(or(ne(and(e.field(CPU.flags), i32(FLAG.df)), i32(0)), leS(e.budget(), i32(0))), or(eqz(fit), eqz(e.wholeSegments())));
   return e.fn.let(select(single, i32(1), fit));
 }
 

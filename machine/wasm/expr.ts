@@ -18,6 +18,8 @@ export class Expr {
   readonly pinned: boolean;
   /** an address that is known to be `base` + `by` without wrapping around: loads and stores take `by` into their offset */
   displaced: { readonly base: Expr; readonly by: number } | undefined = undefined;
+  /** number of the local that holds it, when Fn.let made one */
+  local: number | undefined = undefined;
   constructor(type: Type, emit: (out: Bytes) => void, value?: bigint, pinned = false) {
     this.type = type;
     this.emit = emit;

@@ -25,11 +25,16 @@ export class Var {
   }
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
 export class Fn {
   readonly signature: Signature;
-  readonly code: Bytes = new Bytes();
+  code: Bytes = new Bytes();
   private readonly locals: Type[] = [];
   private depth = 0;
+  /** locals of the current scope, and those of scopes that have ended, which are used again */
+  private scoped: number[] | undefined;
+  private readonly free: Record<Type, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
 
   constructor(params: readonly Type[], result: Type | undefined) { this.signature = { params, result }; }
 
@@ -42,8 +47,9 @@ export class Fn {
   paramVar(i: number): Var { return new Var(this, this.param(i).type, i); }
   /** A new variable. */
   var(type: Type, initial?: Expr): Var {
-    this.locals.push(type);
-    const v = new Var(this, type, this.signature.params.length + this.locals.length - 1);
+    const index = (this.scoped && this.free[type].pop()) ?? this.signature.params.length + this.locals.push(type) - 1;
+    this.scoped?.push(index);
+    const v = new Var(this, type, index);
     if (initial) v.set(initial);
     return v;
   }
@@ -51,7 +57,31 @@ export class Fn {
   let(e: Expr): Expr {
     if (e.pinned) return e;
     const v = this.var(e.type, e);
-    return new Expr(e.type, (o) => { o.u8(0x20); o.u32(v.index); }, undefined, true);
+    const kept = new Expr(e.type, (o) => { o.u8(0x20); o.u32(v.index); }, undefined, true);
+    kept.local = v.index;
+    return kept;
+  }
+  /**
+   * From here on variables belong to a scope; those of the scope before are free for others, but for the ones in `keep`.
+   * V8's baseline compiler clears each local at every call of the function, so a long function should have few. A
+   * variable in a scope has no value to begin with.
+   */
+  scope(keep: ReadonlySet<number> = NONE): void {
+    const kept: number[] = [];
+    for (const index of this.scoped ?? []) {
+      if (keep.has(index)) kept.push(index);
+      else this.free[this.locals[index - this.signature.params.length] as Type].push(index);
+    }
+    this.scoped = kept;
+  }
+  /** How deep control structures are nested here. */
+  get nesting(): number { return this.depth; }
+  /** Writes code that comes before everything written so far. */
+  before(write: () => void): void {
+    const rest = this.code;
+    this.code = new Bytes(rest.length + 512);
+    write();
+    this.code.append(rest);
   }
   store(bits: number, address: Expr, value: Expr, offset = 0): void { emitStore(this.code, bits, address, value, offset); }
   drop(e: Expr): void { e.emit(this.code); this.code.u8(0x1a); }

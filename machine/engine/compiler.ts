@@ -1,0 +1,82 @@
+// Makes one WebAssembly function of a region, from the same instruction descriptions as the interpreter's handlers.
+
+import { assert } from '#base/assert.ts';
+import { EXIT, CPU, NO_ERROR_CODE } from '../cpu-state.ts';
+import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
+import { Flags } from '../isa/flags.ts';
+import { i32 } from '../wasm/expr.ts';
+import type { Fn } from '../wasm/fn.ts';
+import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
+import type { Calls, Shape } from './interp-env.ts';
+import { REC } from './record.ts';
+import { successors, type Node, type Region, type Step } from './region.ts';
+import { Structure } from './structure.ts';
+
+const JUMP: Shape = { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' };
+const JMP = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
+
+/** Writes the body of a region's function, (cpu, record) → exit code. */
+export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
+  const frame = new Frame(fn, calls, handlerType, dv);
+  const ways = new Map<Node, number>();
+  for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);
+  /** what is known of the flags where a block begins that is reached from one place only */
+  const inherited = new Map<Node, unknown>();
+  const inUse = new Set<number>();
+  frame.wrap(() => {
+    fn.scope();
+    const structure = new Structure<Node>(fn, successors, (node) => {
+      const flags = new Flags(fn, calls, false, frame.flagWords, true);
+      flags.inherit(inherited.get(node));
+      const go = (to: Node): void => {
+        if (ways.get(to) === 1 && to !== region.entry) {
+          inherited.set(to, flags.knowledge);
+          flags.localsInUse(inUse);
+        }
+        structure.go(to);
+      };
+      node.steps.forEach((step, at) => {
+        emitStep(step, frame, flags, { node, at, record: step.record, go });
+        const keep = new Set(inUse);
+        flags.localsInUse(keep);
+        fn.scope(keep);
+      });
+      if (node.next) {
+        const last = node.steps.at(-1) as Step;
+        fallThrough(node, last, frame, flags, { node, at: -1, record: last.record, go });
+      }
+    });
+    structure.emit(region.nodes, region.entry);
+  });
+}
+
+function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
+  const { fn } = frame;
+  const { spec } = step;
+  if (spec === 'goto') { new CompiledEnv(frame, JMP, JUMP, flags, 0, site).jumpRelative(); return; }
+  if (spec === 'unavailable') {
+    fn.store(32, fn.param(0), i32(7), CPU.exitInfo);
+    fn.store(32, fn.param(0), i32(NO_ERROR_CODE | 0), CPU.errorCode);
+    frame.sayLeave(i32(step.record), i32(EXIT.exception), i32(0));
+    return;
+  }
+  const entry = ENTRIES[spec.row];
+  assert(entry !== undefined, 'a row of the table');
+  flags.dead = spec.dead;
+  const instructions = spec.fused >= 0 ? 2 : 1;
+  const env = new CompiledEnv(frame, entry.row, spec, flags, instructions, site);
+  entry.row.sem(env);
+  if (spec.fused >= 0) {
+    const jump = ENTRIES[spec.fused];
+    assert(jump !== undefined, 'a row of the table');
+    jump.row.sem(new CompiledEnv(frame, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, instructions, site));
+  }
+  if (!entry.row.ends && env.stores) env.leaveIfStale();
+}
+
+/** Another block of the region goes on here: what was executed so far is paid for, without a look at the slice. */
+function fallThrough(node: Node, last: Step, frame: Frame, flags: Flags, site: Site): void {
+  const instructions = typeof last.spec === 'string' ? 0 : last.spec.fused >= 0 ? 2 : 1;
+  const retired = frame.dv.getUint8(last.record + REC.icount) + instructions;
+  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, retired);
+}

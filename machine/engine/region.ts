@@ -1,0 +1,196 @@
+// Which blocks become one function. A region begins at a hot block and takes in, the hottest first, what its jumps lead to
+// and what has been executed before: loops, callees (once for each call site, so that their returns have one place to
+// go), code on other pages. What was never executed has no record yet and stays outside.
+
+import { PAGE_SIZE } from '#base/capsule.ts';
+import type { Row } from '../isa/row.ts';
+import { ROWS } from '../isa/table.ts';
+import type { HandlerSpec } from './handlers.ts';
+import { REC } from './record.ts';
+
+/** Most records and blocks of a region; deepest nesting of calls in it. */
+const MAX_RECORDS = 500, MAX_NODES = 96, MAX_DEPTH = 4;
+
+/** A record in a block, with what its handler was made for. */
+export interface Step {
+  readonly record: number;
+  readonly spec: HandlerSpec | 'goto' | 'unavailable';
+  /** where its relative jump leads */
+  readonly target: bigint | undefined;
+}
+/** A call that the region goes into: where it returns to, and what it was called from. */
+interface Context { readonly returnTo: bigint; readonly parent: Context | undefined; readonly depth: number; readonly id: number }
+
+/** A block in a region. */
+export interface Node {
+  readonly block: Block;
+  readonly context: Context | undefined;
+  /** its records, up to where another block of the region goes on */
+  steps: readonly Step[];
+  /** by position in `steps`, where a relative jump stays inside */
+  readonly jumps: Map<number, Node>;
+  /** where control falls through to, when `steps` ends early */
+  next: Node | undefined;
+  /** where the RET at its end returns to, if the region called it */
+  returnTo: Node | undefined;
+  /** places that the computed jump at its end was seen to go to */
+  readonly computed: Node[];
+}
+/** A decoded block as regions see it. */
+export interface Block {
+  readonly record: number;
+  readonly start: bigint;
+  readonly mfn: number;
+  /** frame of the page that its only instruction reaches into, or -1 */
+  readonly secondMfn: number;
+  readonly steps: readonly Step[];
+  /** how often it was executed, as far as that was counted */
+  readonly heat: number;
+}
+export interface Region { readonly nodes: readonly Node[]; readonly entry: Node }
+
+/** What the blocks know. */
+export interface BlockSource {
+  /** the executed block that begins at an address, as it is mapped now; undefined when there is none */
+  blockAt(address: bigint): Block | undefined;
+  /** targets that a computed jump was seen to take */
+  targetsOf(record: number): readonly bigint[];
+}
+
+export const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
+const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
+const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';
+const pageOf = (va: bigint): bigint => va / BigInt(PAGE_SIZE);
+/** Whether a jump from a node to another has to make sure that the code still lies where it did. */
+export const needsCheck = (from: Node, to: Node): boolean => to.block.secondMfn >= 0 || pageOf(from.block.start) !== pageOf(to.block.start);
+
+export class RegionBuilder {
+  private readonly source: BlockSource;
+  private readonly dv: DataView;
+  private readonly nodes = new Map<string, Node>();
+  private readonly known = new Map<bigint, Block | undefined>();
+  private records = 0;
+  private contexts = 0;
+
+  constructor(source: BlockSource, dv: DataView) {
+    this.source = source;
+    this.dv = dv;
+  }
+
+  /** @param seed the hot block @param least executions that a block needs to be taken in */
+  build(seed: Block, least: number): Region {
+    this.known.set(seed.start, seed);
+    const entry = this.add(seed, undefined);
+    const queue: Node[] = [entry];
+    while (queue.length > 0) {
+      let best = 0;
+      for (let i = 1; i < queue.length; i++) if ((queue[i] as Node).block.heat > (queue[best] as Node).block.heat) best = i;
+      const node = queue.splice(best, 1)[0] as Node;
+      for (const { block, context } of this.leadsTo(node)) {
+        if (block.heat < least || this.nodes.has(key(block, context))) continue;
+        if (this.nodes.size >= MAX_NODES || this.records + block.steps.length > MAX_RECORDS) continue;
+        queue.push(this.add(block, context));
+      }
+    }
+    for (const node of this.nodes.values()) this.cut(node);
+    for (const node of this.nodes.values()) this.connect(node);
+    return { nodes: reachable(entry), entry };
+  }
+
+  private add(block: Block, context: Context | undefined): Node {
+    const node: Node = { block, context, steps: block.steps, jumps: new Map(), next: undefined, returnTo: undefined, computed: [] };
+    this.nodes.set(key(block, context), node);
+    this.records += block.steps.length;
+    return node;
+  }
+  private find(address: bigint): Block | undefined {
+    if (!this.known.has(address)) this.known.set(address, this.source.blockAt(address));
+    return this.known.get(address);
+  }
+  private nextRip(step: Step): bigint { return this.dv.getBigUint64(step.record + REC.rip, true) + BigInt(this.dv.getUint8(step.record + REC.length)); }
+
+  private readonly calls = new Map<string, Context>();
+  /** The context of what a call leads to; undefined when it is not to be followed. */
+  private inside(node: Node, step: Step, target: bigint): Context | undefined {
+    const returnTo = this.nextRip(step);
+    const depth = (node.context?.depth ?? 0) + 1;
+    if (depth > MAX_DEPTH || this.find(returnTo) === undefined) return undefined;
+    for (let c = node.context; c; c = c.parent) if (c.returnTo === returnTo) return undefined;
+    const name = `${target}.${returnTo}.${node.context?.id ?? 0}`;
+    let context = this.calls.get(name);
+    if (!context) this.calls.set(name, context = { returnTo, parent: node.context, depth, id: ++this.contexts });
+    return context;
+  }
+  /** Where a node's jump at a step leads. */
+  private target(node: Node, step: Step): { block: Block; context: Context | undefined } | undefined {
+    if (step.target === undefined) return undefined;
+    const block = this.find(step.target);
+    if (!block) return undefined;
+    if (!isCall(step)) return { block, context: node.context };
+    const context = this.inside(node, step, step.target);
+    return context && { block, context };
+  }
+  private returned(node: Node): { block: Block; context: Context | undefined } | undefined {
+    const block = node.context && isReturn(node.steps.at(-1) as Step) ? this.find(node.context.returnTo) : undefined;
+    return block && { block, context: node.context?.parent };
+  }
+  private *leadsTo(node: Node): Iterable<{ block: Block; context: Context | undefined }> {
+    for (const step of node.steps) {
+      const t = this.target(node, step);
+      if (t) yield t;
+    }
+    const r = this.returned(node);
+    if (r) yield r;
+    for (const address of this.computedTargets(node)) {
+      const block = this.find(address);
+      if (block) yield { block, context: node.context };
+    }
+  }
+  /** A computed call is not followed: nothing tells its return. */
+  private computedTargets(node: Node): readonly bigint[] {
+    const last = node.steps.at(-1) as Step;
+    return rowOf(last)?.name === 'JMP' && last.target === undefined ? this.source.targetsOf(last.record) : [];
+  }
+
+  /** Ends a node's steps where another node of its context begins. */
+  private cut(node: Node): void {
+    for (let i = 1; i < node.steps.length; i++) {
+      const rip = this.dv.getBigUint64((node.steps[i] as Step).record + REC.rip, true);
+      const block = this.known.get(rip);
+      const next = block && this.nodes.get(key(block, node.context));
+      if (!next || needsCheck(node, next)) continue;
+      node.steps = node.steps.slice(0, i);
+      node.next = next;
+      return;
+    }
+  }
+  private connect(node: Node): void {
+    node.steps.forEach((step, i) => {
+      const t = this.target(node, step);
+      const to = t && this.nodes.get(key(t.block, t.context));
+      if (to) node.jumps.set(i, to);
+    });
+    if (node.next) return;
+    const r = this.returned(node);
+    node.returnTo = r && this.nodes.get(key(r.block, r.context));
+    for (const address of this.computedTargets(node)) {
+      const block = this.known.get(address);
+      const to = block && this.nodes.get(key(block, node.context));
+      if (to) node.computed.push(to);
+    }
+  }
+}
+const key = (block: Block, context: Context | undefined): string => `${block.record}.${context?.id ?? 0}`;
+
+/** Where control can go from a node inside the region. */
+export function successors(node: Node): Node[] {
+  const all = [...node.jumps.values(), ...node.computed];
+  if (node.next) all.push(node.next);
+  if (node.returnTo) all.push(node.returnTo);
+  return all;
+}
+function reachable(entry: Node): Node[] {
+  const seen = new Set<Node>([entry]);
+  for (const node of seen) for (const next of successors(node)) seen.add(next);
+  return [...seen];
+}
