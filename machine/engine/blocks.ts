@@ -18,7 +18,7 @@ import { ACCESS } from '../machine.ts';
 import { CodeHeat } from './code-heat.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
 import { canonical, type Mmu } from './mmu.ts';
-import { FRAME_FLAG, REC } from './record.ts';
+import { BLOCK_TABLE, blockEntry, FRAME_FLAG, NOTED, REC, UNNOTED } from './record.ts';
 import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
 
 const MAX_BLOCK = 64;
@@ -33,6 +33,8 @@ const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE
 const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
   d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
 
+const isRelative = (d: Decoded): boolean => d.entry?.row.operands[0]?.[0] === 'J';
+
 /** A compare that the jump behind it can share a record with: it must not write memory, which might hold that jump. */
 const fusible = (d: Decoded): boolean => (d.entry?.row.fuses ?? false) && !(d.entry?.row.lock && d.form !== 'r');
 /** The variant that is looked up; one object, so that decoding allocates little. */
@@ -43,8 +45,11 @@ const live = new Uint8Array(MAX_BLOCK);
 const MAX_TARGETS = 8;
 /** What code means beside its bytes: compatibility mode, CR0.TS. */
 const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
-/** Executions after which a block is hot, and what other blocks need to be taken into its region. */
-export const HOT = 3000, WARM = 200;
+/**
+ * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
+ * many times as many are waited for when control does not come back in that region.
+ */
+export const HOT = 3000, WARM = 4, PATIENCE = 4;
 
 export class Blocks implements BlockSource {
   private readonly capsule: Capsule;
@@ -53,8 +58,12 @@ export class Blocks implements BlockSource {
   private readonly hotAfter: number;
   /** first records of the blocks whose regions have code of a frame */
   private readonly regionsByFrame = new Map<number, Set<number>>();
+  /** first records of hot blocks that wait for a loop which calls them */
+  private readonly postponed = new Set<number>();
   /** the vCPU whose block became hot: its tables tell where code lies */
   private compiling: Cpu | undefined;
+  /** capsule offset of the block table */
+  readonly table: number;
   private readonly start: number;
   private readonly end: number;
   private top: number;
@@ -85,9 +94,11 @@ export class Blocks implements BlockSource {
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
-    this.start = at;
+    this.table = at;
+    this.start = at + BLOCK_TABLE.size;
     this.end = at + size;
-    this.top = at;
+    this.top = this.start;
+    capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2);
     this.takeSlots();
   }
 
@@ -112,14 +123,26 @@ export class Blocks implements BlockSource {
     const host = this.fetchPage(cpu, lo, hi);
     if (host === 0) return 0;
     this.mmu.rememberCode(cpu, lo, hi, (host - this.capsule.frames) >>> 12);
-    const variant = variantOf(cpu);
-    if (variant !== this.variant) {
-      this.mmu.flushJumps();
-      this.variant = variant;
-    }
-    const key = (host - this.capsule.frames) * 4 + variant;
+    const key = (host - this.capsule.frames) * 4 + variantOf(cpu);
     const found = this.find(cpu, key, lo, hi);
+    if (found !== 0) this.publish(found, key);
     return found !== 0 ? found : this.build(cpu, host, key, lo, hi, this.heat.limit((host - this.capsule.frames) >>> 12, MAX_BLOCK));
+  }
+  /** Before a vCPU runs, and when its mode may have changed: jump caches hold targets of one variant only. */
+  useVariantOf(cpu: Cpu): void {
+    const variant = variantOf(cpu);
+    if (variant === this.variant) return;
+    this.mmu.flushJumps();
+    this.variant = variant;
+  }
+  /** Puts a block into the table that generated code looks into. One that reaches into the next page is not for it. */
+  private publish(record: number, key: number): void {
+    if (this.straddling.has(record)) return;
+    const physical = Math.floor(key / 4);
+    const { u32 } = this.capsule;
+    const at = (this.table + blockEntry(physical)) >>> 2;
+    u32[at] = physical;
+    u32[at + 1] = record | key & 3;
   }
   private find(cpu: Cpu, key: number, lo: number, hi: number): number {
     let record = this.byAddress.get(key);
@@ -238,6 +261,7 @@ export class Blocks implements BlockSource {
       u32[(first + REC.count) >>> 2] = this.hotAfter;
     }
     this.own((host - this.capsule.frames) >>> 12, first, key);
+    if (second === 0) this.publish(first, key);
     if (second > 0) {
       this.straddling.set(first, second);
       this.own((second - this.capsule.frames) >>> 12, first, key);
@@ -283,6 +307,7 @@ export class Blocks implements BlockSource {
     u8[at + REC.scale] = d.scale;
     u8[at + REC.length] = d.length + (fuse?.length ?? 0);
     // a relative jump's displacement counts from the next instruction
+    if (d.entry?.row.name !== 'JMP') i32[(at + REC.link) >>> 2] = isRelative(fuse ?? d) ? 0 : UNNOTED;
     i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
   }
   /** The fields that every record has. */
@@ -307,7 +332,13 @@ export class Blocks implements BlockSource {
     const rip = dv.getBigUint64(record + REC.rip, true);
     const seed = this.blockAt(rip);
     if (seed?.record !== record) return;
-    const region = new RegionBuilder(this, dv).build(seed, Math.min(WARM, this.hotAfter >>> 1));
+    const region = new RegionBuilder(this, dv).build(seed, this.hotAfter >>> WARM, this.hotAfter <= 1 || this.postponed.has(record));
+    if (!region) {
+      this.postponed.add(record);
+      u32[record >>> 2] = this.count;
+      u32[(record + REC.count) >>> 2] = this.hotAfter * PATIENCE;
+      return;
+    }
     if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
     u32[record >>> 2] = this.handlers.compile(region, dv);
     this.promoted++;
@@ -358,6 +389,9 @@ export class Blocks implements BlockSource {
   private readonly computed = new Map<number, bigint[]>();
   /** Notes where a computed jump has gone. */
   noteTarget(record: number, target: bigint): void {
+    const { u32 } = this.capsule;
+    const noted = (record + REC.link) >>> 2;
+    if ((u32[noted] as number) < NOTED) u32[noted] = (u32[noted] as number) + 1;
     const list = this.computed.get(record);
     if (!list) this.computed.set(record, [target]);
     else if (list.length < MAX_TARGETS && !list.includes(target)) list.push(target);
@@ -398,8 +432,10 @@ export class Blocks implements BlockSource {
     this.straddling.clear();
     this.regionsByFrame.clear();
     this.computed.clear();
+    this.postponed.clear();
     this.heat.clear();
     this.mmu.flushJumps();
+    this.capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2);
     if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;
     this.resets++;

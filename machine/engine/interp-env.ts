@@ -11,7 +11,7 @@ import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, 
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { isCanonical, jumpEntry } from './runtime.ts';
+import { continueAt, isCanonical, jumpEntry } from './runtime.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -261,10 +261,6 @@ export class InterpEnv extends Env {
 
 // ---- how control goes from block to block; the instructions of the block that ends are paid for already
 
-/** On to a record's handler. */
-export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
-  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
-}
 /** Where a jump goes whose record may be linked to its target. */
 export function emitDirectExit(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr): void {
   const cpu = fn.param(0);

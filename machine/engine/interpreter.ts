@@ -47,6 +47,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private readonly blocks: Blocks;
   private readonly handlers: Handlers;
   private readonly enter: Enter;
+  private readonly resume: Status;
   private readonly status: Status;
   private readonly fill: Fill;
 
@@ -73,16 +74,18 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
-    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags })), {
+    const blockTable = capsule.scratch + align(Mmu.size(capsule.totalFrames));
+    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable })), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
     handlers.bind({ ...shared, ...host } as ImportValues);
     this.enter = runtime.exports['enter'] as Enter;
+    this.resume = runtime.exports['resume'] as Status;
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.flushAll();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, capsule.scratch + align(Mmu.size(capsule.totalFrames)), RECORDS_SIZE, options.hotAfter ?? HOT);
+    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.hotAfter ?? HOT);
     for (const c of this.cpus) this.reset(c);
   }
 
@@ -116,11 +119,11 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     return code;
   }
   private runBlocks(cpu: Cpu): number {
-    let record = this.blocks.lookup(cpu);
+    this.blocks.useVariantOf(cpu);
+    let record = 0;
     for (;;) {
-      if (record === 0) return this.fetchException(cpu);
       cpu.setField32(CPU.codeChanged, 0);
-      const code = this.enter(cpu.base, record);
+      const code = record === 0 ? this.resume(cpu.base) : this.enter(cpu.base, record);
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
@@ -131,8 +134,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
       const from = code === INNER.link ? cpu.field32(CPU.exitOp) : 0;
       this.noteComputed(cpu);
+      this.blocks.useVariantOf(cpu);
       record = this.blocks.lookup(cpu);
-      if (record !== 0) this.remember(cpu, from, record);
+      if (record === 0) return this.fetchException(cpu);
+      this.remember(cpu, from, record);
     }
   }
   private noteComputed(cpu: Cpu): void {

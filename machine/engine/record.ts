@@ -45,6 +45,13 @@ export const codePage = (va: bigint, mfn: number): bigint => (BigInt.asUintN(48,
 /** Offset of a page's entry in an MMU context. @param lo the address, low 32 bits */
 export const codeEntry = (lo: number): number => MMU.code + ((lo >>> 12 ^ lo >>> 22) & (MMU.codeEntries - 1)) * 8;
 
+/** The block table: where decoded code lies, by physical address. 8 bytes an entry: u32 address, u32 first record | variant. */
+export const BLOCK_TABLE = { entries: 32768, size: 32768 * 8 } as const;
+/** Offset of an address's entry. */
+export const blockEntry = (physical: number): number => ((physical ^ physical >>> 15) & (BLOCK_TABLE.entries - 1)) * 8;
+/** What `link` holds in a computed jump's record: how many of its targets were noted; or this, where none are. */
+export const UNNOTED = 0xffff_ffff, NOTED = 24;
+
 /**
  * True when the record's memory operand is based on rsp or rbp in 64-bit mode: its canonical faults are #SS. Outside
  * 64-bit mode an operand has a segment.

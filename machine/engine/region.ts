@@ -1,6 +1,9 @@
 // Which blocks become one function. A region begins at a hot block and takes in, the hottest first, what its jumps lead to
 // and what has been executed before: loops, callees (once for each call site, so that their returns have one place to
 // go), code on other pages. What was never executed has no record yet and stays outside.
+//
+// A region that control comes back in is cut down to what lies on such ways: the rest is left once, so it may as well
+// be a region of its own. A function that is hot because a loop calls it is of no such region, but that loop will be.
 
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Row } from '../isa/row.ts';
@@ -10,6 +13,8 @@ import { REC } from './record.ts';
 
 /** Most records and blocks of a region; deepest nesting of calls in it. */
 const MAX_RECORDS = 500, MAX_NODES = 96, MAX_DEPTH = 4;
+/** Most records where control does not come back. */
+const MAX_STRAIGHT = 120;
 
 /** A record in a block, with what its handler was made for. */
 export interface Step {
@@ -34,7 +39,7 @@ export interface Node {
   /** where the RET at its end returns to, if the region called it */
   returnTo: Node | undefined;
   /** places that the computed jump at its end was seen to go to */
-  readonly computed: Node[];
+  computed: Node[];
 }
 /** A decoded block as regions see it. */
 export interface Block {
@@ -77,8 +82,26 @@ export class RegionBuilder {
     this.dv = dv;
   }
 
-  /** @param seed the hot block @param least executions that a block needs to be taken in */
-  build(seed: Block, least: number): Region {
+  /**
+   * @param seed the hot block
+   * @param least executions that a block needs to be taken in
+   * @param straight also a region that control does not come back in
+   * @returns undefined when it would be such a one
+   */
+  build(seed: Block, least: number, straight: boolean): Region | undefined {
+    const region = this.grow(seed, least, MAX_RECORDS);
+    const cycle = cycleOf(region);
+    if (cycle) return { nodes: cycle, entry: region.entry };
+    if (!straight) return undefined;
+    this.forget();
+    return this.grow(seed, least, MAX_STRAIGHT);
+  }
+  private forget(): void {
+    this.nodes.clear();
+    this.calls.clear();
+    this.records = 0;
+  }
+  private grow(seed: Block, least: number, most: number): Region {
     this.known.set(seed.start, seed);
     const entry = this.add(seed, undefined);
     const queue: Node[] = [entry];
@@ -88,7 +111,7 @@ export class RegionBuilder {
       const node = queue.splice(best, 1)[0] as Node;
       for (const { block, context } of this.leadsTo(node)) {
         if (block.heat < least || this.nodes.has(key(block, context))) continue;
-        if (this.nodes.size >= MAX_NODES || this.records + block.steps.length > MAX_RECORDS) continue;
+        if (this.nodes.size >= MAX_NODES || this.records + block.steps.length > most) continue;
         queue.push(this.add(block, context));
       }
     }
@@ -188,6 +211,23 @@ export function successors(node: Node): Node[] {
   if (node.next) all.push(node.next);
   if (node.returnTo) all.push(node.returnTo);
   return all;
+}
+/** The nodes from which control can come back to the entry, with the edges to others taken out; undefined when there are none. */
+function cycleOf({ nodes, entry }: Region): Node[] | undefined {
+  const into = new Map<Node, Node[]>(nodes.map((n) => [n, []]));
+  for (const n of nodes) for (const to of successors(n)) into.get(to)?.push(n);
+  if (into.get(entry)?.length === 0) return undefined;
+  const kept = new Set<Node>([entry]);
+  for (const n of kept) {
+    for (const from of into.get(n) ?? []) kept.add(from);
+    if (n.next) kept.add(n.next); // a block that ends early because this one goes on
+  }
+  for (const n of kept) {
+    for (const [at, to] of n.jumps) if (!kept.has(to)) n.jumps.delete(at);
+    if (n.returnTo && !kept.has(n.returnTo)) n.returnTo = undefined;
+    n.computed = n.computed.filter((to) => kept.has(to));
+  }
+  return reachable(entry);
 }
 function reachable(entry: Node): Node[] {
   const seen = new Set<Node>([entry]);

@@ -1,13 +1,13 @@
 // The shared routines of generated code, written with the same emitter: flag readers, 128-bit division, leaving, jumping
 // through the jump cache, and the page walk that fills the TLB. What needs a decision goes on to TypeScript.
 
-import { CPU } from '../cpu-state.ts';
+import { CPU, MODE } from '../cpu-state.ts';
 import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
-import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
-import type { Callee, Fn } from '../wasm/fn.ts';
+import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { INNER, MMU, REC } from './record.ts';
+import { BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
 export interface FrameGeometry {
@@ -16,11 +16,13 @@ export interface FrameGeometry {
   readonly totalFrames: number;
   /** capsule offset of the flags of frames, one byte each */
   readonly frameFlags: number;
+  /** capsule offset of the block table */
+  readonly blockTable: number;
 }
 
 /**
- * Builds the module. Its exports are the RUNTIME routines `enter(cpu, record)`, which runs from a
- * record on, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
+ * Builds the module. Its exports are the RUNTIME routines, `enter(cpu, record)`, which runs from a record on,
+ * `resume(cpu)`, which runs from rip on or says INNER.lookup, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
  */
 export function buildRuntime(g: FrameGeometry): Uint8Array {
   const m = new ModuleBuilder(HANDLER);
@@ -36,7 +38,7 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
     readers[name] = callee;
   });
   leave(define('leave').fn);
-  jumpMiss(define('jumpMiss').fn);
+  jumpMiss(define('jumpMiss').fn, handlerType, g);
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   fillTlb(define('translate').fn, slow, g);
@@ -45,6 +47,8 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
   const rflags = m.fn(['i32'], 'i32', 'rflags').fn;
   const words = flagsInContext(rflags, rflags.param(0));
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
+  const resume = m.fn(['i32'], 'i32', 'resume').fn;
+  resumeAtRip(resume, handlerType, g);
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();
@@ -73,17 +77,86 @@ export function isCanonical(fn: Fn, va: Expr): Expr {
   return eq(top, shrS(top, i64(1)));
 }
 
-/** Only canonical targets come into the jump cache: the others are told apart where it has none. */
-function jumpMiss(fn: Fn): void {
+/**
+ * A jump whose target is not in the jump cache. Decoded code that is known is gone on with; only its targets come into
+ * the jump cache, so they are canonical. Of computed jumps, the first targets go to TypeScript, which notes them.
+ */
+function jumpMiss(fn: Fn, handlerType: number, g: FrameGeometry): void {
   const [cpu, record, target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
   fn.store(64, cpu, target, CPU.rip);
-  fn.if(load('i32', 32, cpu, CPU.exitOp), () => fn.return(i32(INNER.link)));
+  const linked = fn.let(load('i32', 32, cpu, CPU.exitOp));
+  fn.block((unknown) => {
+    const noted = fn.let(load('i32', 32, record, REC.link));
+    fn.brIf(unknown, and(eqz(linked), ltU(noted, i32(NOTED))));
+    const found = findBlock(fn, cpu, target, g, unknown);
+    const samePage = eqz(shrU(xor(load('i64', 64, record, REC.rip), target), i64(12)));
+    fn.if(and(ne(linked, i32(0)), samePage), () => fn.store(32, linked, found, REC.link));
+    continueAt(fn, handlerType, found);
+  });
+  fn.if(linked, () => fn.return(i32(INNER.link)));
   fn.if(isCanonical(fn, target), () => {
     fn.store(32, cpu, record, CPU.jumpedFrom);
     fn.return(i32(INNER.lookup));
   });
   fn.store(32, cpu, record, CPU.exitOp);
   fn.return(i32(INNER.badTarget));
+}
+function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
+  const cpu = fn.param(0);
+  const rip = fn.let(load('i64', 64, cpu, CPU.rip));
+  const entry = jumpEntry(fn, cpu, rip);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => continueAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))));
+  fn.block((unknown) => continueAt(fn, handlerType, findBlock(fn, cpu, rip, g, unknown)));
+  fn.store(32, cpu, i32(0), CPU.exitOp);
+  fn.return(i32(INNER.lookup));
+}
+/** On to a record's handler. */
+export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
+  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
+}
+/**
+ * The first record of the block that begins at an address, by the tables of the vCPU; its jump cache then knows it too.
+ * What is not plain, as in fillTlb, goes to `unknown`.
+ */
+function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label): Expr {
+  const page = fn.let(and(shrU(va, i64(12)), i64((1n << 36n) - 1n)));
+  const low = fn.let(wrap(page));
+  const index = shl(and(xor(low, shrU(low, i32(10))), i32(MMU.codeEntries - 1)), i32(3));
+  const cached = fn.let(add(load('i32', 32, cpu, CPU.mmu), index));
+  const frame = fn.var('i32');
+  const known = fn.let(load('i64', 64, cached, MMU.code));
+  fn.if(eq(shrU(known, i64(20)), page), () => frame.set(and(wrap(known), i32(0xf_ffff))), () => {
+    fn.brUnless(unknown, isCanonical(fn, va));
+    frame.set(load('i32', 32, cpu, CPU.cr3));
+    for (const shift of [39, 30, 21, 12]) {
+      const entry = tableEntry(fn, va, frame.get, shift, g);
+      // present, accessed, executable; no large page
+      fn.brIf(unknown, ne(and(entry, i64(1n << 63n | 0x21n | (shift === 30 || shift === 21 ? 0x80n : 0n))), i64(0x21)));
+      frame.set(frameOf(fn, entry, g, unknown));
+    }
+    fn.store(64, cached, or(shl(page, i64(20)), widenU(frame.get)), MMU.code);
+  });
+  const physical = fn.let(or(shl(frame.get, i32(12)), and(wrap(va), i32(4095))));
+  const slot = fn.let(shl(and(xor(physical, shrU(physical, i32(15))), i32(BLOCK_TABLE.entries - 1)), i32(3)));
+  fn.brIf(unknown, ne(load('i32', 32, slot, g.blockTable), physical));
+  const mode = fn.let(load('i32', 32, cpu, CPU.mode));
+  const variant = or(and(mode, i32(MODE.compat32)), and(shrU(mode, i32(1)), i32(MODE.ts >>> 1)));
+  const record = fn.let(xor(load('i32', 32, slot, g.blockTable + 4), variant));
+  fn.brIf(unknown, and(record, i32(3)));
+  fn.brIf(unknown, ne(load('i64', 64, record, REC.rip), va));
+  const jump = jumpEntry(fn, cpu, va);
+  fn.store(64, jump, va, MMU.jumps);
+  fn.store(32, jump, record, MMU.jumps + 8);
+  return record;
+}
+/** The entry for an address in a table of some level. */
+const tableEntry = (fn: Fn, va: Expr, table: Expr, shift: number, g: FrameGeometry): Expr =>
+  fn.let(load('i64', 64, add(add(shl(table, i32(12)), i32(g.frames)), and(wrap(shrU(va, i64(shift - 3))), i32(0xff8)))));
+/** The frame that an entry names, which must exist. */
+function frameOf(fn: Fn, entry: Expr, g: FrameGeometry, giveUp: Label): Expr {
+  const frame = fn.let(and(shrU(entry, i64(12)), i64((1n << 40n) - 1n)));
+  fn.brIf(giveUp, geU(frame, i64(g.totalFrames)));
+  return wrap(frame);
 }
 
 /** 128 by 64 bits, unsigned: shift and subtract. 0 when the quotient does not fit 64 bits (#DE). */
@@ -153,17 +226,13 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
     const write = fn.let(and(shrU(info, i32(8)), i32(1)));
     const need = fn.let(or(i64(0x21), widenU(shl(write, i32(1))))); // present, accessed; writable for writes
     const table = fn.var('i32', load('i32', 32, cpu, CPU.cr3));
-    const entry = fn.var('i64');
     for (const shift of [39, 30, 21, 12]) {
-      const slot = fn.let(and(wrap(shrU(va, i64(shift - 3))), i32(0xff8)));
-      entry.set(load('i64', 64, add(add(shl(table.get, i32(12)), i32(g.frames)), slot)));
+      const entry = tableEntry(fn, va, table.get, shift, g);
       const wanted = shift === 12 ? or(need, widenU(shl(write, i32(6)))) : need; // dirty in the last level
       const pinned = fn.let(wanted);
-      fn.brIf(giveUp, ne(and(entry.get, pinned), pinned));
-      if (shift === 30 || shift === 21) fn.brIf(giveUp, wrap(and(entry.get, i64(0x80))));
-      const frame = fn.let(and(shrU(entry.get, i64(12)), i64((1n << 40n) - 1n)));
-      fn.brIf(giveUp, geU(frame, i64(g.totalFrames)));
-      table.set(wrap(frame));
+      fn.brIf(giveUp, ne(and(entry, pinned), pinned));
+      if (shift === 30 || shift === 21) fn.brIf(giveUp, wrap(and(entry, i64(0x80))));
+      table.set(frameOf(fn, entry, g, giveUp));
     }
     fn.brIf(giveUp, and(write, ne(load('i32', 8, add(table.get, i32(g.frameFlags))), i32(0))));
     const at = fn.let(add(load('i32', 32, cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));

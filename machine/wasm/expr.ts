@@ -28,11 +28,17 @@ export class Expr {
   }
 }
 
-export const i32 = (n: number): Expr => new Expr('i32', (o) => { o.u8(0x41); o.s32(n); }, BigInt(n | 0), true);
-export const i64 = (n: bigint | number): Expr => {
+const new32 = (n: number): Expr => new Expr('i32', (o) => { o.u8(0x41); o.s32(n); }, BigInt(n), true);
+const new64 = (n: bigint | number): Expr => {
   const v = BigInt.asIntN(64, BigInt(n));
   return new Expr('i64', (o) => { o.u8(0x42); o.s64(v); }, v, true);
 };
+/** Constants that are used again and again. */
+const SMALL = 1024;
+const small32 = Array.from({ length: 2 * SMALL }, (_, i) => new32(i - SMALL));
+const small64 = Array.from({ length: 2 * SMALL }, (_, i) => new64(i - SMALL));
+export const i32 = (n: number): Expr => { const v = n | 0; return v >= -SMALL && v < SMALL ? small32[v + SMALL] as Expr : new32(v); };
+export const i64 = (n: bigint | number): Expr => (n >= -SMALL && n < SMALL ? small64[Number(n) + SMALL] as Expr : new64(n));
 /** A constant of an integer type. */
 export const constant = (type: Type, n: bigint | number): Expr => (type === 'i64' ? i64(n) : i32(Number(BigInt.asIntN(32, BigInt(n)))));
 
