@@ -19,6 +19,7 @@ export function machineHooks(domain: Domain): MachineHooks {
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => clockOf(domain).tsc(),
     descriptor: (cpu, selector) => descriptorOffset(vcpu(cpu.id), selector),
+    traced: () => domain.trace.any,
     unimplemented: (_cpu, bytes) => {
       const { unimplemented } = domain;
       const name = unimplemented.has(bytes) || unimplemented.size < MAX_NAMES ? bytes : OTHERS;

@@ -20,6 +20,7 @@ export class Trace {
 
   constructor(host: Host) { this.host = host; }
 
+  get any(): boolean { return this.hypercalls || this.events || this.faults || this.exec; }
   set(category: TraceCategory, on: boolean): void { this[category] = on; }
   line(text: string): void { this.host.log('debug', text); }
 }

@@ -37,6 +37,9 @@ export const CPU = {
   bounceInfo: 0x1c0, // where the bounced bytes belong
   codeChanged: 0x1e0, // u32: a store has invalidated decoded code; cleared when guest code is entered
   jumpedFrom: 0x1e4, // u32: record of a computed jump that missed the jump cache
+  shortcuts: 0x1e8, // u32: system calls may be delivered without an exit
+  kernelMmu: 0x1ec, // u32: MMU context that kernel mode used last, and user mode; or capsule offset 0
+  userMmu: 0x1f0,
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
   watching: 0x448, // u32: data breakpoints are on; accesses that miss the TLB are for the slow path

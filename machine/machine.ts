@@ -89,6 +89,8 @@ export interface MachineHooks {
    *   be read there: a page fault with error code 0, its address is in CPU.cr2
    */
   descriptor(cpu: Cpu, selector: number): number;
+  /** Somebody wants to hear of every system call: none is delivered without an exit. */
+  traced?(): boolean;
   /** An instruction that we do not implement raised #UD: to be counted and named once in the log. */
   unimplemented(cpu: Cpu, name: string): void;
 }

@@ -49,7 +49,7 @@ const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ?
  * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
  * many times as many are waited for when control does not come back in that region.
  */
-export const HOT = 3000, WARM = 4, PATIENCE = 4;
+export const HOT = 2000, WARM = 4, PATIENCE = 4;
 
 export class Blocks implements BlockSource {
   private readonly capsule: Capsule;
@@ -154,7 +154,10 @@ export class Blocks implements BlockSource {
       if (record === undefined) return 0;
     }
     const second = this.straddling.get(record);
-    if (second !== undefined && this.secondPage(cpu, lo, hi) !== second) return 0;
+    if (second === undefined) return record;
+    if (this.secondPage(cpu, lo, hi) !== second) return 0;
+    const next = (lo | 4095) + 1;
+    this.mmu.rememberCode(cpu, next >>> 0, next > 0xffff_ffff ? hi + 1 : hi, (second - this.capsule.frames) >>> 12);
     return record;
   }
   /** One instruction that is followed by a `step` record, for the trap flag. Not kept. */

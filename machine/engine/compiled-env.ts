@@ -179,6 +179,14 @@ export class Frame {
     const va = this.argument.get;
     this.fn.return(this.fn.call(this.calls.slow, this.fn.param(0), this.record.get, this.code.get, this.done.get, wrap(va), wrap(shrU(va, i64(32)))));
   }
+  saySystemCall(record: Expr): void {
+    this.record.set(record);
+    this.out('systemCall');
+  }
+  private systemCall(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.systemCall, this.fn.param(0), this.record.get);
+  }
   /** Around a routine outside that may read and change any state. It returns 0, or the code to leave with. */
   around(call: () => Expr): void {
     this.used = this.written = 0xffff;
@@ -189,7 +197,7 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'indirect', 'slow'] as const;
+const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'indirect', 'slow', 'systemCall'] as const;
 type WayOut = (typeof WAYS_OUT)[number];
 
 /** What a record's code needs to know of its place in the region. */
@@ -252,6 +260,7 @@ export class CompiledEnv extends InterpEnv {
 
   protected override faultIf(condition: Expr): void { this.frame.faultIf(condition); }
   protected override leave(code: Expr, done: boolean): void { this.frame.sayLeave(this.record, code, i32(done ? this.instructions : 0)); }
+  override systemCall(): void { this.frame.saySystemCall(this.record); }
   override slow(name: SlowName, argument: Expr, va?: Expr): void {
     if (APART.has(name)) this.frame.faultIf(this.callSlow(name, argument, va));
     else if (this.row.ends) this.frame.saySlow(this.record, this.slowNumber(name), argument, va ?? i64(0));

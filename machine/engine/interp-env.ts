@@ -204,6 +204,7 @@ export class InterpEnv extends Env {
     this.setField(CPU.exitInfo, i32(info));
     this.leave(i32(code), !restart);
   }
+  systemCall(): void { this.fn.returnCall(this.calls.systemCall, this.cpu, this.record); }
   exitSoftint(n: Expr): void {
     this.setField(CPU.exitInfo, n);
     this.leave(i32(EXIT.softint), false);

@@ -18,6 +18,7 @@ import { Mmu } from './mmu.ts';
 import { Operands } from './operand.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts';
 import { buildRuntime } from './runtime.ts';
+import type { SystemCallPaths } from './system-call.ts';
 import { Segments } from './segments.ts';
 import { runSlow, type SlowContext } from './slow.ts';
 import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
@@ -53,9 +54,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /**
    * @param hooks may be filled in after construction, before the first run
-   * @param options hotAfter: executions after which a block's region is compiled; 0: none is
+   * @param options hotAfter: executions after which a block's region is compiled; 0: none is. systemCalls: code for those
+   *   that need no exit
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number; systemCalls?: SystemCallPaths } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -75,7 +77,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
     const blockTable = capsule.scratch + align(Mmu.size(capsule.totalFrames));
-    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable })), {
+    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable }, options.systemCalls)), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
@@ -110,6 +112,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     cpu.setField32(CPU.budget, slice);
     cpu.setField32(CPU.slice, slice);
     cpu.setField32(CPU.exitOp, 0);
+    cpu.setField32(CPU.shortcuts, stepping || this.hooks.traced?.() ? 0 : 1);
     const code = stepping ? runStepped(this, cpu, budget) : this.runBlocks(cpu);
     this.capsule.f64[(cpu.base + CPU.retired) >>> 3] = this.retired(cpu);
     cpu.setField32(CPU.budget, 0);
@@ -249,7 +252,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /** Between slices exact; within one, as of the last jump. */
   retired(cpu: Cpu): number { return (this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number) + (cpu.field32(CPU.slice) | 0) - (cpu.field32(CPU.budget) | 0); }
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void {
-    this.mmu.setBase(cpu, mfn);
+    this.mmu.setBase(cpu, mfn, kernel);
     cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.kernel) | (kernel ? MODE.kernel : 0));
   }
   flushTlb(mfn?: number): void { this.mmu.flushLater(mfn); }

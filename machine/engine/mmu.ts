@@ -53,18 +53,21 @@ export class Mmu {
 
   // ---- contexts
 
-  setBase(cpu: Cpu, mfn: number): void {
+  /** @param kernel the mode whose tables they are, when it is known */
+  setBase(cpu: Cpu, mfn: number, kernel?: boolean): void {
     let slot = this.byBase.get(mfn);
     if (slot === undefined) {
       slot = this.used.indexOf(Math.min(...this.used));
       this.byBase.delete(this.bases[slot] as number);
       this.clear(slot);
       this.bases[slot] = mfn;
+      this.capsule.u32[(this.contexts + slot * MMU.size + MMU.base) >>> 2] = mfn;
       this.byBase.set(mfn, slot);
     }
     this.used[slot] = ++this.clock;
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
+    if (kernel !== undefined) cpu.setField32(kernel ? CPU.kernelMmu : CPU.userMmu, this.contexts + slot * MMU.size);
   }
   /** Before a vCPU runs: others may have taken its context for their bases since. */
   attach(cpu: Cpu): void {
@@ -72,12 +75,12 @@ export class Mmu {
     if (this.bases[slot] !== cpu.field32(CPU.cr3)) this.setBase(cpu, cpu.field32(CPU.cr3));
     else this.used[slot] = ++this.clock;
   }
-  private clear(slot: number, length: number = MMU.size): void {
+  private clear(slot: number, length: number = MMU.cleared): void {
     this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length);
     if (length > MMU.jumps) this.guardJumps(slot);
   }
   private clearJumps(slot: number): void {
-    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.size - MMU.jumps);
+    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.cleared - MMU.jumps);
     this.guardJumps(slot);
   }
   /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
@@ -90,7 +93,7 @@ export class Mmu {
   }
   flushNow(): void {
     if (this.pending === 'no') return;
-    const length = this.pending === 'all' ? MMU.size : MMU.jumps;
+    const length = this.pending === 'all' ? MMU.cleared : MMU.jumps;
     for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clear(i, length);
     this.pending = 'no';
   }

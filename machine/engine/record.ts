@@ -34,7 +34,9 @@ export const MMU = {
   jumpEntries: 8192,
   code: 0x28000, // where pages of code lie, for jumps between pages inside compiled code: u64 page number << 20 | frame number
   codeEntries: 1024,
-  size: 0x2a000,
+  base: 0x2a000, // u32: frame number of the base table; not cleared with the rest
+  cleared: 0x2a000,
+  size: 0x2a040,
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */

@@ -7,6 +7,7 @@ import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, ltU, mul, ne, or, se
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
 import { BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
@@ -24,7 +25,7 @@ export interface FrameGeometry {
  * Builds the module. Its exports are the RUNTIME routines, `enter(cpu, record)`, which runs from a record on,
  * `resume(cpu)`, which runs from rip on or says INNER.lookup, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
  */
-export function buildRuntime(g: FrameGeometry): Uint8Array {
+export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Array {
   const m = new ModuleBuilder(HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
   const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
@@ -44,11 +45,12 @@ export function buildRuntime(g: FrameGeometry): Uint8Array {
   fillTlb(define('translate').fn, slow, g);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
-  const rflags = m.fn(['i32'], 'i32', 'rflags').fn;
+  const { fn: rflags, callee: readFlags } = m.fn(['i32'], 'i32', 'rflags');
   const words = flagsInContext(rflags, rflags.param(0));
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
-  const resume = m.fn(['i32'], 'i32', 'resume').fn;
-  resumeAtRip(resume, handlerType, g);
+  const resume = m.fn(['i32'], 'i32', 'resume');
+  resumeAtRip(resume.fn, handlerType, g);
+  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, isCanonical });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();

@@ -47,15 +47,6 @@ const fxForm = (call: Call): FxForm => (call.cpu.compat ? 'compat' : call.opSize
 const site: X87Site = { operand16: false, rip: 0n, data: 0n, rflags: 0 };
 
 const ROUTINES: Partial<Record<SlowName, Routine>> = {
-  syscall(c, call) {
-    const { cpu } = call;
-    const flags = c.getFlags(cpu);
-    charge(call, 1);
-    cpu.rip = nextRip(call);
-    cpu.set(REG.rcx, cpu.rip);
-    cpu.set(REG.r11, BigInt(flags));
-    return EXIT.syscall;
-  },
   retFar(c, call) { return transfer(call, () => c.segments.retFar(call.cpu, call.opSize / 8, call.argument)); },
   iret(c, call) { return transfer(call, () => c.segments.iret(call.cpu, call.opSize / 8, (f) => c.setFlags(call.cpu, f))); },
   jumpFar(c, call) { return transfer(call, () => c.segments.jumpFar(call.cpu, c.operands.farPointer(call))); },

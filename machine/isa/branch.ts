@@ -68,7 +68,7 @@ export const branch: readonly Row[] = [
   { name: 'INT', opcode: 'CD ib', operands: ['Ib'], sem: (e) => e.exitSoftint(e.imm(8)), ends: true, unchecked: 'asks the operating system' },
   { name: 'INT1', opcode: 'F1', operands: [], sem: (e) => e.exit(EXIT.exception, 1, i64(0), false), ends: true, unchecked: 'asks the debugger' },
   { name: 'INTO', opcode: 'CE', operands: [], mode: 'not64', sem: (e) => e.fn.if(e.flags.condition(0), () => e.exit(EXIT.softint, 4, i64(0), true)), flags: 'r' },
-  { name: 'SYSCALL', opcode: '0F 05', operands: [], mode: '64', sem: (e) => e.slow('syscall', i32(0)), ends: true, unchecked: 'asks the operating system' },
+  { name: 'SYSCALL', opcode: '0F 05', operands: [], mode: '64', sem: (e) => e.systemCall(), ends: true, unchecked: 'asks the operating system' },
   { name: 'SYSENTER', opcode: '0F 34', operands: [], sem: (e) => e.exit(EXIT.sysenter, 0, i64(0), false), ends: true, unchecked: 'asks the operating system' },
   { name: 'UD2', opcode: '0F 0B', operands: [], sem: (e) => e.raise(6), ends: true },
   { name: 'UD1', opcode: '0F B9 /r', operands: ['Gv', 'Ev'], sem: (e) => e.raise(6), ends: true },

@@ -13,7 +13,7 @@ import { Flags } from './flags.ts';
 import type { Row } from './row.ts';
 
 /** Routines for what is rare or long (engine/slow.ts). */
-export type SlowName = 'syscall' | 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'jumpPointer' | 'callPointer' | 'loadSegment' | 'loadPointer' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr' | 'sse';
+export type SlowName = 'retFar' | 'iret' | 'jumpFar' | 'callFar' | 'jumpPointer' | 'callPointer' | 'loadSegment' | 'loadPointer' | 'enter' | 'x87' | 'fxsave' | 'fxrstor' | 'emms' | 'enterMmx' | 'checkSelector' | 'unimplemented' | 'bound' | 'pcmpstr' | 'sse';
 
 export type Bits = 8 | 16 | 32 | 64;
 /** The wasm type that holds a value of a size. */
@@ -99,6 +99,8 @@ export abstract class Env {
   abstract target(): Expr;
   /** Ends this execution of a repeated string instruction early: rip stays, so that events can come in. */
   abstract repeatLater(): void;
+  /** SYSCALL: leaves the function. */
+  abstract systemCall(): void;
   /** Leaves with EXIT.softint for INT n; n in i32. */
   abstract exitSoftint(n: Expr): void;
   /**

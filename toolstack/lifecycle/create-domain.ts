@@ -8,6 +8,7 @@ import type { Host } from '#base/host.ts';
 import { ConsoleBackend } from '#devices/console/console-backend.ts';
 import { Domain } from '#hypervisor/domain.ts';
 import { allocUnboundFor, bindBackend, notifyFromBackend } from '#hypervisor/event-backend.ts';
+import { systemCallPaths } from '#hypervisor/trap-paths.ts';
 import { machineHooks } from '#hypervisor/hooks.ts';
 import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
 import { pinGrant } from '#hypervisor/grant-active.ts';
@@ -62,7 +63,7 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   }
   const capsule = newCapsule(guestFrames);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const machine = new Interpreter(capsule, config.vcpus, hooks);
+  const machine = new Interpreter(capsule, config.vcpus, hooks, { systemCalls: systemCallPaths });
   const domain = new Domain(config.domid, machine, host);
   Object.assign(hooks, machineHooks(domain));
   initMemory(domain);
