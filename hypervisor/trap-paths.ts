@@ -11,6 +11,7 @@ import type { SystemCallPaths, SystemCallTools } from '#machine/engine/system-ca
 import { add, and, eq, eqz, gtU, i32, i64, load, ne, or, select, shl, sub, widenU, wrap, type Expr } from '#machine/wasm/expr.ts';
 import { HYPERCALL_RING, hypercall_record, vcpu_state } from './vcpu.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
+import { vcpu_mm } from './mm/gdt.ts';
 import { mm_state } from './mm/mm.ts';
 
 const IRET = 23;
@@ -22,6 +23,8 @@ const CLEARED_ON_ENTRY = FLAG.ac | FLAG.vm | FLAG.rf | FLAG.nt | FLAG.tf | FLAG.
 const WRITABLE = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.df | FLAG.of | FLAG.nt | FLAG.ac | FLAG.id;
 /** rcx, r11, rip, cs, rflags, rsp, ss */
 const FRAME_WORDS = 7;
+/** Bits of a descriptor's high half; `present` is that of a segment of ring 3 (Intel SDM vol. 3, 3.4.5). */
+const DESCRIPTOR = { present: 1 << 15 | 3 << 13 | 1 << 12, code: 1 << 11, write: 1 << 9, long: 1 << 21, default32: 1 << 22 } as const;
 
 export const systemCallPaths: SystemCallPaths = {
   user(t) {
@@ -52,7 +55,7 @@ export const systemCallPaths: SystemCallPaths = {
     fn.store(64, cpu, sp, register(REG.rsp));
     t.setFlags(and(entry, i32(~FLAG.df)));
     switchMode(t, true, mmu);
-    flatSegments(t);
+    flatSegments(t, i32(FLAT_KERNEL_CS), i32(FLAT_KERNEL_SS));
     t.goOn(callback, eventsWait(t, info));
   },
 
@@ -69,9 +72,14 @@ export const systemCallPaths: SystemCallPaths = {
     const bySysret = fn.let(and(wrap(word('flags')), i32(VGCF_in_syscall)));
     t.giveUpIf(and(rflags, i32(FLAG.tf | FLAG.rf)));
     t.giveUpIf(eqz(t.isCanonical(rip)));
-    const flat = and(eq(or(and(cs, i32(0xffff)), i32(3)), i32(FLAT_KERNEL_CS)), eq(or(and(wrap(word('ss')), i32(0xffff)), i32(3)), i32(FLAT_KERNEL_SS)));
+    const [code, stack] = [cs, wrap(word('ss'))].map((s) => fn.let(or(and(s, i32(0xffff)), i32(3)))) as [Expr, Expr];
     // SYSRET looks at no selector but the flat 32-bit one
-    t.giveUpIf(eqz(select(bySysret, ne(or(and(cs, i32(0xffff)), i32(3)), i32(FLAT_RING3_CS32)), flat)));
+    fn.if(bySysret, () => t.giveUpIf(eq(code, i32(FLAT_RING3_CS32))), () => {
+      fn.if(or(ne(code, i32(FLAT_KERNEL_CS)), ne(stack, i32(FLAT_KERNEL_SS))), () => {
+        t.giveUpIf(ne(and(descriptor(t, code), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.long | DESCRIPTOR.default32)), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.long)));
+        t.giveUpIf(ne(and(descriptor(t, stack), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.write)), i32(DESCRIPTOR.present | DESCRIPTOR.write)));
+      });
+    });
     const toUser = fn.let(eq(and(cs, i32(3)), i32(3)));
     const table = fn.let(load('i32', 32, cpu, at('guest_table_user')));
     t.giveUpIf(and(toUser, eqz(table)));
@@ -89,7 +97,7 @@ export const systemCallPaths: SystemCallPaths = {
     fn.store(64, cpu, select(bySysret, rip, word('rcx')), register(REG.rcx));
     fn.store(64, cpu, select(bySysret, widenU(flags), word('r11')), register(REG.r11));
     t.setFlags(flags);
-    flatSegments(t);
+    flatSegments(t, select(bySysret, i32(FLAT_KERNEL_CS), code), select(bySysret, i32(FLAT_KERNEL_SS), stack));
     t.goOn(rip, eventsWait(t, info));
   },
 };
@@ -119,9 +127,17 @@ function switchMode({ fn, cpu }: SystemCallTools, toKernel: boolean, mmu: Expr):
   const mode = load('i32', 32, cpu, CPU.mode);
   fn.store(32, cpu, toKernel ? or(mode, i32(MODE.kernel)) : and(mode, i32(~MODE.kernel)), CPU.mode);
 }
-function flatSegments({ fn, cpu }: SystemCallTools): void {
-  fn.store(16, cpu, i32(FLAT_KERNEL_CS), CPU.selector + SEG.cs * 2);
-  fn.store(16, cpu, i32(FLAT_KERNEL_SS), CPU.selector + SEG.ss * 2);
+/** High half of a descriptor in the first page of the guest's GDT: gdt.ts, segment.ts. */
+function descriptor(t: SystemCallTools, selector: Expr): Expr {
+  const { fn, cpu } = t;
+  t.giveUpIf(or(and(selector, i32(0xf004)), eq(selector, i32(3))));
+  const mfn = fn.let(load('i32', 32, cpu, VCPU_STATE.mm + vcpu_mm.offset.gdt_frames));
+  t.giveUpIf(eqz(mfn));
+  return fn.let(load('i32', 32, add(t.frame(mfn), and(selector, i32(0xff8))), 4));
+}
+function flatSegments({ fn, cpu }: SystemCallTools, cs: Expr, ss: Expr): void {
+  fn.store(16, cpu, cs, CPU.selector + SEG.cs * 2);
+  fn.store(16, cpu, ss, CPU.selector + SEG.ss * 2);
   for (const seg of [SEG.cs, SEG.ss]) fn.store(64, cpu, i64(0), CPU.segBase + seg * 8);
 }
 /** The hypercall's place among the last ones: hypercall-table.ts. */

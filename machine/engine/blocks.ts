@@ -325,6 +325,13 @@ export class Blocks implements BlockSource {
     u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
     u8[at + REC.icount] = icount;
   }
+  /** A void record was met: from now on what was found at its address stands for it. */
+  replace(old: number, found: number): void {
+    const { u32 } = this.capsule;
+    const [a, b] = [(old + REC.rip) >>> 2, (found + REC.rip) >>> 2];
+    if (old !== found && u32[old >>> 2] === this.stale && u32[a] === u32[b] && u32[a + 1] === u32[b + 1]) u32[(old + REC.link) >>> 2] = found;
+  }
+
   // ---- regions
 
   /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
@@ -406,7 +413,10 @@ export class Blocks implements BlockSource {
     if (!list) return;
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
-      for (let i = 0; i < count; i++) this.capsule.u32[(record + i * REC.size) >>> 2] = this.stale;
+      for (let i = 0; i < count; i++) {
+        this.capsule.u32[(record + i * REC.size) >>> 2] = this.stale;
+        this.capsule.u32[(record + i * REC.size + REC.link) >>> 2] = 0;
+      }
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
       else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);
       this.straddling.delete(record);

@@ -135,7 +135,7 @@ export class Frame {
     this.spill();
     this.fn.returnCall(this.calls.leave, this.fn.param(0), this.record.get, this.code.get, this.done.get);
   }
-  /** To an address, by way of the engine: its code may have moved or changed. */
+  /** To an address where the slice ends, or whose code may have moved or changed and has to be found anew. */
   sayAway(target: Expr, code: number): void {
     this.target.set(target);
     this.code.set(i32(code));
@@ -145,8 +145,8 @@ export class Frame {
     const { fn } = this;
     this.spill();
     fn.store(64, fn.param(0), this.target.get, CPU.rip);
-    fn.store(32, fn.param(0), i32(0), CPU.exitOp);
-    fn.return(this.code.get);
+    fn.if(eq(this.code.get, i32(EXIT.budget)), () => fn.return(i32(EXIT.budget)));
+    fn.returnCall(this.calls.resume, fn.param(0));
   }
   sayDirect(record: Expr, target: Expr): void {
     this.record.set(record);

@@ -12,6 +12,7 @@ import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { emitRegion } from './compiler.ts';
 import { commonHandlers } from './common-handlers.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { continueAt } from './runtime.ts';
 import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 import type { Region } from './region.ts';
@@ -185,6 +186,14 @@ const SPECIAL = {
     fn.store(32, fn.param(0), i32(NO_ERROR_CODE | 0), CPU.errorCode);
     fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(EXIT.exception), i32(0));
   },
-  /** what it stood for was overwritten */
-  stale: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0)); },
+  /** what it stood for was overwritten; who linked to it goes on at what took its place, once that is known */
+  stale: (calls: Calls, fn: Emitted, type: number): void => {
+    const [cpu, record] = [fn.param(0), fn.param(1)];
+    const link = fn.let(load('i32', 32, record, REC.link));
+    fn.if(link, () => {
+      fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), CPU.budget);
+      continueAt(fn, type, link);
+    });
+    fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0));
+  },
 } as const;

@@ -17,6 +17,8 @@ export const RUNTIME = {
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
   /** (cpu, record, target): leaves for a target that the jump cache does not have; CPU.exitOp says whether it may be linked */
   jumpMiss: signature(['i32', 'i32', 'i64'], 'i32'),
+  /** (cpu): goes on at rip, or returns INNER.lookup */
+  resume: signature(['i32'], 'i32'),
   /** (cpu, record): a SYSCALL instruction; leaves the function */
   systemCall: signature(['i32', 'i32'], 'i32'),
   /** (cpu, high, low, divisor) → 1 when the quotient fits; results in CPU.quotient, CPU.remainder */

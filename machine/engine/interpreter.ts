@@ -140,6 +140,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       this.blocks.useVariantOf(cpu);
       record = this.blocks.lookup(cpu);
       if (record === 0) return this.fetchException(cpu);
+      if (code === INNER.lookup && cpu.field32(CPU.exitOp) !== 0) this.blocks.replace(cpu.field32(CPU.exitOp), record);
       this.remember(cpu, from, record);
     }
   }

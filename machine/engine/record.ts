@@ -17,7 +17,7 @@ export const REC = {
   icount: 37, // u8: instructions of the block before this record
   scale: 38, // u8
   length: 39, // u8: bytes of the instruction (of both, when fused)
-  link: 40, // u32: record to go on at when the relative jump is taken; 0 until known
+  link: 40, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
   rel: 44, // i32: jump target minus rip
   // of a block's first record:
   count: 48, // i32: executions until the block is hot
@@ -33,10 +33,10 @@ export const MMU = {
   jumps: 0x8000, // jump cache, 16 bytes an entry: u64 rip, u32 record
   jumpEntries: 8192,
   code: 0x28000, // where pages of code lie, for jumps between pages inside compiled code: u64 page number << 20 | frame number
-  codeEntries: 1024,
-  base: 0x2a000, // u32: frame number of the base table; not cleared with the rest
-  cleared: 0x2a000,
-  size: 0x2a040,
+  codeEntries: 4096,
+  base: 0x30000, // u32: frame number of the base table; not cleared with the rest
+  cleared: 0x30000,
+  size: 0x30040,
 } as const;
 
 /** Exit codes that stay inside the engine, above EXIT. */
@@ -45,7 +45,9 @@ export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again:
 /** A page of code as it stands in MMU.code: its number above its frame's. */
 export const codePage = (va: bigint, mfn: number): bigint => (BigInt.asUintN(48, va) >> 12n) << 20n | BigInt(mfn);
 /** Offset of a page's entry in an MMU context. @param lo the address, low 32 bits */
-export const codeEntry = (lo: number): number => MMU.code + ((lo >>> 12 ^ lo >>> 22) & (MMU.codeEntries - 1)) * 8;
+export const codeEntry = (lo: number): number => MMU.code + (Math.imul(lo >>> 12, CODE_HASH) >>> 20) * 8;
+/** 2^32 divided by the golden ratio: spreads page numbers over the 2^12 entries. */
+export const CODE_HASH = 0x9e37_79b1 | 0;
 
 /** The block table: where decoded code lies, by physical address. 8 bytes an entry: u32 address, u32 first record | variant. */
 export const BLOCK_TABLE = { entries: 32768, size: 32768 * 8 } as const;

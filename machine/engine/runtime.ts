@@ -8,7 +8,7 @@ import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
+import { BLOCK_TABLE, CODE_HASH, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
 export interface FrameGeometry {
@@ -48,9 +48,9 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   const { fn: rflags, callee: readFlags } = m.fn(['i32'], 'i32', 'rflags');
   const words = flagsInContext(rflags, rflags.param(0));
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
-  const resume = m.fn(['i32'], 'i32', 'resume');
+  const resume = define('resume');
   resumeAtRip(resume.fn, handlerType, g);
-  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, isCanonical });
+  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames, isCanonical });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();
@@ -122,8 +122,8 @@ export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
  */
 function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label): Expr {
   const page = fn.let(and(shrU(va, i64(12)), i64((1n << 36n) - 1n)));
-  const low = fn.let(wrap(page));
-  const index = shl(and(xor(low, shrU(low, i32(10))), i32(MMU.codeEntries - 1)), i32(3));
+  const low = and(wrap(page), i32(0xf_ffff)); // as codeEntry, which has 32 bits of the address
+  const index = shl(shrU(mul(low, i32(CODE_HASH)), i32(20)), i32(3));
   const cached = fn.let(add(load('i32', 32, cpu, CPU.mmu), index));
   const frame = fn.var('i32');
   const known = fn.let(load('i64', 64, cached, MMU.code));

@@ -2,7 +2,7 @@
 
 import { CPU, EXIT, FLAG, MODE, REG } from '../cpu-state.ts';
 import { CC } from '../isa/flags.ts';
-import { add, and, eqz, gtU, i32, i64, load, ne, or, sub, widenU, wrap, shrU, type Expr } from '../wasm/expr.ts';
+import { add, and, eqz, gtU, i32, i64, load, ne, or, shl, sub, widenU, wrap, shrU, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { MMU, REC } from './record.ts';
 
@@ -19,6 +19,8 @@ export interface SystemCallTools {
   /** Capsule address of guest memory within a page that the TLB of an MMU context has; else gives up. */
   cached(mmu: Expr, va: Expr, bytes: number, write: boolean): Expr;
   isCanonical(va: Expr): Expr;
+  /** Capsule address of a frame. */
+  frame(mfn: Expr): Expr;
   /** RFLAGS, i32 */
   flags(): Expr;
   /** As Machine.setFlags. */
@@ -34,6 +36,7 @@ export interface SystemCallPaths {
 interface Shared {
   readonly rflags: Callee;
   readonly resume: Callee;
+  readonly frames: number;
   readonly isCanonical: (fn: Fn, va: Expr) => Expr;
 }
 
@@ -65,6 +68,7 @@ export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, share
           return fn.let(add(wrap(va), load('i32', 32, entry, half + 8)));
         },
         isCanonical: (va) => shared.isCanonical(fn, va),
+        frame: (mfn) => fn.let(add(shl(mfn, i32(12)), i32(shared.frames))),
         flags: () => rflags,
         setFlags(value) {
           fn.store(32, cpu, i32(CC.all | 7 << 8), CPU.ccOp);
