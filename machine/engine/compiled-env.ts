@@ -119,7 +119,7 @@ export class Frame {
   // ---- the ways out: what an instruction says, and what is written at the function's end
 
   /** A routine outside has noted an exception. */
-  faultIf(condition: Expr): void { this.fn.brIf(this.labels.get('fault') as Label, condition); }
+  faultIf(condition: Expr): void { this.fn.brIf(this.labels.get('fault') as Label, condition, false); }
   private fault(): void {
     const cpu = this.fn.param(0);
     this.spill(sub(this.budget.get, load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)));
@@ -288,14 +288,14 @@ export class CompiledEnv extends InterpEnv {
     const t = this.fn.let(target);
     this.spend(this.retired());
     const { returnTo, computed } = this.site.node;
-    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, i64(to.block.start)), () => this.stay(to, this.stores));
+    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, i64(to.block.start)), () => this.stay(to, this.stores), undefined, returnTo ? true : undefined);
     this.frame.sayIndirect(this.record, t);
   }
   /** A jump to a block of the region. @param check the instruction wrote memory, which may have been code */
   private stay(to: Node, check: boolean): void {
     const target = i64(to.block.start);
-    this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget));
-    if (check) this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.frame.sayAway(target, INNER.lookup));
+    this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget), undefined, false);
+    if (check) this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
     if (needsCheck(this.site.node, to)) {
       this.requirePage(to.block.start, to.block.mfn, target);
       if (to.block.secondMfn >= 0) this.requirePage(to.block.start + 4096n, to.block.secondMfn, target);
@@ -304,7 +304,7 @@ export class CompiledEnv extends InterpEnv {
   }
   private requirePage(va: bigint, mfn: number, target: Expr): void {
     const entry = codeEntry(Number(BigInt.asUintN(32, va)));
-    this.fn.if(ne(load('i64', 64, this.mmu(), entry), i64(codePage(va, mfn))), () => this.frame.sayAway(target, INNER.lookup));
+    this.fn.if(ne(load('i64', 64, this.mmu(), entry), i64(codePage(va, mfn))), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
   }
   /**
    * The block ends early because another one goes on. The slice is looked at where that leads back, by a jump that

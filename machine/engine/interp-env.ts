@@ -137,7 +137,7 @@ export class InterpEnv extends Env {
   /** Capsule offset of the MMU context. */
   protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
   /** Leaves with the exception that a routine outside has noted, when a condition holds. */
-  protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception))); }
+  protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception)), undefined, false); }
   /** Address of the TLB entry for `va`, less the offset of the read or write half. */
   private tlbEntry(va: Expr): Expr {
     return this.fn.let(add(this.mmu(), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
@@ -160,7 +160,7 @@ export class InterpEnv extends Env {
     this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
       host.set(this.missed(va, bits, write, part === 'stack'));
       this.faultIf(eq(host.get, i32(0)));
-    });
+    }, true);
     return this.fn.let(host.get);
   }
   probeStack(va: Expr, bits: number): void {
@@ -168,12 +168,12 @@ export class InterpEnv extends Env {
     const entry = this.tlbEntry(va);
     this.fn.if(eq(this.hit(entry, va, bits, MMU.write), i32(0)), () => {
       this.faultIf(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)));
-    });
+    }, undefined, false);
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
   /** the record's code writes guest memory, or calls what does */
   stores = false;
-  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow()); }
+  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow(), undefined, false); }
   private commitNow(): void { this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)); }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     this.stores = true;
@@ -186,7 +186,7 @@ export class InterpEnv extends Env {
       this.faultIf(eq(host, i32(0)));
       this.fn.store(bits, host, pinned);
       this.commit(host);
-    });
+    }, true);
   }
 
   // ---- ways out
@@ -255,7 +255,7 @@ export class InterpEnv extends Env {
     emitIndirectExit(this.fn, this.calls, this.handlerType, this.record, t);
   }
   /** In a block that is part of a function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
-  leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true)); }
+  leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true), undefined, false); }
   /** Ends the handler: on to the next record. */
   finish(): void { continueAt(this.fn, this.handlerType, this.fn.let(add(this.record, i32(REC.size)))); }
 }

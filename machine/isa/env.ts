@@ -215,7 +215,7 @@ export abstract class Env {
   }
   /** #GP(0) when the address is not a multiple of `bytes`. */
   requireAligned(va: Expr, bytes: number): void {
-    this.fn.if(ne(and(wrap(va), i32(bytes - 1)), i32(0)), () => this.raise(13, i32(0)));
+    this.fn.if(ne(and(wrap(va), i32(bytes - 1)), i32(0)), () => this.raise(13, i32(0)), undefined, false);
   }
 
   /** Linear address of the memory operand. */

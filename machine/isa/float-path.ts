@@ -154,6 +154,6 @@ export function fastOrExact(e: Env, fast: Expr, refused: Expr, exact: Exact, a: 
   e.fn.if(refused, () => {
     callExact(e, exact, a, b);
     result.set(load(fast.type, widthOf(fast), e.cpu, SSE_SCRATCH.result));
-  });
+  }, undefined, false);
   return e.fn.let(result.get);
 }

@@ -32,6 +32,8 @@ export class Fn {
   code: Bytes = new Bytes();
   private readonly locals: Type[] = [];
   private depth = 0;
+  /** where branches are whose conditions are nearly always the same: offsets in `code` */
+  readonly hints: { at: number; likely: boolean }[] = [];
   /** locals of the current scope, and those of scopes that have ended, which are used again */
   private scoped: number[] | undefined;
   private readonly free: Record<Type, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
@@ -81,18 +83,21 @@ export class Fn {
     const rest = this.code;
     this.code = new Bytes(rest.length + 512);
     write();
+    for (const hint of this.hints) hint.at += this.code.length;
     this.code.append(rest);
   }
   store(bits: number, address: Expr, value: Expr, offset = 0): void { emitStore(this.code, bits, address, value, offset); }
   drop(e: Expr): void { e.emit(this.code); this.code.u8(0x1a); }
 
-  if(condition: Expr, then: () => void, otherwise?: () => void): void {
+  /** @param likely what the condition is nearly always: code for the other case is then put out of the way */
+  if(condition: Expr, then: () => void, otherwise?: () => void, likely?: boolean): void {
     if (condition.value !== undefined) {
       if (condition.value !== 0n) then();
       else otherwise?.();
       return;
     }
     condition.emit(this.code);
+    this.hint(likely);
     this.code.u8(0x04);
     this.code.u8(0x40);
     this.depth++;
@@ -106,7 +111,14 @@ export class Fn {
   /** br to the label starts over */
   loop(body: (label: Label) => void): void { this.nest(0x03, body); }
   br(label: Label): void { this.code.u8(0x0c); this.code.u32(this.depth - label.depth); }
-  brIf(label: Label, condition: Expr): void { condition.emit(this.code); this.code.u8(0x0d); this.code.u32(this.depth - label.depth); }
+  brIf(label: Label, condition: Expr, likely?: boolean): void {
+    condition.emit(this.code);
+    this.hint(likely);
+    this.code.u8(0x0d);
+    this.code.u32(this.depth - label.depth);
+  }
+  /** For the branch that is written next. */
+  private hint(likely: boolean | undefined): void { if (likely !== undefined) this.hints.push({ at: this.code.length, likely }); }
   /** Goes to the label whose number `index` is; the last one for numbers beyond. */
   brTable(labels: readonly Label[], index: Expr): void {
     index.emit(this.code);
@@ -148,9 +160,9 @@ export class Fn {
   fill(address: Expr, byte: Expr, length: Expr): void { for (const e of [address, byte, length]) e.emit(this.code); this.code.bytes([0xfc, 11, 0]); }
   copy(to: Expr, from: Expr, length: Expr): void { for (const e of [to, from, length]) e.emit(this.code); this.code.bytes([0xfc, 10, 0, 0]); }
 
-  /** The body as the code section has it: locals, instructions, end. */
-  body(): Bytes {
-    const out = new Bytes(this.code.length + 32);
+  /** The declaration of its locals. */
+  localsBytes(): Bytes {
+    const out = new Bytes(32);
     const runs: [number, Type][] = [];
     for (const t of this.locals) {
       const last = runs.at(-1);
@@ -159,6 +171,12 @@ export class Fn {
     }
     out.u32(runs.length);
     for (const [n, t] of runs) { out.u32(n); out.u8(TYPE_CODE[t]); }
+    return out;
+  }
+  /** The body as the code section has it: locals, instructions, end. */
+  body(): Bytes {
+    const out = new Bytes(this.code.length + 64);
+    out.append(this.localsBytes());
     out.append(this.code);
     out.u8(0x0b);
     return out;

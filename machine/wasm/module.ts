@@ -60,8 +60,30 @@ export class ModuleBuilder {
         o.u8(0xd2); o.u32(s.index); o.u8(0x0b);
       });
     }
+    this.branchHints(out);
     section(out, 10, this.fns, (o, f) => { const body = f.fn.body(); o.u32(body.length); o.append(body); });
     return out.take();
+  }
+  /** The custom section metadata.code.branch_hint (WebAssembly branch hinting): offsets count from a body's locals. */
+  private branchHints(out: Bytes): void {
+    const hinted = this.fns.filter(({ fn }) => fn.hints.length > 0);
+    if (hinted.length === 0) return;
+    const body = new Bytes(1024);
+    body.name('metadata.code.branch_hint');
+    body.u32(hinted.length);
+    for (const { fn, callee } of hinted) {
+      const locals = fn.localsBytes().length;
+      body.u32(callee.index);
+      body.u32(fn.hints.length);
+      for (const { at, likely } of fn.hints) {
+        body.u32(locals + at);
+        body.u8(1);
+        body.u8(likely ? 1 : 0);
+      }
+    }
+    out.u8(0);
+    out.u32(body.length);
+    out.append(body);
   }
 }
 
