@@ -5,14 +5,14 @@
 // instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
 // before the instruction, because descriptions fault before they change anything.
 
-import { CPU, EXIT } from '../cpu-state.ts';
-import type { Place, SlowName } from '../isa/env.ts';
+import { CPU, EXIT, REG } from '../cpu-state.ts';
+import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags, FlagWords } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Fn, Label, Var } from '../wasm/fn.ts';
 import { emitDirectExit, emitIndirectExit, InterpEnv, type Calls, type Shape } from './interp-env.ts';
-import { codeEntry, codePage, INNER, REC } from './record.ts';
+import { ACCESS_INFO, codeEntry, codePage, INNER, REC } from './record.ts';
 import { needsCheck, type Node } from './region.ts';
 
 const REGISTERS = 16;
@@ -27,6 +27,9 @@ export class Frame {
   readonly dv: DataView;
   readonly mmu: Var;
   readonly budget: Var;
+  /** the page that the stack was in last, and its capsule offset less its address; or -1 */
+  readonly stackPage: Var;
+  readonly stackAdd: Var;
   private readonly registers: readonly Var[];
   private readonly op: Var;
   private readonly res: Var;
@@ -48,6 +51,8 @@ export class Frame {
     this.dv = dv;
     this.mmu = fn.var('i32');
     this.budget = fn.var('i32');
+    this.stackPage = fn.var('i64');
+    this.stackAdd = fn.var('i32');
     this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
     this.op = fn.var('i32');
     this.res = fn.var('i64');
@@ -96,7 +101,10 @@ export class Frame {
     this.mmu.set(load('i32', 32, cpu, CPU.mmu));
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
+    this.forgetStack();
   }
+  /** Translations may have changed. */
+  forgetStack(): void { this.stackPage.set(i64(-1)); }
   /** Registers and flags from the context. */
   private reload(): void {
     const cpu = this.fn.param(0);
@@ -194,6 +202,7 @@ export class Frame {
     const code = this.fn.let(call());
     this.fn.if(code, () => this.fn.return(code));
     this.reload();
+    this.forgetStack();
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
@@ -252,6 +261,43 @@ export class CompiledEnv extends InterpEnv {
     }
   }
   protected override addressRegister(offset: Expr): Expr { return offset.value === BigInt(CPU.zero) ? i64(0) : this.frame.register(Number(offset.value) >>> 3); }
+  protected override stackHost(va: Expr, bits: number, write: boolean, part: Part): Expr | undefined {
+    if (!this.isStack(part)) return undefined;
+    const host = this.fn.var('i32');
+    this.fn.if(this.inStackPage(va, bits), () => host.set(this.stackAddress32(va)), () => host.set(this.outsideStackPage(va, bits, write, part)), true);
+    return this.fn.let(host.get);
+  }
+  protected override stackStore(va: Expr, bits: number, value: Expr, part: Part): boolean {
+    if (!this.isStack(part)) return false;
+    this.fn.if(this.inStackPage(va, bits), () => this.fn.store(bits, this.stackAddress32(va), value), () => {
+      const host = this.outsideStackPage(va, bits, true, part);
+      this.fn.store(bits, host, value);
+      this.commit(host);
+    }, true);
+    return true;
+  }
+  private isStack(part: Part): boolean {
+    const bySp = part === 'operand' && this.form !== 'x' && this.row.operands.some((o) => 'EMWQ'.includes(o[0] as string)) && this.numberAt(REC.base) === REG.rsp * 8;
+    return this.mode64 && (part === 'stack' || bySp);
+  }
+  private inStackPage(va: Expr, bits: number): Expr {
+    const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
+    return eq(and(last, i64(-4096)), this.frame.stackPage.get);
+  }
+  private stackAddress32(va: Expr): Expr { return add(wrap(va), this.frame.stackAdd.get); }
+  private outsideStackPage(va: Expr, bits: number, write: boolean, part: Part): Expr {
+    const { fn, frame } = this;
+    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (part === 'stack' ? ACCESS_INFO.stack : 0);
+    const host = fn.let(fn.call(this.calls.stack, this.cpu, this.record, va, i32(info)));
+    this.faultIf(eq(host, i32(0)));
+    frame.stackPage.set(load('i64', 64, this.cpu, CPU.stackPage));
+    frame.stackAdd.set(load('i32', 32, this.cpu, CPU.stackAdd));
+    return host;
+  }
+  protected override commitNow(): void {
+    super.commitNow();
+    this.frame.forgetStack();
+  }
   protected override mmu(): Expr { return this.frame.mmu.get; }
   override budget(): Expr { return this.frame.budget.get; }
   protected override spend(n: Expr): void { this.frame.budget.set(sub(this.frame.budget.get, n)); }

@@ -13,6 +13,8 @@ export const RUNTIME = {
   cf: READER, of: READER, pf: READER, status: READER, be: READER, l: READER, le: READER,
   /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** As translate, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
+  stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
   /** (cpu, record, target): leaves for a target that the jump cache does not have; CPU.exitOp says whether it may be linked */

@@ -152,6 +152,8 @@ export class InterpEnv extends Env {
   }
   translate(address: Expr, bits: number, write: boolean, part: Part): Expr {
     const va = this.fn.let(address);
+    const stack = this.stackHost(va, bits, write, part);
+    if (stack) { this.stores ||= write; return stack; }
     if (!this.mode64) this.checkSegment(va, bits, write, part);
     this.stores ||= write;
     const half = write ? MMU.write : MMU.read;
@@ -174,12 +176,16 @@ export class InterpEnv extends Env {
   /** the record's code writes guest memory, or calls what does */
   stores = false;
   commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow(), undefined, false); }
-  private commitNow(): void { this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)); }
+  /** An engine's shorter way to the stack, for accesses that are to it. */
+  protected stackHost(_va: Expr, _bits: number, _write: boolean, _part: Part): Expr | undefined { return undefined; }
+  protected stackStore(_va: Expr, _bits: number, _value: Expr, _part: Part): boolean { return false; }
+  protected commitNow(): void { this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)); }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     this.stores = true;
     const va = this.fn.let(address);
-    if (!this.mode64) this.checkSegment(va, bits, true, part);
     const pinned = this.fn.let(value);
+    if (this.stackStore(va, bits, pinned, part)) return;
+    if (!this.mode64) this.checkSegment(va, bits, true, part);
     const entry = this.tlbEntry(va);
     this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
       const host = this.fn.let(this.missed(va, bits, true, part === 'stack'));

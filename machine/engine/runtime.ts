@@ -3,12 +3,12 @@
 
 import { CPU, MODE } from '../cpu-state.ts';
 import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
-import { add, and, divU, eq, eqz, geU, gtU, i32, i64, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { BLOCK_TABLE, CODE_HASH, INNER, MMU, NOTED, REC } from './record.ts';
+import { ACCESS_INFO, BLOCK_TABLE, CODE_HASH, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
 export interface FrameGeometry {
@@ -42,7 +42,9 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   jumpMiss(define('jumpMiss').fn, handlerType, g);
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
-  fillTlb(define('translate').fn, slow, g);
+  const translate = define('translate');
+  fillTlb(translate.fn, slow, g);
+  stackPage(define('stack').fn, translate.callee);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
   const { fn: rflags, callee: readFlags } = m.fn(['i32'], 'i32', 'rflags');
@@ -210,6 +212,24 @@ function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {
   const remainder = load('i64', 64, cpu, CPU.remainder);
   fn.store(64, cpu, sub(xor(remainder, negative), negative), CPU.remainder);
   fn.return(i32(1));
+}
+
+/** The stack's page comes from the TLB of writes: it may be read and written. An access in another page asks again. */
+function stackPage(fn: Fn, translate: Callee): void {
+  const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const page = fn.let(and(va, i64(-4096)));
+  const entry = fn.let(add(load('i32', 32, cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+  const inside = leU(add(and(wrap(va), i32(4095)), and(info, i32(0xff))), i32(4096));
+  fn.if(and(inside, eq(load('i64', 64, entry, MMU.write), page)), () => {
+    const by = fn.let(load('i32', 32, entry, MMU.write + 8));
+    fn.store(32, cpu, by, CPU.stackAdd);
+    fn.store(64, cpu, page, CPU.stackPage);
+    fn.return(add(wrap(va), by));
+  });
+  fn.store(64, cpu, i64(-1), CPU.stackPage);
+  const write = and(info, i32(ACCESS_INFO.write));
+  fn.if(and(inside, and(eqz(write), eq(load('i64', 64, entry, MMU.read), page))), () => fn.return(add(wrap(va), load('i32', 32, entry, MMU.read + 8))));
+  fn.return(fn.call(translate, cpu, record, va, info));
 }
 
 /**
