@@ -321,6 +321,7 @@ export class Blocks implements BlockSource {
     u32[(at + REC.link) >>> 2] = 0;
     u32[(at + REC.rel) >>> 2] = 0;
     u8[at + REC.length] = 0;
+    u8[at + REC.passed] = 0;
     u32[(at + REC.rip) >>> 2] = rip;
     u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
     u8[at + REC.icount] = icount;

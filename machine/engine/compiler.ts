@@ -4,11 +4,11 @@ import { assert } from '#base/assert.ts';
 import { EXIT, CPU, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags } from '../isa/flags.ts';
-import { i32 } from '../wasm/expr.ts';
+import { i32, i64, sub } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
 import type { Calls, Shape } from './interp-env.ts';
-import { REC } from './record.ts';
+import { INNER, REC } from './record.ts';
 import { successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
 
@@ -44,6 +44,9 @@ export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: nu
       if (node.next) {
         const last = node.steps.at(-1) as Step;
         fallThrough(node, last, frame, flags, { node, at: -1, record: last.record, go });
+      } else if (node.leavesTo !== undefined) {
+        const last = node.steps.at(-1) as Step;
+        fallOut(node.leavesTo, last, frame);
       }
     });
     structure.emit(region.nodes, region.entry);
@@ -76,7 +79,12 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
 
 /** Another block of the region goes on here: what was executed so far is paid for, without a look at the slice. */
 function fallThrough(node: Node, last: Step, frame: Frame, flags: Flags, site: Site): void {
-  const instructions = typeof last.spec === 'string' ? 0 : last.spec.fused >= 0 ? 2 : 1;
-  const retired = frame.dv.getUint8(last.record + REC.icount) + instructions;
-  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, retired);
+  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, retiredWith(last, frame));
 }
+/** What comes now was never executed. */
+function fallOut(to: bigint, last: Step, frame: Frame): void {
+  frame.budget.set(sub(frame.budget.get, i32(retiredWith(last, frame))));
+  frame.sayAway(i64(to), INNER.lookup);
+}
+/** Instructions of a block up to and with a step. */
+const retiredWith = ({ record, spec }: Step, frame: Frame): number => frame.dv.getUint8(record + REC.icount) + (typeof spec === 'string' ? 0 : spec.fused >= 0 ? 2 : 1);

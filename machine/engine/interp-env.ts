@@ -252,8 +252,10 @@ export class InterpEnv extends Env {
       this.spend(this.retired());
       emitDirectExit(this.fn, this.calls, this.handlerType, this.record, this.target());
     };
-    if (condition) this.fn.if(condition, go);
-    else go();
+    if (condition) {
+      this.fn.if(condition, go);
+      this.fn.store(8, this.record, i32(1), REC.passed);
+    } else go();
   }
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);

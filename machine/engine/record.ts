@@ -22,7 +22,8 @@ export const REC = {
   // of a block's first record:
   count: 48, // i32: executions until the block is hot
   real: 52, // u32: the handler for its instruction; `handler` may count, or be a region's
-  size: 56,
+  passed: 56, // u8: of a conditional jump: it was not taken once, so what follows it has been executed
+  size: 64, // a cache line
 } as const;
 
 /** Layout of an MMU context: everything cached under one base pointer. Offsets in bytes from its start. */

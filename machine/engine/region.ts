@@ -36,6 +36,8 @@ export interface Node {
   readonly jumps: Map<number, Node>;
   /** where control falls through to, when `steps` ends early */
   next: Node | undefined;
+  /** where it goes when `steps` ends at a conditional jump that was always taken; outside the region */
+  leavesTo: bigint | undefined;
   /** where the RET at its end returns to, if the region called it */
   returnTo: Node | undefined;
   /** places that the computed jump at its end was seen to go to */
@@ -64,6 +66,7 @@ export interface BlockSource {
 
 export const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
 const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
+const isConditional = (step: Step): boolean => step.target !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
 const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';
 const pageOf = (va: bigint): bigint => va / BigInt(PAGE_SIZE);
 /** Whether a jump from a node to another has to make sure that the code still lies where it did. */
@@ -121,9 +124,13 @@ export class RegionBuilder {
   }
 
   private add(block: Block, context: Context | undefined): Node {
-    const node: Node = { block, context, steps: block.steps, jumps: new Map(), next: undefined, returnTo: undefined, computed: [] };
+    const end = block.steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
+    const steps = end === 0 ? block.steps : block.steps.slice(0, end);
+    const node: Node = {
+      block, context, steps, jumps: new Map(), next: undefined, leavesTo: end === 0 ? undefined : this.nextRip(steps.at(-1) as Step), returnTo: undefined, computed: [],
+    };
     this.nodes.set(key(block, context), node);
-    this.records += block.steps.length;
+    this.records += steps.length;
     return node;
   }
   private find(address: bigint): Block | undefined {
@@ -184,6 +191,7 @@ export class RegionBuilder {
       if (!next || needsCheck(node, next)) continue;
       node.steps = node.steps.slice(0, i);
       node.next = next;
+      node.leavesTo = undefined;
       return;
     }
   }
