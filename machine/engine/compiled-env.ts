@@ -30,6 +30,8 @@ export class Frame {
   /** the page that the stack was in last, and its capsule offset less its address; or -1 */
   readonly stackPage: Var;
   readonly stackAdd: Var;
+  /** a store of the current instruction has overwritten decoded code; set only where that can be */
+  readonly codeChanged: Var;
   private readonly registers: readonly Var[];
   private readonly op: Var;
   private readonly res: Var;
@@ -53,6 +55,7 @@ export class Frame {
     this.budget = fn.var('i32');
     this.stackPage = fn.var('i64');
     this.stackAdd = fn.var('i32');
+    this.codeChanged = fn.var('i32');
     this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
     this.op = fn.var('i32');
     this.res = fn.var('i64');
@@ -103,6 +106,7 @@ export class Frame {
     this.reload();
     this.forgetStack();
   }
+  noteCodeChanged(): void { this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged)); }
   /** Translations may have changed. */
   forgetStack(): void { this.stackPage.set(i64(-1)); }
   /** Registers and flags from the context. */
@@ -203,6 +207,7 @@ export class Frame {
     this.fn.if(code, () => this.fn.return(code));
     this.reload();
     this.forgetStack();
+    this.noteCodeChanged();
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
@@ -297,7 +302,10 @@ export class CompiledEnv extends InterpEnv {
   protected override commitNow(): void {
     super.commitNow();
     this.frame.forgetStack();
+    this.frame.noteCodeChanged();
   }
+  /** Leaves when the instruction has overwritten decoded code, maybe the region's own. */
+  leaveIfStale(): void { this.fn.if(this.frame.codeChanged.get, () => this.leave(i32(INNER.lookup), true), undefined, false); }
   protected override mmu(): Expr { return this.frame.mmu.get; }
   override budget(): Expr { return this.frame.budget.get; }
   protected override spend(n: Expr): void { this.frame.budget.set(sub(this.frame.budget.get, n)); }
@@ -341,7 +349,7 @@ export class CompiledEnv extends InterpEnv {
   private stay(to: Node, check: boolean): void {
     const target = i64(to.block.start);
     this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget), undefined, false);
-    if (check) this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
+    if (check) this.fn.if(this.frame.codeChanged.get, () => this.frame.sayAway(target, INNER.lookup), undefined, false);
     if (needsCheck(this.site.node, to)) {
       this.requirePage(to.block.start, to.block.mfn, target);
       if (to.block.secondMfn >= 0) this.requirePage(to.block.start + 4096n, to.block.secondMfn, target);

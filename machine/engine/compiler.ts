@@ -68,6 +68,7 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
   flags.dead = spec.dead;
   const instructions = spec.fused >= 0 ? 2 : 1;
   const env = new CompiledEnv(frame, entry.row, spec, flags, instructions, site);
+  frame.codeChanged.set(i32(0));
   entry.row.sem(env);
   if (spec.fused >= 0) {
     const jump = ENTRIES[spec.fused];

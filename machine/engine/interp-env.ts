@@ -262,8 +262,6 @@ export class InterpEnv extends Env {
     this.spend(this.retired());
     emitIndirectExit(this.fn, this.calls, this.handlerType, this.record, t);
   }
-  /** In a block that is part of a function: leaves it when the instruction has overwritten decoded code, maybe the block's own. */
-  leaveIfStale(): void { this.fn.if(load('i32', 32, this.cpu, CPU.codeChanged), () => this.leave(i32(INNER.lookup), true), undefined, false); }
   /** Ends the handler: on to the next record. */
   finish(): void { continueAt(this.fn, this.handlerType, this.fn.let(add(this.record, i32(REC.size)))); }
 }
