@@ -43,6 +43,8 @@ export class Frame {
   private readonly target: Var;
   private readonly argument: Var;
   private readonly labels = new Map<WayOut, Label>();
+  /** ways out that something takes: the others are not written */
+  private readonly taken = new Set<WayOut>();
   private used = 0;
   private written = 0;
 
@@ -93,7 +95,8 @@ export class Frame {
         this.labels.set(way, label);
         nest(k + 1);
       });
-      this[way]();
+      if (this.taken.has(way)) this[way]();
+      else fn.unreachable();
     };
     nest(0);
     fn.before(() => this.enter());
@@ -126,12 +129,16 @@ export class Frame {
     fn.store(64, cpu, this.a.get, CPU.ccA);
     fn.store(32, cpu, budget, CPU.budget);
   }
-  private out(way: WayOut): void { this.fn.br(this.labels.get(way) as Label); }
+  private wayTo(way: WayOut): Label {
+    this.taken.add(way);
+    return this.labels.get(way) as Label;
+  }
+  private out(way: WayOut): void { this.fn.br(this.wayTo(way)); }
 
   // ---- the ways out: what an instruction says, and what is written at the function's end
 
   /** A routine outside has noted an exception. */
-  faultIf(condition: Expr): void { this.fn.brIf(this.labels.get('fault') as Label, condition, false); }
+  faultIf(condition: Expr): void { this.fn.brIf(this.wayTo('fault'), condition, false); }
   private fault(): void {
     const cpu = this.fn.param(0);
     this.spill(sub(this.budget.get, load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)));
