@@ -83,7 +83,6 @@ export class Blocks implements BlockSource {
   private goto = 0;
   private step = 0;
   private unavailable = 0;
-  private count = 0;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
   promoted = 0;
@@ -109,7 +108,6 @@ export class Blocks implements BlockSource {
     this.goto = this.handlers.slot('goto');
     this.step = this.handlers.slot('step');
     this.unavailable = this.handlers.slot('unavailable');
-    this.count = this.handlers.slot('count');
     this.handlers.preload();
   }
 
@@ -259,10 +257,7 @@ export class Blocks implements BlockSource {
     if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
     else this.byAddress.set(key, first);
     const { u32 } = this.capsule;
-    if (this.hotAfter > 0) {
-      u32[first >>> 2] = this.count;
-      u32[(first + REC.count) >>> 2] = this.hotAfter;
-    }
+    u32[(first + REC.count) >>> 2] = this.hotAfter;
     this.own((host - this.capsule.frames) >>> 12, first, key);
     if (second === 0) this.publish(first, key);
     if (second > 0) {
@@ -338,7 +333,7 @@ export class Blocks implements BlockSource {
   /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
   promote(cpu: Cpu, record: number): void {
     const { u32, dv } = this.capsule;
-    u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
+    if (this.hotAfter === 0) return; // counted down all of 32 bits
     this.compiling = cpu;
     const rip = dv.getBigUint64(record + REC.rip, true);
     const seed = this.blockAt(rip);
@@ -346,7 +341,6 @@ export class Blocks implements BlockSource {
     const region = new RegionBuilder(this, dv).build(seed, this.hotAfter >>> WARM, this.hotAfter <= 1 || this.postponed.has(record));
     if (!region) {
       this.postponed.add(record);
-      u32[record >>> 2] = this.count;
       u32[(record + REC.count) >>> 2] = this.hotAfter * PATIENCE;
       return;
     }
@@ -375,7 +369,7 @@ export class Blocks implements BlockSource {
     const second = this.straddling.get(record);
     return {
       record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: second === undefined ? -1 : (second - this.capsule.frames) >>> 12,
-      heat: this.hotAfter - Math.max(0, this.capsule.i32[(record + REC.count) >>> 2] as number),
+      heat: this.postponed.has(record) ? this.hotAfter : this.hotAfter - Math.max(0, this.capsule.i32[(record + REC.count) >>> 2] as number),
     };
   }
   /** Undefined for code that is void, or that ends in an unusual way. */
@@ -432,7 +426,7 @@ export class Blocks implements BlockSource {
     const { u32 } = this.capsule;
     for (const record of this.regionsByFrame.get(mfn) ?? []) {
       if (u32[record >>> 2] === this.stale) continue;
-      u32[record >>> 2] = this.count;
+      u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
       u32[(record + REC.count) >>> 2] = this.hotAfter;
     }
     this.regionsByFrame.delete(mfn);

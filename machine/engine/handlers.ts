@@ -7,12 +7,12 @@ import { Wasm, type WasmMemory, type WasmModule, type WasmTable } from '#base/we
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags, flagsInContext } from '../isa/flags.ts';
-import { eqz, i32, load, sub } from '../wasm/expr.ts';
+import { i32, load, sub } from '../wasm/expr.ts';
 import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { emitRegion } from './compiler.ts';
 import { commonHandlers } from './common-handlers.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { continueAt } from './runtime.ts';
+import { enterBlock } from './runtime.ts';
 import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 import type { Region } from './region.ts';
@@ -170,14 +170,6 @@ const SPECIAL = {
     const jump = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
     new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false, flagsInContext(fn, fn.param(0))), calls, type, 0).jumpRelative();
   },
-  /** at the beginning of a block: counts, and leaves when the block is hot */
-  count: (calls: Calls, fn: Emitted, type: number): void => {
-    const record = fn.param(1);
-    const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
-    fn.store(32, record, left, REC.count);
-    fn.if(eqz(left), () => fn.returnCall(calls.leave, fn.param(0), record, i32(INNER.hot), i32(0)));
-    fn.returnCallIndirect(type, load('i32', 32, record, REC.real), fn.param(0), record);
-  },
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
   /** #NM: an instruction that needs the FPU while CR0.TS is set */
@@ -192,7 +184,7 @@ const SPECIAL = {
     const link = fn.let(load('i32', 32, record, REC.link));
     fn.if(link, () => {
       fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), CPU.budget);
-      continueAt(fn, type, link);
+      enterBlock(fn, calls.leave, type, link);
     });
     fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0));
   },
