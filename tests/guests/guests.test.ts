@@ -17,13 +17,17 @@ const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers';
 const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS]);
 const OPTIONS: Readonly<Record<string, GuestOptions>> = { smp: { vcpus: 2 } };
 
-describe('guests', () => {
-  for (const name of Object.keys(images).filter((n) => !SPECIAL.has(n))) {
-    test(name, () => {
-      allOk(runGuest(image(name), OPTIONS[name]));
-    });
-  }
-});
+/** Executions after which code is compiled. */
+const ENGINES: Readonly<Record<string, number>> = { interpreted: 0, 'compiled at once': 1, 'compiled soon': 20 };
+for (const [engine, compileAfter] of Object.entries(ENGINES)) {
+  describe(`guests, ${engine}`, () => {
+    for (const name of Object.keys(images).filter((n) => !SPECIAL.has(n))) {
+      test(name, () => {
+        allOk(runGuest(image(name), { ...OPTIONS[name], compileAfter }));
+      });
+    }
+  });
+}
 
 function allOk({ output, domain }: GuestRun): void {
   const wrong = output.split('\n').filter((line) => line !== '' && !/^(ok \d+ - |1\.\.\d+$)/.test(line));

@@ -38,6 +38,8 @@ export interface DomainConfig {
   readonly memory: number;
   readonly vcpus: number;
   readonly deterministic: boolean;
+  /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
+  readonly compileAfter?: number;
   readonly decompressors?: Decompressors;
 }
 
@@ -63,7 +65,9 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   }
   const capsule = newCapsule(guestFrames);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const machine = new Interpreter(capsule, config.vcpus, hooks, { systemCalls: systemCallPaths });
+  const machine = new Interpreter(capsule, config.vcpus, hooks, {
+    systemCalls: systemCallPaths, ...(config.compileAfter === undefined ? {} : { hotAfter: config.compileAfter }),
+  });
   const domain = new Domain(config.domid, machine, host);
   Object.assign(hooks, machineHooks(domain));
   initMemory(domain);

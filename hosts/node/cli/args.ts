@@ -18,6 +18,7 @@ export interface RunArgs {
   /** seconds; Infinity when none was given */
   readonly timeout: number;
   readonly deterministic: boolean;
+  readonly compileAfter: number | undefined;
   readonly trace: readonly TraceCategory[];
   readonly stats: boolean;
   readonly verbose: boolean;
@@ -27,7 +28,7 @@ export interface RunArgs {
 
 const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
-  vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' },
+  vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'compile-after': { type: 'string' },
   deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -52,6 +53,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     name: values.name === undefined ? undefined : parseName(values.name),
     timeout: values.timeout === undefined ? Infinity : parseTimeout(values.timeout),
     deterministic: values.deterministic ?? false,
+    compileAfter: values['compile-after'] === undefined ? undefined : parseCount(values['compile-after']),
     trace: values.trace === undefined ? [] : parseTrace(values.trace),
     stats: values.stats ?? false,
     verbose: values.verbose ?? false,
@@ -84,6 +86,11 @@ function parseVcpus(text: string): number {
   const n = /^\d+$/.test(text) ? Number(text) : 0;
   if (n < 1 || n > MAX_VCPUS) throw new UsageError(`--vcpus ${text}: not a number from 1 to ${MAX_VCPUS}`);
   return n;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--compile-after ${text}: not a number of executions`);
+  return Number(text);
 }
 
 function parseTimeout(text: string): number {

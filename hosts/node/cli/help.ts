@@ -27,6 +27,8 @@ small Linux with busybox.
   --deterministic   time comes from counted instructions and nothing is random:
                     the same input gives the same run. Input that is not a
                     terminal is read to its end first
+  --compile-after N compile guest code that was executed N times (2000 if not
+                    given); 0 leaves all of it to the interpreter
   --trace LIST      write to standard error what happens in the domain: one or
                     more of hypercalls,events,faults,exec
   --stats           write to standard error what the run took
