@@ -17,9 +17,9 @@ import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import { CodeHeat } from './code-heat.ts';
 import type { Handlers, HandlerSpec } from './handlers.ts';
+import { HotCode } from './hot-code.ts';
 import { canonical, type Mmu } from './mmu.ts';
-import { BLOCK_TABLE, blockEntry, FRAME_FLAG, NOTED, REC, UNNOTED } from './record.ts';
-import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
+import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC, UNNOTED } from './record.ts';
 
 const MAX_BLOCK = 64;
 /** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
@@ -41,27 +41,13 @@ const fusible = (d: Decoded): boolean => (d.entry?.row.fuses ?? false) && !(d.en
 const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
 const live = new Uint8Array(MAX_BLOCK);
 
-/** Most targets of a computed jump that are remembered. */
-const MAX_TARGETS = 8;
 /** What code means beside its bytes: compatibility mode, CR0.TS. */
-const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
-/**
- * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
- * many times as many are waited for when control does not come back in that region.
- */
-export const HOT = 2000, WARM = 4, PATIENCE = 4;
-
-export class Blocks implements BlockSource {
+export const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
+export class Blocks {
   private readonly capsule: Capsule;
   private readonly mmu: Mmu;
   private readonly handlers: Handlers;
-  private readonly hotAfter: number;
-  /** first records of the blocks whose regions have code of a frame */
-  private readonly regionsByFrame = new Map<number, Set<number>>();
-  /** first records of hot blocks that wait for a loop which calls them */
-  private readonly postponed = new Set<number>();
-  /** the vCPU whose block became hot: its tables tell where code lies */
-  private compiling: Cpu | undefined;
+  readonly hot: HotCode;
   /** capsule offset of the block table */
   readonly table: number;
   private readonly start: number;
@@ -85,11 +71,10 @@ export class Blocks implements BlockSource {
   private unavailable = 0;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
-  promoted = 0;
   resets = 0;
 
   constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, hotAfter: number) {
-    this.hotAfter = hotAfter;
+    this.hot = new HotCode(this, capsule, mmu, handlers, hotAfter);
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
@@ -133,6 +118,12 @@ export class Blocks implements BlockSource {
     this.mmu.flushJumps();
     this.variant = variant;
   }
+  /** Frame of the page that a block's only instruction reaches into, or -1. */
+  secondFrame(record: number): number {
+    const second = this.straddling.get(record);
+    return second === undefined ? -1 : (second - this.capsule.frames) >>> 12;
+  }
+  isVoid(record: number): boolean { return this.capsule.u32[record >>> 2] === this.stale; }
   /** Puts a block into the table that generated code looks into. One that reaches into the next page is not for it. */
   private publish(record: number, key: number): void {
     if (this.straddling.has(record)) return;
@@ -142,7 +133,8 @@ export class Blocks implements BlockSource {
     u32[at] = physical;
     u32[at + 1] = record | key & 3;
   }
-  private find(cpu: Cpu, key: number, lo: number, hi: number): number {
+  /** The block at a physical address and variant, for a linear address; 0 when there is none. */
+  find(cpu: Cpu, key: number, lo: number, hi: number): number {
     let record = this.byAddress.get(key);
     if (record === undefined) return 0;
     const { u32 } = this.capsule;
@@ -257,7 +249,7 @@ export class Blocks implements BlockSource {
     if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
     else this.byAddress.set(key, first);
     const { u32 } = this.capsule;
-    u32[(first + REC.count) >>> 2] = this.hotAfter;
+    u32[(first + REC.count) >>> 2] = this.hot.after;
     this.own((host - this.capsule.frames) >>> 12, first, key);
     if (second === 0) this.publish(first, key);
     if (second > 0) {
@@ -328,80 +320,6 @@ export class Blocks implements BlockSource {
     if (old !== found && u32[old >>> 2] === this.stale && u32[a] === u32[b] && u32[a + 1] === u32[b + 1]) u32[(old + REC.link) >>> 2] = found;
   }
 
-  // ---- regions
-
-  /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
-  promote(cpu: Cpu, record: number): void {
-    const { u32, dv } = this.capsule;
-    if (this.hotAfter === 0) return; // counted down all of 32 bits
-    this.compiling = cpu;
-    const rip = dv.getBigUint64(record + REC.rip, true);
-    const seed = this.blockAt(rip);
-    if (seed?.record !== record) return;
-    const region = new RegionBuilder(this, dv).build(seed, this.hotAfter >>> WARM, this.hotAfter <= 1 || this.postponed.has(record));
-    if (!region) {
-      this.postponed.add(record);
-      u32[(record + REC.count) >>> 2] = this.hotAfter * PATIENCE;
-      return;
-    }
-    if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
-    u32[record >>> 2] = this.handlers.compile(region, dv);
-    this.promoted++;
-    for (const { block } of region.nodes) {
-      this.note(block.mfn, record);
-      if (block.secondMfn >= 0) this.note(block.secondMfn, record);
-    }
-  }
-  private note(mfn: number, record: number): void {
-    const set = this.regionsByFrame.get(mfn);
-    if (set) set.add(record);
-    else this.regionsByFrame.set(mfn, new Set([record]));
-  }
-  blockAt(address: bigint): Block | undefined {
-    const cpu = this.compiling as Cpu;
-    const lo = Number(address & 0xffff_ffffn);
-    const hi = Number(address >> 32n & 0xffff_ffffn);
-    const host = this.mmu.translate(cpu, lo, hi, ACCESS.execute);
-    if (host < 0) return undefined;
-    const record = this.find(cpu, (host - this.capsule.frames) * 4 + variantOf(cpu), lo, hi);
-    const steps = record === 0 ? undefined : this.stepsOf(record);
-    if (!steps) return undefined;
-    const second = this.straddling.get(record);
-    return {
-      record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: second === undefined ? -1 : (second - this.capsule.frames) >>> 12,
-      heat: this.postponed.has(record) ? this.hotAfter : this.hotAfter - Math.max(0, this.capsule.i32[(record + REC.count) >>> 2] as number),
-    };
-  }
-  /** Undefined for code that is void, or that ends in an unusual way. */
-  private stepsOf(first: number): Step[] | undefined {
-    const { u32, i32, dv } = this.capsule;
-    const steps: Step[] = [];
-    for (let record = first; ; record += REC.size) {
-      const spec = this.handlers.spec(u32[(record + REC.real) >>> 2] as number);
-      if (u32[record >>> 2] === this.stale) return undefined;
-      if (typeof spec === 'string' && spec !== 'goto' && spec !== 'unavailable') return undefined;
-      const row = typeof spec === 'string' ? undefined : ROWS[spec.row] as Row;
-      const jump = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
-      const relative = spec === 'goto' || jump?.operands[0]?.[0] === 'J';
-      const rip = dv.getBigUint64(record + REC.rip, true);
-      let target = relative ? BigInt.asUintN(64, rip + BigInt(i32[(record + REC.rel) >>> 2] as number)) : undefined;
-      if (target !== undefined && typeof spec !== 'string' && !spec.mode64) target &= spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
-      steps.push({ record, spec, target });
-      if (typeof spec === 'string' || row?.ends) return steps;
-    }
-  }
-  targetsOf(record: number): readonly bigint[] { return this.computed.get(record) ?? []; }
-  private readonly computed = new Map<number, bigint[]>();
-  /** Notes where a computed jump has gone. */
-  noteTarget(record: number, target: bigint): void {
-    const { u32 } = this.capsule;
-    const noted = (record + REC.link) >>> 2;
-    if ((u32[noted] as number) < NOTED) u32[noted] = (u32[noted] as number) + 1;
-    const list = this.computed.get(record);
-    if (!list) this.computed.set(record, [target]);
-    else if (list.length < MAX_TARGETS && !list.includes(target)) list.push(target);
-  }
-
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
   written(mfn: number): void {
     const list = this.byFrame.get(mfn);
@@ -417,19 +335,9 @@ export class Blocks implements BlockSource {
       this.straddling.delete(record);
     }
     this.byFrame.delete(mfn);
-    this.dissolve(mfn);
+    this.hot.written(mfn);
     this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
     this.heat.rewritten(mfn, this.made);
-  }
-  /** Regions with code of a frame are no more: their blocks count anew. */
-  private dissolve(mfn: number): void {
-    const { u32 } = this.capsule;
-    for (const record of this.regionsByFrame.get(mfn) ?? []) {
-      if (u32[record >>> 2] === this.stale) continue;
-      u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
-      u32[(record + REC.count) >>> 2] = this.hotAfter;
-    }
-    this.regionsByFrame.delete(mfn);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
@@ -438,9 +346,7 @@ export class Blocks implements BlockSource {
     this.byAddress.clear();
     this.aliases.clear();
     this.straddling.clear();
-    this.regionsByFrame.clear();
-    this.computed.clear();
-    this.postponed.clear();
+    this.hot.clear();
     this.heat.clear();
     this.mmu.flushJumps();
     this.capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2);

@@ -10,7 +10,8 @@ import { stackMove } from '../isa/branch.ts';
 import { CC } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
-import { Blocks, HOT } from './blocks.ts';
+import { Blocks } from './blocks.ts';
+import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
@@ -131,7 +132,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
         record = cpu.field32(CPU.exitOp);
-        this.blocks.promote(cpu, record);
+        this.blocks.hot.promote(cpu, record);
         continue;
       }
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
@@ -148,7 +149,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const record = cpu.field32(CPU.jumpedFrom);
     if (record === 0) return;
     cpu.setField32(CPU.jumpedFrom, 0);
-    this.blocks.noteTarget(record, cpu.rip);
+    this.blocks.hot.noteTarget(record, cpu.rip);
   }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
   private within(cpu: Cpu, ask: (cpu: Cpu) => bigint): bigint {
@@ -268,5 +269,5 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }
   /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store. */
-  statistics(): { blocks: number; promoted: number; resets: number } { return { blocks: this.blocks.made, promoted: this.blocks.promoted, resets: this.blocks.resets }; }
+  statistics(): { blocks: number; promoted: number; resets: number } { return { blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets }; }
 }

@@ -1,0 +1,146 @@
+// Blocks that are executed often, and the regions that are made of them. Whoever enters a block counts it down
+// (runtime.ts, enterBlock); at 0 the machine leaves, and the block is promoted.
+//
+// Invariant: a region's function is reached through the first record of the block that it was made for, and only while
+// no frame that it has code of was written.
+
+import { assert } from '#base/assert.ts';
+import type { Capsule } from '#base/capsule.ts';
+import type { Cpu } from '../cpu.ts';
+import type { Row } from '../isa/row.ts';
+import { ROWS } from '../isa/table.ts';
+import { ACCESS } from '../machine.ts';
+import { variantOf, type Blocks } from './blocks.ts';
+import type { Handlers } from './handlers.ts';
+import type { Mmu } from './mmu.ts';
+import { NOTED, REC } from './record.ts';
+import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
+
+/**
+ * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
+ * many times as many are waited for when control does not come back in that region.
+ */
+export const HOT = 2000;
+const WARM = 4, PATIENCE = 4;
+/** Most targets of a computed jump that are remembered. */
+const MAX_TARGETS = 8;
+
+export class HotCode implements BlockSource {
+  /** executions after which a block is hot; 0: never */
+  readonly after: number;
+  private readonly blocks: Blocks;
+  private readonly capsule: Capsule;
+  private readonly mmu: Mmu;
+  private readonly handlers: Handlers;
+  /** first records of the blocks whose regions have code of a frame */
+  private readonly byFrame = new Map<number, Set<number>>();
+  /** first records of hot blocks that wait for a loop which calls them */
+  private readonly postponed = new Set<number>();
+  /** by first record */
+  private readonly steps = new Map<number, readonly Step[]>();
+  /** by record of a computed jump, where it has gone */
+  private readonly targets = new Map<number, bigint[]>();
+  /** the vCPU whose block became hot: its tables tell where code lies */
+  private compiling: Cpu | undefined;
+  /** regions made */
+  promoted = 0;
+
+  constructor(blocks: Blocks, capsule: Capsule, mmu: Mmu, handlers: Handlers, after: number) {
+    this.blocks = blocks;
+    this.capsule = capsule;
+    this.mmu = mmu;
+    this.handlers = handlers;
+    this.after = after;
+  }
+
+  /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
+  promote(cpu: Cpu, record: number): void {
+    const { u32, dv } = this.capsule;
+    if (this.after === 0) return; // counted down all of 32 bits
+    this.compiling = cpu;
+    const seed = this.blockAt(dv.getBigUint64(record + REC.rip, true));
+    if (seed?.record !== record) return;
+    const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
+    if (!region) {
+      this.postponed.add(record);
+      u32[(record + REC.count) >>> 2] = this.after * PATIENCE;
+      return;
+    }
+    if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
+    u32[record >>> 2] = this.handlers.compile(region, dv);
+    this.promoted++;
+    for (const { block } of region.nodes) {
+      this.note(block.mfn, record);
+      if (block.secondMfn >= 0) this.note(block.secondMfn, record);
+    }
+  }
+  private note(mfn: number, record: number): void {
+    const set = this.byFrame.get(mfn);
+    if (set) set.add(record);
+    else this.byFrame.set(mfn, new Set([record]));
+  }
+  /** Code of a frame is void, and so are regions with some of it: their blocks count anew. */
+  written(mfn: number): void {
+    const { u32 } = this.capsule;
+    for (const record of this.byFrame.get(mfn) ?? []) {
+      if (this.blocks.isVoid(record)) continue;
+      u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
+      u32[(record + REC.count) >>> 2] = this.after;
+    }
+    this.byFrame.delete(mfn);
+  }
+  clear(): void {
+    for (const known of [this.byFrame, this.postponed, this.steps, this.targets]) known.clear();
+  }
+
+  // ---- what regions are made of
+
+  blockAt(address: bigint): Block | undefined {
+    const cpu = this.compiling;
+    assert(cpu !== undefined, 'a block became hot');
+    const lo = Number(address & 0xffff_ffffn);
+    const hi = Number(address >> 32n & 0xffff_ffffn);
+    const host = this.mmu.translate(cpu, lo, hi, ACCESS.execute);
+    if (host < 0) return undefined;
+    const record = this.blocks.find(cpu, (host - this.capsule.frames) * 4 + variantOf(cpu), lo, hi);
+    const steps = record === 0 ? undefined : this.stepsOf(record);
+    if (!steps) return undefined;
+    const left = this.capsule.i32[(record + REC.count) >>> 2] as number;
+    return {
+      record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: this.blocks.secondFrame(record),
+      heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
+    };
+  }
+  /** Undefined for code that is void, or that ends in an unusual way. */
+  private stepsOf(first: number): readonly Step[] | undefined {
+    if (this.blocks.isVoid(first)) return undefined;
+    const known = this.steps.get(first);
+    if (known) return known;
+    const { u32, i32, dv } = this.capsule;
+    const steps: Step[] = [];
+    for (let record = first; ; record += REC.size) {
+      const spec = this.handlers.spec(u32[(record + REC.real) >>> 2] as number);
+      if (typeof spec === 'string' && spec !== 'goto' && spec !== 'unavailable') return undefined;
+      const row = typeof spec === 'string' ? undefined : ROWS[spec.row] as Row;
+      const jump = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
+      const relative = spec === 'goto' || jump?.operands[0]?.[0] === 'J';
+      const rip = dv.getBigUint64(record + REC.rip, true);
+      let target = relative ? BigInt.asUintN(64, rip + BigInt(i32[(record + REC.rel) >>> 2] as number)) : undefined;
+      if (target !== undefined && typeof spec !== 'string' && !spec.mode64) target &= spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
+      steps.push({ record, spec, target });
+      if (typeof spec === 'string' || row?.ends) break;
+    }
+    this.steps.set(first, steps);
+    return steps;
+  }
+  targetsOf(record: number): readonly bigint[] { return this.targets.get(record) ?? []; }
+  /** Notes where a computed jump has gone. */
+  noteTarget(record: number, target: bigint): void {
+    const { u32 } = this.capsule;
+    const noted = (record + REC.link) >>> 2;
+    if ((u32[noted] as number) < NOTED) u32[noted] = (u32[noted] as number) + 1;
+    const list = this.targets.get(record);
+    if (!list) this.targets.set(record, [target]);
+    else if (list.length < MAX_TARGETS && !list.includes(target)) list.push(target);
+  }
+}
