@@ -42,8 +42,7 @@ export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: nu
         fn.scope(keep);
       });
       if (node.next) {
-        const last = node.steps.at(-1) as Step;
-        fallThrough(node, last, frame, flags, { node, at: -1, record: last.record, go });
+        fallThrough(node, frame, flags, { node, at: -1, record: (node.steps.at(-1) as Step).record, go });
       } else if (node.leavesTo !== undefined) {
         const last = node.steps.at(-1) as Step;
         fallOut(node.leavesTo, last, frame);
@@ -79,8 +78,8 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
 }
 
 /** Another block of the region goes on here: what was executed so far is paid for, without a look at the slice. */
-function fallThrough(node: Node, last: Step, frame: Frame, flags: Flags, site: Site): void {
-  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, retiredWith(last, frame));
+function fallThrough(node: Node, frame: Frame, flags: Flags, site: Site): void {
+  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, node.retired);
 }
 /** What comes now was never executed. */
 function fallOut(to: bigint, last: Step, frame: Frame): void {

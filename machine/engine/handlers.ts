@@ -184,7 +184,7 @@ const SPECIAL = {
     const link = fn.let(load('i32', 32, record, REC.link));
     fn.if(link, () => {
       fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), CPU.budget);
-      enterBlock(fn, calls.leave, type, link);
+      enterBlock(fn, type, link);
     });
     fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0));
   },

@@ -273,7 +273,7 @@ export function emitDirectExit(fn: Fn, calls: Calls, handlerType: number, record
   const cpu = fn.param(0);
   const spent = ltS(load('i32', 32, cpu, CPU.budget), i32(0));
   const link = fn.let(load('i32', 32, record, REC.link));
-  fn.if(and(ne(link, i32(0)), eqz(spent)), () => enterBlock(fn, calls.leave, handlerType, link), undefined, true);
+  fn.if(and(ne(link, i32(0)), eqz(spent)), () => enterBlock(fn, handlerType, link), undefined, true);
   fn.if(spent, () => {
     fn.store(64, cpu, target, CPU.rip);
     fn.return(i32(EXIT.budget));
@@ -294,7 +294,7 @@ export function emitIndirectExit(fn: Fn, calls: Calls, handlerType: number, reco
 function throughCache(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
   const cpu = fn.param(0);
   const entry = jumpEntry(fn, cpu, target);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlock(fn, calls.leave, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))), undefined, true);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlock(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))), undefined, true);
   fn.store(32, cpu, linked, CPU.exitOp);
   fn.returnCall(calls.jumpMiss, cpu, record, target);
 }

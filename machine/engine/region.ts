@@ -36,6 +36,8 @@ export interface Node {
   readonly jumps: Map<number, Node>;
   /** where control falls through to, when `steps` ends early */
   next: Node | undefined;
+  /** instructions of the block before that, jumps that decoding has followed among them */
+  retired: number;
   /** where it goes when `steps` ends at a conditional jump that was always taken; outside the region */
   leavesTo: bigint | undefined;
   /** where the RET at its end returns to, if the region called it */
@@ -127,7 +129,7 @@ export class RegionBuilder {
     const end = block.steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
     const steps = end === 0 ? block.steps : block.steps.slice(0, end);
     const node: Node = {
-      block, context, steps, jumps: new Map(), next: undefined, leavesTo: end === 0 ? undefined : this.nextRip(steps.at(-1) as Step), returnTo: undefined, computed: [],
+      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: end === 0 ? undefined : this.nextRip(steps.at(-1) as Step), returnTo: undefined, computed: [],
     };
     this.nodes.set(key(block, context), node);
     this.records += steps.length;
@@ -189,6 +191,7 @@ export class RegionBuilder {
       const block = this.known.get(rip);
       const next = block && this.nodes.get(key(block, node.context));
       if (!next || needsCheck(node, next)) continue;
+      node.retired = this.dv.getUint8((node.steps[i] as Step).record + REC.icount);
       node.steps = node.steps.slice(0, i);
       node.next = next;
       node.leavesTo = undefined;

@@ -38,9 +38,8 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
     fn.unreachable();
     readers[name] = callee;
   });
-  const left = define('leave');
-  leave(left.fn);
-  jumpMiss(define('jumpMiss').fn, left.callee, handlerType, g);
+  leave(define('leave').fn);
+  jumpMiss(define('jumpMiss').fn, handlerType, g);
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   const translate = define('translate');
@@ -52,7 +51,7 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   const words = flagsInContext(rflags, rflags.param(0));
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
   const resume = define('resume');
-  resumeAtRip(resume.fn, left.callee, handlerType, g);
+  resumeAtRip(resume.fn, handlerType, g);
   emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames, isCanonical });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
@@ -86,7 +85,7 @@ export function isCanonical(fn: Fn, va: Expr): Expr {
  * A jump whose target is not in the jump cache. Decoded code that is known is gone on with; only its targets come into
  * the jump cache, so they are canonical. Of computed jumps, the first targets go to TypeScript, which notes them.
  */
-function jumpMiss(fn: Fn, leave: Callee, handlerType: number, g: FrameGeometry): void {
+function jumpMiss(fn: Fn, handlerType: number, g: FrameGeometry): void {
   const [cpu, record, target] = [0, 1, 2].map((i) => fn.param(i)) as [Expr, Expr, Expr];
   fn.store(64, cpu, target, CPU.rip);
   const linked = fn.let(load('i32', 32, cpu, CPU.exitOp));
@@ -96,7 +95,7 @@ function jumpMiss(fn: Fn, leave: Callee, handlerType: number, g: FrameGeometry):
     const found = findBlock(fn, cpu, target, g, unknown);
     const samePage = eqz(shrU(xor(load('i64', 64, record, REC.rip), target), i64(12)));
     fn.if(and(ne(linked, i32(0)), samePage), () => fn.store(32, linked, found, REC.link));
-    enterBlock(fn, leave, handlerType, found);
+    enterBlock(fn, handlerType, found);
   });
   fn.if(linked, () => fn.return(i32(INNER.link)));
   fn.if(isCanonical(fn, target), () => {
@@ -106,20 +105,23 @@ function jumpMiss(fn: Fn, leave: Callee, handlerType: number, g: FrameGeometry):
   fn.store(32, cpu, record, CPU.exitOp);
   fn.return(i32(INNER.badTarget));
 }
-function resumeAtRip(fn: Fn, leave: Callee, handlerType: number, g: FrameGeometry): void {
+function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
   const cpu = fn.param(0);
   const rip = fn.let(load('i64', 64, cpu, CPU.rip));
   const entry = jumpEntry(fn, cpu, rip);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterBlock(fn, leave, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))));
-  fn.block((unknown) => enterBlock(fn, leave, handlerType, findBlock(fn, cpu, rip, g, unknown)));
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterBlock(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))));
+  fn.block((unknown) => enterBlock(fn, handlerType, findBlock(fn, cpu, rip, g, unknown)));
   fn.store(32, cpu, i32(0), CPU.exitOp);
   fn.return(i32(INNER.lookup));
 }
-/** On to a block, which is counted: the routine `leave` says when it has become hot. */
-export function enterBlock(fn: Fn, leave: Callee, handlerType: number, record: Expr): void {
+/** On to a block, which is counted: the machine is left, with nothing done yet, when it has become hot. */
+export function enterBlock(fn: Fn, handlerType: number, record: Expr): void {
   const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
   fn.store(32, record, left, REC.count);
-  fn.if(eqz(left), () => fn.returnCall(leave, fn.param(0), record, i32(INNER.hot), i32(0)), undefined, false);
+  fn.if(eqz(left), () => {
+    fn.store(32, fn.param(0), record, CPU.exitOp);
+    fn.return(i32(INNER.hot));
+  }, undefined, false);
   continueAt(fn, handlerType, record);
 }
 /** On to a record's handler. */
