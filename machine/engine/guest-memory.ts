@@ -1,7 +1,9 @@
 // Guest memory for instructions that are finished in TypeScript: reads and writes with the faults of a guest access.
 
+import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Cpu } from '../cpu.ts';
 import { EXIT } from '../cpu-state.ts';
+import { ACCESS } from '../machine.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import { ACCESS_INFO } from './record.ts';
 
@@ -45,6 +47,13 @@ export class GuestMemory {
         if (this.mmu.isBounce(cpu, host) && this.mmu.commit(cpu) === EXIT.exception) throw fault;
       }
     }, kind);
+  }
+  /** Capsule offset of an operand that lies in one plain page, for a copy at once; -1 when it takes a closer look. */
+  direct(cpu: Cpu, va: bigint, length: number, write: boolean): number {
+    const lo = Number(va & 0xffff_ffffn);
+    if (cpu.compat || (lo & 4095) > PAGE_SIZE - length || this.mmu.watching) return -1;
+    const host = this.mmu.translate(cpu, lo, Number(va >> 32n), write ? ACCESS.write : ACCESS.read);
+    return host >= 0 && write && !this.mmu.isPlain(host) ? -1 : host;
   }
   /** Throws GuestFault unless all of `length` bytes can be written. */
   probe(cpu: Cpu, va: bigint, length: number, kind = 0): void {

@@ -143,6 +143,8 @@ export class Mmu {
   // ---- frames
 
   flags(mfn: number): number { return this.capsule.u8[this.frameFlags + mfn] as number; }
+  /** Writes to the frame of a capsule offset concern nobody. */
+  isPlain(host: number): boolean { return this.flags((host - this.capsule.frames) >>> 12) === 0; }
   setFlag(mfn: number, flag: number, on: boolean): void {
     const at = this.frameFlags + mfn;
     const old = this.capsule.u8[at] as number;
@@ -205,6 +207,7 @@ export class Mmu {
   private watches: readonly Watch[] = [];
   /** bits of the watches that accesses have met */
   hits = 0;
+  get watching(): boolean { return this.watches.length > 0; }
   /** Notes accesses to these places while this vCPU runs. Their pages get no TLB entries meanwhile. */
   watch(cpu: Cpu, watches: readonly Watch[]): void {
     this.watches = watches;

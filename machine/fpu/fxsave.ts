@@ -60,7 +60,6 @@ export function fxrstor(cpu: Cpu, form: FxForm, image: Uint8Array): boolean {
   dv.setBigUint64(at + FX.fdp, wide ? from.getBigUint64(FX.fdp, true) : BigInt(from.getUint32(FX.fdp, true)), true);
   dv.setUint32(at + FX.mxcsr, mxcsr, true);
   dv.setUint32(at + FX.mxcsrMask, MXCSR_MASK, true);
-  for (let i = 0; i < 8; i++) u8.set(image.subarray(FX.st + SLOT * i, FX.st + SLOT * i + REGISTER), at + FX.st + SLOT * i);
-  u8.set(image.subarray(FX.xmm, imageSize(form)), at + FX.xmm);
+  u8.set(image.subarray(FX.st, imageSize(form)), at + FX.st); // reserved bytes too: fxsave stores zeros for them
   return true;
 }
