@@ -36,6 +36,11 @@ export class Operands {
   offset(o: OperandOf): bigint { return BigInt.asUintN(o.cpu.compat ? 32 : 64, o.va - base(o)); }
 
   read(o: OperandOf, length: number, into: Uint8Array): void {
+    const host = this.direct(o, length, false);
+    if (host >= 0) {
+      for (let i = 0; i < length; i++) into[i] = o.cpu.capsule.u8[host + i] as number;
+      return;
+    }
     this.lookAtEnds(o, length, false);
     for (const run of this.runs(o, length)) {
       this.check(o, run.va, run.length, false);
@@ -44,8 +49,17 @@ export class Operands {
   }
   /** Every page is checked before the first byte changes. */
   write(o: OperandOf, length: number, from: Uint8Array): void {
+    const host = this.direct(o, length, true);
+    if (host >= 0) {
+      for (let i = 0; i < length; i++) o.cpu.capsule.u8[host + i] = from[i] as number;
+      return;
+    }
     this.probe(o, length);
     for (const run of this.runs(o, length)) this.memory.write(o.cpu, run.va, run.length, run.length === length ? from : from.subarray(run.at), kind(o));
+  }
+  /** Capsule offset of the operand where it is one plain piece of memory, or -1. Only with a base could it wrap around inside a page. */
+  direct(o: OperandOf, length: number, write: boolean): number {
+    return length > LARGEST_NUMBER && baseSlot(o) !== CPU.zero / 8 ? -1 : this.memory.direct(o.cpu, o.va, length, write);
   }
   /** Throws GuestFault unless all of it can be written. */
   probe(o: OperandOf, length: number): void {

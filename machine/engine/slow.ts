@@ -130,7 +130,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   fxsave(c, call) {
     c.operands.requireAligned(call, true);
-    const host = c.memory.direct(call.cpu, call.va, FX_IMAGE, true);
+    const host = c.operands.direct(call, FX_IMAGE, true);
     if (host >= 0) {
       const size = fxsave(call.cpu, fxForm(call), fxImage);
       call.cpu.capsule.u8.set(fxImage.subarray(0, size), host);
@@ -142,7 +142,7 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   fxrstor(c, call) {
     c.operands.requireAligned(call, false);
-    const host = c.memory.direct(call.cpu, call.va, FX_IMAGE, false);
+    const host = c.operands.direct(call, FX_IMAGE, false);
     if (host >= 0) fxImage.set(call.cpu.capsule.u8.subarray(host, host + FX_IMAGE));
     else c.operands.read(call, FX_IMAGE, fxImage);
     if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
