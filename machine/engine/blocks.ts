@@ -29,7 +29,7 @@ const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filt
 const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE')).filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
   || ['FWAIT', 'FXSAVE', 'FXRSTOR', 'LDMXCSR', 'STMXCSR', 'EMMS'].includes(r.name)));
 
-/** A jump within the page that is always taken: decoding goes on at its target, and no record stands for it. */
+/** A jump within the page that is always taken: decoding goes on at its target, and no record stands for it, unless the block begins with it. */
 const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
   d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
 
@@ -196,7 +196,7 @@ export class Blocks {
       offset += d.length;
       count++;
       d.unavailable = noFpu && FPU.has(d.entry?.row as Row);
-      d.followed = limit > 1 && !reachesOver && followable(d, offset, mode64);
+      d.followed = limit > 1 && count > 1 && !reachesOver && followable(d, offset, mode64);
       if (d.followed) offset += d.immLo;
       else if (d.entry?.row.ends || d.unavailable || offset >= PAGE_SIZE) break;
     }
