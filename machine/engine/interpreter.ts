@@ -56,13 +56,14 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /**
    * @param hooks may be filled in after construction, before the first run
    * @param options hotAfter: executions after which a block's region is compiled; 0: none is. systemCalls: code for those
-   *   that need no exit
+   *   that need no exit. scratch: capsule offset, if not where the capsule has it
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number; systemCalls?: SystemCallPaths } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
-    this.mmu = new Mmu(capsule, capsule.scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
+    const scratch = options.scratch ?? capsule.scratch;
+    this.mmu = new Mmu(capsule, scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     this.operands = new Operands(this.memory, this.segments);
@@ -77,7 +78,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
-    const blockTable = capsule.scratch + align(Mmu.size(capsule.totalFrames));
+    const blockTable = scratch + align(Mmu.size(capsule.totalFrames));
     const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable }, options.systemCalls)), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
@@ -266,6 +267,12 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
   setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
 
+  /** Forgets all that can be recomputed: translations and decoded code. */
+  forget(): void {
+    this.mmu.flushAll();
+    this.blocks.reset();
+    for (const cpu of this.cpus) for (const field of [CPU.kernelMmu, CPU.userMmu]) cpu.setField32(field, 0);
+  }
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }
   /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store. */

@@ -17,7 +17,7 @@ import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
 import { setGuestHandle } from '#hypervisor/version.ts';
 import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
-import type { MachineHooks } from '#machine/machine.ts';
+import type { Machine, MachineHooks } from '#machine/machine.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import { buildDomain, memoryNeeded } from '../builder/builder.ts';
 import { DECOMPRESSORS, type Decompressors } from '../builder/decompress/decompressors.ts';
@@ -41,7 +41,16 @@ export interface DomainConfig {
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
   readonly compileAfter?: number;
   readonly decompressors?: Decompressors;
+  /** makes another machine than the ordinary one, for tests */
+  readonly machine?: MachineMaker;
 }
+
+export interface MachineMaker {
+  /** bytes of scratch that it needs for a domain of so many frames */
+  scratchSize(frames: number): number;
+  make(...parameters: ConstructorParameters<typeof Interpreter>): Machine;
+}
+const ORDINARY: MachineMaker = { scratchSize, make: (...parameters) => new Interpreter(...parameters) };
 
 export interface CreatedDomain {
   readonly domain: Domain;
@@ -63,9 +72,10 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   if (needed > guestFrames * PAGE_SIZE) {
     throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
   }
-  const capsule = newCapsule(guestFrames);
+  const maker = config.machine ?? ORDINARY;
+  const capsule = newCapsule(guestFrames, maker);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const machine = new Interpreter(capsule, config.vcpus, hooks, {
+  const machine = maker.make(capsule, config.vcpus, hooks, {
     systemCalls: systemCallPaths, ...(config.compileAfter === undefined ? {} : { hotAfter: config.compileAfter }),
   });
   const domain = new Domain(config.domid, machine, host);
@@ -108,10 +118,10 @@ function checkSizes({ memory, vcpus }: DomainConfig): void {
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS) throw new BuilderError('bad-size', `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${vcpus}`);
 }
 
-function newCapsule(guestFrames: number): Capsule {
+function newCapsule(guestFrames: number, maker: MachineMaker): Capsule {
   const xenFrames = xenFrameCount(guestFrames);
   try {
-    return new Capsule(guestFrames, xenFrames, scratchSize(guestFrames + xenFrames));
+    return new Capsule(guestFrames, xenFrames, maker.scratchSize(guestFrames + xenFrames));
   } catch (error) {
     if (error instanceof RangeError) throw new BuilderError('bad-size', `no room for a domain of ${guestFrames / 256} MiB: ${error.message}`);
     throw error;
