@@ -17,8 +17,8 @@ const LOOPS: Record<string, string> = {
   'compare and branch': '48 85 db 75 04 39 d0 74 02 90 90 48 ff c3 31 c0 48 39 d9 75 eb',
 };
 
-function machineWith(code: string, hotAfter: number): FlatMachine {
-  const m = new FlatMachine(hotAfter);
+function machineWith(code: string, compileAfter: number): FlatMachine {
+  const m = new FlatMachine(compileAfter);
   m.put(0, code);
   m.capsule.u64.fill(0xffff_ffff_ffff_ffffn, m.at(0x2000) >>> 3, m.at(0x3000) >>> 3);
   const { cpu } = m;

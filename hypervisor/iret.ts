@@ -73,7 +73,7 @@ function readFrame(v: Vcpu, lo: number, hi: number): boolean {
 }
 
 /** The flags that a return to ring 3 may set: all that exist but IOPL, VM, VIF and VIP. */
-const WRITABLE = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.tf | FLAG.df | FLAG.of | FLAG.nt | FLAG.rf | FLAG.ac | FLAG.id;
+export const WRITABLE = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.tf | FLAG.df | FLAG.of | FLAG.nt | FLAG.rf | FLAG.ac | FLAG.id;
 
 /** As SYSRET: 32-bit code for the flat 32-bit selector, else 64-bit; flat either way, and without RF. */
 function sysret(v: Vcpu, cs: number, flags: number): number {

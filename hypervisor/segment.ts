@@ -15,7 +15,7 @@ const gp = (selector: number): Refusal => ({ vector: GP_FAULT, errorCode: select
 
 export interface Descriptor { readonly lo: number; readonly hi: number }
 /** Bits of a descriptor's high half (Intel SDM vol. 3, 3.4.5). */
-const PRESENT = 1 << 15, NOT_SYSTEM = 1 << 12, DPL = 3 << 13, CODE = 1 << 11, CONFORMING = 1 << 10, READ_WRITE = 1 << 9, LONG = 1 << 21, DEFAULT_32 = 1 << 22, GRANULAR = 1 << 23;
+export const PRESENT = 1 << 15, NOT_SYSTEM = 1 << 12, DPL = 3 << 13, CODE = 1 << 11, CONFORMING = 1 << 10, READ_WRITE = 1 << 9, LONG = 1 << 21, DEFAULT_32 = 1 << 22, GRANULAR = 1 << 23;
 
 /** The descriptor of a selector; null for a null selector or one beyond its table. */
 export function readDescriptor(v: Vcpu, selector: number): Descriptor | null {

@@ -4,7 +4,7 @@
 // have changed anything, and the machine exits. The state that they change is described in vcpu.ts.
 
 import {
-  FLAT_KERNEL_CS, FLAT_KERNEL_SS, FLAT_RING3_CS32, iret_context, vcpu_info, VGCF_in_syscall, VGCF_syscall_disables_events, VMASST_TYPE_architectural_iopl,
+  FLAT_KERNEL_CS, FLAT_KERNEL_SS, FLAT_RING3_CS32, HYPERVISOR, iret_context, vcpu_info, VGCF_in_syscall, VGCF_syscall_disables_events, VMASST_TYPE_architectural_iopl,
 } from '#abi/xen.ts';
 import { CPU, FLAG, MODE, REG, SEG } from '#machine/cpu-state.ts';
 import type { SystemCallPaths, SystemCallTools } from '#machine/engine/system-call.ts';
@@ -13,18 +13,17 @@ import { HYPERCALL_RING, hypercall_record, vcpu_state } from './vcpu.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import { vcpu_mm } from './mm/gdt.ts';
 import { mm_state } from './mm/mm.ts';
+import { WRITABLE } from './iret.ts';
+import { CODE, DEFAULT_32, DPL, LONG, NOT_SYSTEM, PRESENT, READ_WRITE } from './segment.ts';
+import { CLEARED_ON_ENTRY } from './traps.ts';
 
-const IRET = 23;
 const at = (field: keyof typeof vcpu_state.offset): number => VCPU_STATE.vcpu + vcpu_state.offset[field];
 const register = (r: number): number => CPU.regs + r * 8;
 const INFO = vcpu_info.offset;
-/** What Xen clears on entry, and the flags that a return may set: traps.ts, iret.ts. */
-const CLEARED_ON_ENTRY = FLAG.ac | FLAG.vm | FLAG.rf | FLAG.nt | FLAG.tf | FLAG.iopl;
-const WRITABLE = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.df | FLAG.of | FLAG.nt | FLAG.ac | FLAG.id;
 /** rcx, r11, rip, cs, rflags, rsp, ss */
 const FRAME_WORDS = 7;
-/** Bits of a descriptor's high half; `present` is that of a segment of ring 3 (Intel SDM vol. 3, 3.4.5). */
-const DESCRIPTOR = { present: 1 << 15 | 3 << 13 | 1 << 12, code: 1 << 11, write: 1 << 9, long: 1 << 21, default32: 1 << 22 } as const;
+/** What both segments of a return must be: there, and for ring 3. */
+const RING3 = PRESENT | DPL | NOT_SYSTEM;
 
 export const systemCallPaths: SystemCallPaths = {
   user(t) {
@@ -49,7 +48,7 @@ export const systemCallPaths: SystemCallPaths = {
     const masks = and(word(at('vgc_flags')), i32(VGCF_syscall_disables_events));
     fn.if(masks, () => fn.store(8, info, i32(1), INFO.evtchn_upcall_mask));
 
-    const entry = fn.let(or(and(rflags, i32(~CLEARED_ON_ENTRY)), i32(FLAG.if)));
+    const entry = fn.let(or(and(rflags, i32(~(CLEARED_ON_ENTRY | FLAG.iopl))), i32(FLAG.if)));
     fn.store(64, cpu, callback, register(REG.rcx));
     fn.store(64, cpu, widenU(entry), register(REG.r11));
     fn.store(64, cpu, sp, register(REG.rsp));
@@ -62,7 +61,7 @@ export const systemCallPaths: SystemCallPaths = {
   kernel(t) {
     const { fn, cpu } = t;
     const field = (offset: number): Expr => fn.let(load('i64', 64, cpu, offset));
-    t.giveUpIf(ne(field(register(REG.rax)), i64(IRET)));
+    t.giveUpIf(ne(field(register(REG.rax)), i64(HYPERVISOR.iret)));
     t.giveUpIf(load('i32', 16, cpu, at('nmi_pending'))); // and nmi_masked
     const info = infoOf(t);
     const sp = field(register(REG.rsp));
@@ -76,8 +75,8 @@ export const systemCallPaths: SystemCallPaths = {
     // SYSRET looks at no selector but the flat 32-bit one
     fn.if(bySysret, () => t.giveUpIf(eq(code, i32(FLAT_RING3_CS32))), () => {
       fn.if(or(ne(code, i32(FLAT_KERNEL_CS)), ne(stack, i32(FLAT_KERNEL_SS))), () => {
-        t.giveUpIf(ne(and(descriptor(t, code), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.long | DESCRIPTOR.default32)), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.long)));
-        t.giveUpIf(ne(and(descriptor(t, stack), i32(DESCRIPTOR.present | DESCRIPTOR.code | DESCRIPTOR.write)), i32(DESCRIPTOR.present | DESCRIPTOR.write)));
+        t.giveUpIf(ne(and(descriptor(t, code), i32(RING3 | CODE | LONG | DEFAULT_32)), i32(RING3 | CODE | LONG)));
+        t.giveUpIf(ne(and(descriptor(t, stack), i32(RING3 | CODE | READ_WRITE)), i32(RING3 | READ_WRITE)));
       });
     });
     const toUser = fn.let(eq(and(cs, i32(3)), i32(3)));
@@ -147,7 +146,7 @@ function count(t: SystemCallTools): void {
   fn.store(32, cpu, add(n, i32(1)), at('hypercall_count'));
   const record = fn.let(add(cpu, shl(and(n, i32(HYPERCALL_RING - 1)), i32(Math.log2(hypercall_record.size)))));
   const field = (name: keyof typeof hypercall_record.offset): number => at('hypercalls') + hypercall_record.offset[name];
-  fn.store(32, record, i32(IRET), field('number'));
+  fn.store(32, record, i32(HYPERVISOR.iret), field('number'));
   fn.store(32, record, i32(0), field('result'));
   fn.store(64, record, t.nextRip, field('rip'));
   fn.store(64, record, load('i64', 64, cpu, register(REG.rdi)), field('arg0'));

@@ -35,7 +35,8 @@ const ERROR_IDT = 2;
 const STATE = vcpu_state.offset;
 const TI = trap_info.offset;
 const CR2 = vcpu_info.offset.arch + arch_vcpu_info.offset.cr2;
-const CLEARED_ON_ENTRY = FLAG.ac | FLAG.vm | FLAG.rf | FLAG.nt | FLAG.tf;
+/** What Xen clears on entry, besides IOPL. */
+export const CLEARED_ON_ENTRY = FLAG.ac | FLAG.vm | FLAG.rf | FLAG.nt | FLAG.tf;
 
 /** What create_bounce_frame is asked for. */
 const TBF = { errorCode: 1, interrupt: 2, failsafe: 4 } as const;

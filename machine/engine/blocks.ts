@@ -73,8 +73,8 @@ export class Blocks {
   made = 0;
   resets = 0;
 
-  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, hotAfter: number) {
-    this.hot = new HotCode(this, capsule, mmu, handlers, hotAfter);
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, compileAfter: number) {
+    this.hot = new HotCode(this, capsule, mmu, handlers, compileAfter);
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
@@ -82,10 +82,11 @@ export class Blocks {
     this.start = at + BLOCK_TABLE.size;
     this.end = at + size;
     this.top = this.start;
-    capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2);
+    this.clearTable();
     this.takeSlots();
   }
 
+  private clearTable(): void { this.capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2); }
   /** Starts the handler table anew. */
   private takeSlots(): void {
     this.handlers.clear();
@@ -349,7 +350,7 @@ export class Blocks {
     this.hot.clear();
     this.heat.clear();
     this.mmu.flushJumps();
-    this.capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2);
+    this.clearTable();
     if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;
     this.resets++;

@@ -292,10 +292,7 @@ export class CompiledEnv extends InterpEnv {
     const bySp = part === 'operand' && this.form !== 'x' && this.row.operands.some((o) => 'EMWQ'.includes(o[0] as string)) && this.numberAt(REC.base) === REG.rsp * 8;
     return this.mode64 && (part === 'stack' || bySp);
   }
-  private inStackPage(va: Expr, bits: number): Expr {
-    const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
-    return eq(and(last, i64(-4096)), this.frame.stackPage.get);
-  }
+  private inStackPage(va: Expr, bits: number): Expr { return eq(this.lastPage(va, bits), this.frame.stackPage.get); }
   private stackAddress32(va: Expr): Expr { return add(wrap(va), this.frame.stackAdd.get); }
   private outsideStackPage(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame } = this;

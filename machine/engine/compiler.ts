@@ -1,19 +1,13 @@
 // Makes one WebAssembly function of a region, from the same instruction descriptions as the interpreter's handlers.
 
-import { assert } from '#base/assert.ts';
-import { EXIT, CPU, NO_ERROR_CODE } from '../cpu-state.ts';
-import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
 import { Flags } from '../isa/flags.ts';
 import { i32, i64, sub } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
-import type { Calls, Shape } from './interp-env.ts';
+import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 import { successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
-
-const JUMP: Shape = { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' };
-const JMP = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
 
 /** Writes the body of a region's function, (cpu, record) → exit code. */
 export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
@@ -41,50 +35,31 @@ export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: nu
         flags.localsInUse(keep);
         fn.scope(keep);
       });
-      if (node.next) {
-        fallThrough(node, frame, flags, { node, at: -1, record: (node.steps.at(-1) as Step).record, go });
-      } else if (node.leavesTo !== undefined) {
-        const last = node.steps.at(-1) as Step;
-        fallOut(node.leavesTo, last, frame);
-      }
+      const last = node.steps.at(-1) as Step;
+      // another block of the region goes on here: what was executed so far is paid for
+      if (node.next) bare(frame, flags, { node, at: -1, record: last.record, go }).fallInto(node.next, node.retired);
+      else if (node.leavesTo !== undefined) fallOut(node.leavesTo, last, frame);
     });
     structure.emit(region.nodes, region.entry);
   });
 }
 
 function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
-  const { fn } = frame;
   const { spec } = step;
-  if (spec === 'goto') { new CompiledEnv(frame, JMP, JUMP, flags, 0, site).jumpRelative(); return; }
-  if (spec === 'unavailable') {
-    fn.store(32, fn.param(0), i32(7), CPU.exitInfo);
-    fn.store(32, fn.param(0), i32(NO_ERROR_CODE | 0), CPU.errorCode);
-    frame.sayLeave(i32(step.record), i32(EXIT.exception), i32(0));
-    return;
-  }
-  const entry = ENTRIES[spec.row];
-  assert(entry !== undefined, 'a row of the table');
+  if (spec === 'goto') { bare(frame, flags, site).jumpRelative(); return; }
+  if (spec === 'unavailable') { bare(frame, flags, site).raise(7); return; }
   flags.dead = spec.dead;
-  const instructions = spec.fused >= 0 ? 2 : 1;
-  const env = new CompiledEnv(frame, entry.row, spec, flags, instructions, site);
   frame.codeChanged.set(i32(0));
-  entry.row.sem(env);
-  if (spec.fused >= 0) {
-    const jump = ENTRIES[spec.fused];
-    assert(jump !== undefined, 'a row of the table');
-    jump.row.sem(new CompiledEnv(frame, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, instructions, site));
-  }
-  if (!entry.row.ends && env.stores) env.leaveIfStale();
+  const env = emitInstruction(spec, (row, shape, instructions) => new CompiledEnv(frame, row, shape, flags, instructions, site));
+  if (!env.row.ends && env.stores) env.leaveIfStale();
 }
+/** For what is not an instruction. */
+const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new CompiledEnv(frame, JMP, JUMP, flags, 0, site);
 
-/** Another block of the region goes on here: what was executed so far is paid for, without a look at the slice. */
-function fallThrough(node: Node, frame: Frame, flags: Flags, site: Site): void {
-  new CompiledEnv(frame, JMP, JUMP, flags, 0, site).fallInto(node.next as Node, node.retired);
-}
 /** What comes now was never executed. */
 function fallOut(to: bigint, last: Step, frame: Frame): void {
   frame.budget.set(sub(frame.budget.get, i32(retiredWith(last, frame))));
   frame.sayAway(i64(to), INNER.lookup);
 }
 /** Instructions of a block up to and with a step. */
-const retiredWith = ({ record, spec }: Step, frame: Frame): number => frame.dv.getUint8(record + REC.icount) + (typeof spec === 'string' ? 0 : spec.fused >= 0 ? 2 : 1);
+const retiredWith = ({ record, spec }: Step, frame: Frame): number => frame.dv.getUint8(record + REC.icount) + (typeof spec === 'string' ? 0 : instructionsOf(spec));

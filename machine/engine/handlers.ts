@@ -4,16 +4,16 @@
 
 import { assert } from '#base/assert.ts';
 import { Wasm, type WasmMemory, type WasmModule, type WasmTable } from '#base/webassembly.ts';
-import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
-import { ENTRIES, type Entry } from '../decode/opcode-map.ts';
+import { CPU } from '../cpu-state.ts';
+import { ENTRIES } from '../decode/opcode-map.ts';
 import { Flags, flagsInContext } from '../isa/flags.ts';
 import { i32, load, sub } from '../wasm/expr.ts';
 import { ModuleBuilder, tableModule } from '../wasm/module.ts';
 import { emitRegion } from './compiler.ts';
 import { commonHandlers } from './common-handlers.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { enterBlock } from './runtime.ts';
-import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
+import { enterBlock } from './tables.ts';
+import { emitInstruction, InterpEnv, JMP, JUMP, type Calls, type Shape } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 import type { Region } from './region.ts';
 
@@ -146,38 +146,22 @@ type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
 function emitHandler(spec: HandlerSpec | keyof typeof SPECIAL | 'block', fn: Emitted, calls: Calls, type: number): void {
   assert(spec !== 'block', 'a record has a handler of its own');
   if (typeof spec === 'string') { SPECIAL[spec](calls, fn, type); return; }
-  const entry = ENTRIES[spec.row];
-  assert(entry !== undefined, 'a row of the table');
   const flags = new Flags(fn, calls, spec.dead, flagsInContext(fn, fn.param(0)));
-  const instructions = spec.fused >= 0 ? 2 : 1;
-  let env = new InterpEnv(fn, entry.row, spec, flags, calls, type, instructions);
-  env.bindRegisters();
-  entry.row.sem(env);
-  if (spec.fused >= 0) {
-    const jump = ENTRIES[spec.fused];
-    assert(jump !== undefined, 'a row of the table');
-    env = new InterpEnv(fn, jump.row, { ...spec, opSize: 64, form: 'r' }, flags, calls, type, instructions);
-    jump.row.sem(env);
-  }
-  if (entry.row.ends) fn.unreachable();
+  const env = emitInstruction(spec, (row, shape, instructions) => new InterpEnv(fn, row, shape, flags, calls, type, instructions));
+  if (env.row.ends) fn.unreachable();
   else env.finish();
 }
+/** For what is not an instruction. */
+const bare = (fn: Emitted, calls: Calls, type: number): InterpEnv => new InterpEnv(fn, JMP, JUMP, new Flags(fn, calls, false, flagsInContext(fn, fn.param(0))), calls, type, 0);
 
 /** Records that are not instructions. */
 const SPECIAL = {
   /** goes to the next address, which is not in this block */
-  goto: (calls: Calls, fn: Emitted, type: number): void => {
-    const jump = (ENTRIES.find((e) => e.row.name === 'JMP') as Entry).row;
-    new InterpEnv(fn, jump, { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' }, new Flags(fn, calls, false, flagsInContext(fn, fn.param(0))), calls, type, 0).jumpRelative();
-  },
+  goto: (calls: Calls, fn: Emitted, type: number): void => bare(fn, calls, type).jumpRelative(),
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
   /** #NM: an instruction that needs the FPU while CR0.TS is set */
-  unavailable: (calls: Calls, fn: Emitted): void => {
-    fn.store(32, fn.param(0), i32(7), CPU.exitInfo);
-    fn.store(32, fn.param(0), i32(NO_ERROR_CODE | 0), CPU.errorCode);
-    fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(EXIT.exception), i32(0));
-  },
+  unavailable: (calls: Calls, fn: Emitted, type: number): void => bare(fn, calls, type).raise(7),
   /** what it stood for was overwritten; who linked to it goes on at what took its place, once that is known */
   stale: (calls: Calls, fn: Emitted, type: number): void => {
     const [cpu, record] = [fn.param(0), fn.param(1)];
@@ -186,6 +170,6 @@ const SPECIAL = {
       fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), CPU.budget);
       enterBlock(fn, type, link);
     });
-    fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.lookup), i32(0));
+    fn.returnCall(calls.leave, cpu, record, i32(INNER.lookup), i32(0));
   },
 } as const;

@@ -1,5 +1,5 @@
 // Blocks that are executed often, and the regions that are made of them. Whoever enters a block counts it down
-// (runtime.ts, enterBlock); at 0 the machine leaves, and the block is promoted.
+// (tables.ts, enterBlock); at 0 the machine leaves, and the block is promoted.
 //
 // Invariant: a region's function is reached through the first record of the block that it was made for, and only while
 // no frame that it has code of was written.

@@ -7,11 +7,12 @@ import { CPU, EXIT, NO_ERROR_CODE, REG, SEG, SEG_DENIES } from '../cpu-state.ts'
 import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
+import { ENTRIES } from '../decode/opcode-map.ts';
 import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { continueAt, enterBlock, isCanonical, jumpEntry } from './runtime.ts';
+import { continueAt, enterBlock, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -138,14 +139,11 @@ export class InterpEnv extends Env {
   protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
   /** Leaves with the exception that a routine outside has noted, when a condition holds. */
   protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception)), undefined, false); }
-  /** Address of the TLB entry for `va`, less the offset of the read or write half. */
-  private tlbEntry(va: Expr): Expr {
-    return this.fn.let(add(this.mmu(), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
-  }
   private hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
-    const last = bits > 8 ? add(va, i64(bits / 8 - 1)) : va;
-    return eq(and(last, i64(-4096)), load('i64', 64, entry, half));
+    return eq(this.lastPage(va, bits), load('i64', 64, entry, half));
   }
+  /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
+  protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
   private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
     return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
@@ -157,7 +155,7 @@ export class InterpEnv extends Env {
     if (!this.mode64) this.checkSegment(va, bits, write, part);
     this.stores ||= write;
     const half = write ? MMU.write : MMU.read;
-    const entry = this.tlbEntry(va);
+    const entry = tlbEntry(this.fn, this.mmu(), va);
     const host = this.fn.var('i32');
     this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
       host.set(this.missed(va, bits, write, part === 'stack'));
@@ -167,7 +165,7 @@ export class InterpEnv extends Env {
   }
   probeStack(va: Expr, bits: number): void {
     if (!this.mode64) this.checkSegment(va, bits, true, 'stack');
-    const entry = this.tlbEntry(va);
+    const entry = tlbEntry(this.fn, this.mmu(), va);
     this.fn.if(eq(this.hit(entry, va, bits, MMU.write), i32(0)), () => {
       this.faultIf(eq(this.missed(va, bits, true, true, ACCESS_INFO.probe), i32(0)));
     }, undefined, false);
@@ -186,7 +184,7 @@ export class InterpEnv extends Env {
     const pinned = this.fn.let(value);
     if (this.stackStore(va, bits, pinned, part)) return;
     if (!this.mode64) this.checkSegment(va, bits, true, part);
-    const entry = this.tlbEntry(va);
+    const entry = tlbEntry(this.fn, this.mmu(), va);
     this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
       const host = this.fn.let(this.missed(va, bits, true, part === 'stack'));
       this.faultIf(eq(host, i32(0)));
@@ -264,6 +262,33 @@ export class InterpEnv extends Env {
   }
   /** Ends the handler: on to the next record. */
   finish(): void { continueAt(this.fn, this.handlerType, this.fn.let(add(this.record, i32(REC.size)))); }
+}
+
+/** Instructions that a record stands for. */
+export const instructionsOf = (spec: { readonly fused: number }): number => (spec.fused >= 0 ? 2 : 1);
+/** A jump with no operands of its own: for what is not an instruction but has to go on somewhere, or raise something. */
+export const JUMP: Shape = { opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r' };
+export const JMP: Row = rowAt(ENTRIES.findIndex((e) => e.row.name === 'JMP'));
+function rowAt(n: number): Row {
+  const entry = ENTRIES[n];
+  assert(entry !== undefined, 'a row of the table');
+  return entry.row;
+}
+/**
+ * Writes an instruction, and the jump that is fused to it.
+ * @param make the engine's binding
+ * @returns the binding of the instruction itself
+ */
+export function emitInstruction<E extends InterpEnv>(spec: Shape & { readonly row: number; readonly fused: number }, make: (row: Row, shape: Shape, instructions: number) => E): E {
+  const instructions = instructionsOf(spec);
+  const env = make(rowAt(spec.row), spec, instructions);
+  env.bindRegisters();
+  env.row.sem(env);
+  if (spec.fused >= 0) {
+    const jump = make(rowAt(spec.fused), { ...spec, opSize: 64, form: 'r' }, instructions);
+    jump.row.sem(jump);
+  }
+  return env;
 }
 
 // ---- how control goes from block to block; the instructions of the block that ends are paid for already

@@ -10,7 +10,7 @@ import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
 import { Interpreter, scratchSize } from './interpreter.ts';
 
 const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1]) => FlatMachine) => void): void => {
-  for (const [how, hotAfter] of [['interpreted', 0], ['compiled at once', 1], ['compiled soon', 3]] as const) test(`${name} (${how})`, () => body((hooks) => new FlatMachine(hotAfter, hooks)));
+  for (const [how, compileAfter] of [['interpreted', 0], ['compiled at once', 1], ['compiled soon', 3]] as const) test(`${name} (${how})`, () => body((hooks) => new FlatMachine(compileAfter, hooks)));
 };
 const UD2 = '0f 0b';
 

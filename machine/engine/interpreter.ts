@@ -7,7 +7,7 @@ import { CPU, EXIT, FLAG, FX, MODE, PRIV, REG } from '../cpu-state.ts';
 import { Cpu } from '../cpu.ts';
 import { decode, Decoded } from '../decode/decoder.ts';
 import { stackMove } from '../isa/branch.ts';
-import { CC } from '../isa/flags.ts';
+import { CC, STATUS } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
 import { Blocks } from './blocks.ts';
@@ -26,7 +26,6 @@ import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 
 const DEBUG_EXCEPTION = 1;
 const RECORDS_SIZE = 32 << 20;
-const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
 /** Scratch for the branch that goes nowhere. */
 const branch = new Decoded();
 const align = (n: number): number => Math.ceil(n / 64) * 64;
@@ -55,10 +54,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /**
    * @param hooks may be filled in after construction, before the first run
-   * @param options hotAfter: executions after which a block's region is compiled; 0: none is. systemCalls: code for those
+   * @param options compileAfter: executions after which a block's region is compiled; 0: none is. systemCalls: code for those
    *   that need no exit. scratch: capsule offset, if not where the capsule has it
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { hotAfter?: number; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -89,7 +88,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.flushAll();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.hotAfter ?? HOT);
+    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT);
     for (const c of this.cpus) this.reset(c);
   }
 

@@ -130,7 +130,7 @@ export class Mmu {
     u32[at] = (lo >>> 12 & 0xfff) << 20 | mfn;
     u32[at + 1] = hi << 8 & 0xff_ff00 | lo >>> 24;
   }
-  /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as runtime.ts jumpEntry. */
+  /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as tables.ts jumpEntry. */
   rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
     const hash = (lo ^ lo >>> 12) & (MMU.jumpEntries - 1);
     const at = (cpu.field32(CPU.mmu) + MMU.jumps + hash * 16) >>> 2;

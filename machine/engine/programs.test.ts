@@ -122,8 +122,8 @@ class Program {
   }
 }
 
-function finalState(code: readonly number[], hotAfter: number, slices: Random, seed: bigint): unknown {
-  const m = new FlatMachine(hotAfter);
+function finalState(code: readonly number[], compileAfter: number, slices: Random, seed: bigint): unknown {
+  const m = new FlatMachine(compileAfter);
   m.capsule.u8.set(code, m.at(4000));
   const { cpu, machine } = m;
   for (const r of FREE) cpu.set(r, BigInt.asUintN(64, seed * BigInt(r * 2 + 1) * 0x9e37_79b9_7f4a_7c15n));
@@ -146,8 +146,8 @@ test('random programs do the same interpreted and compiled', () => {
   for (let seed = 1; seed <= 50; seed++) {
     const code = new Program(new Random(seed)).assemble();
     const expected = finalState(code, 0, new Random(seed), BigInt(seed));
-    for (const hotAfter of [1, 2, 9, 40]) {
-      assert.deepEqual(finalState(code, hotAfter, new Random(seed * 7 + hotAfter), BigInt(seed)), expected, `seed ${seed}, compiled after ${hotAfter}`);
+    for (const compileAfter of [1, 2, 9, 40]) {
+      assert.deepEqual(finalState(code, compileAfter, new Random(seed * 7 + compileAfter), BigInt(seed)), expected, `seed ${seed}, compiled after ${compileAfter}`);
     }
   }
 });

@@ -20,7 +20,7 @@ export const REC = {
   link: 40, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
   rel: 44, // i32: jump target minus rip
   // of a block's first record:
-  count: 48, // i32: executions until the block is hot; at 0 and below it is not counted
+  count: 48, // i32: counts down with each execution; at 0 the block is hot
   real: 52, // u32: the handler for its instruction; `handler` may be a region's
   passed: 56, // u8: of a conditional jump: it was not taken once, so what follows it has been executed
   size: 64, // a cache line

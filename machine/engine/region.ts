@@ -66,7 +66,7 @@ export interface BlockSource {
   targetsOf(record: number): readonly bigint[];
 }
 
-export const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
+const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
 const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
 const isConditional = (step: Step): boolean => step.target !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
 const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';

@@ -8,6 +8,7 @@ import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
+import { enterBlock, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { ACCESS_INFO, BLOCK_TABLE, CODE_HASH, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
@@ -23,7 +24,7 @@ export interface FrameGeometry {
 
 /**
  * Builds the module. Its exports are the RUNTIME routines, `enter(cpu, record)`, which runs from a record on,
- * `resume(cpu)`, which runs from rip on or says INNER.lookup, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
+ * `rflags(cpu)`, the six flags, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
  */
 export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Array {
   const m = new ModuleBuilder(HANDLER);
@@ -52,7 +53,7 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
   const resume = define('resume');
   resumeAtRip(resume.fn, handlerType, g);
-  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames, isCanonical });
+  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
   return m.bytes();
@@ -66,19 +67,6 @@ function leave(fn: Fn): void {
   fn.store(64, cpu, add(load('i64', 64, record, REC.rip), length), CPU.rip);
   fn.store(32, cpu, record, CPU.exitOp);
   fn.return(code);
-}
-
-/** Address of the jump cache entry for a target, less MMU.jumps. */
-export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
-  const low = fn.let(wrap(target));
-  const hash = and(xor(low, shrU(low, i32(12))), i32(MMU.jumpEntries - 1));
-  return fn.let(add(load('i32', 32, cpu, CPU.mmu), shl(hash, i32(4))));
-}
-
-/** Bits 47..63 of an address are alike, i32. */
-export function isCanonical(fn: Fn, va: Expr): Expr {
-  const top = fn.let(shrS(va, i64(47)));
-  return eq(top, shrS(top, i64(1)));
 }
 
 /**
@@ -113,20 +101,6 @@ function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
   fn.block((unknown) => enterBlock(fn, handlerType, findBlock(fn, cpu, rip, g, unknown)));
   fn.store(32, cpu, i32(0), CPU.exitOp);
   fn.return(i32(INNER.lookup));
-}
-/** On to a block, which is counted: the machine is left, with nothing done yet, when it has become hot. */
-export function enterBlock(fn: Fn, handlerType: number, record: Expr): void {
-  const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
-  fn.store(32, record, left, REC.count);
-  fn.if(eqz(left), () => {
-    fn.store(32, fn.param(0), record, CPU.exitOp);
-    fn.return(i32(INNER.hot));
-  }, undefined, false);
-  continueAt(fn, handlerType, record);
-}
-/** On to a record's handler. */
-export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
-  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
 }
 /**
  * The first record of the block that begins at an address, by the tables of the vCPU; its jump cache then knows it too.
@@ -228,7 +202,7 @@ function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {
 function stackPage(fn: Fn, translate: Callee): void {
   const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   const page = fn.let(and(va, i64(-4096)));
-  const entry = fn.let(add(load('i32', 32, cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+  const entry = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
   const inside = leU(add(and(wrap(va), i32(4095)), and(info, i32(0xff))), i32(4096));
   fn.if(and(inside, eq(load('i64', 64, entry, MMU.write), page)), () => {
     const by = fn.let(load('i32', 32, entry, MMU.write + 8));
@@ -267,7 +241,7 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
       table.set(frameOf(fn, entry, g, giveUp));
     }
     fn.brIf(giveUp, and(write, ne(load('i32', 8, add(table.get, i32(g.frameFlags))), i32(0))));
-    const at = fn.let(add(load('i32', 32, cpu, CPU.mmu), and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+    const at = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
     const half = fn.let(add(at, select(write, i32(MMU.write), i32(MMU.read))));
     const page = fn.let(and(va, i64(-4096)));
     const host = fn.let(add(shl(table.get, i32(12)), i32(g.frames)));

@@ -1,10 +1,11 @@
 // SYSCALL. The machine leaves for the hypervisor, unless that has given it code for what needs no decision.
 
-import { CPU, EXIT, FLAG, MODE, REG } from '../cpu-state.ts';
-import { CC } from '../isa/flags.ts';
+import { CPU, EXIT, MODE, REG } from '../cpu-state.ts';
+import { CC, STATUS } from '../isa/flags.ts';
 import { add, and, eqz, gtU, i32, i64, load, ne, or, shl, sub, widenU, wrap, shrU, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { MMU, REC } from './record.ts';
+import { isCanonical, tlbEntry } from './tables.ts';
 
 /** What the hypervisor's code is written with. All state is in the context; rip and the budget are taken care of. */
 export interface SystemCallTools {
@@ -37,10 +38,7 @@ interface Shared {
   readonly rflags: Callee;
   readonly resume: Callee;
   readonly frames: number;
-  readonly isCanonical: (fn: Fn, va: Expr) => Expr;
 }
-
-const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
 
 /** Writes the RUNTIME routine `systemCall(cpu, record)`. */
 export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, shared: Shared): void {
@@ -62,12 +60,12 @@ export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, share
         },
         cached(mmu, va, bytes, write) {
           fn.brIf(ordinary, gtU(and(wrap(va), i32(4095)), i32(4096 - bytes)));
-          const entry = fn.let(add(mmu, and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+          const entry = tlbEntry(fn, mmu, va);
           const half = write ? MMU.write : MMU.read;
           fn.brIf(ordinary, ne(load('i64', 64, entry, half), and(va, i64(-4096))));
           return fn.let(add(wrap(va), load('i32', 32, entry, half + 8)));
         },
-        isCanonical: (va) => shared.isCanonical(fn, va),
+        isCanonical: (va) => isCanonical(fn, va),
         frame: (mfn) => fn.let(add(shl(mfn, i32(12)), i32(shared.frames))),
         flags: () => rflags,
         setFlags(value) {

@@ -16,7 +16,8 @@ import type { Callee, Fn } from '../wasm/fn.ts';
 export const CC = { bits: 0, all: 1, add: 2, sub: 3 } as const;
 /** Condition codes as in Jcc, SETcc, CMOVcc (SDM vol. 1, appendix B). */
 export const COND = { o: 0, no: 1, b: 2, ae: 3, z: 4, nz: 5, be: 6, a: 7, s: 8, ns: 9, p: 10, np: 11, l: 12, ge: 13, le: 14, g: 15 } as const;
-const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
+/** The six status flags. */
+export const STATUS = FLAG.cf | FLAG.pf | FLAG.af | FLAG.zf | FLAG.sf | FLAG.of;
 
 /** What the last flags in this function came from; all parts are pinned. `result`: cf and of are known bits. */
 type Known =
@@ -124,12 +125,7 @@ export class Flags {
   /** CF as 0 or 1. */
   carry(): Expr { return this.fn.let((this.known && this.fromKnown(this.known, COND.b)) ?? (this.lasting ? this.lazyCarry() : this.read(this.readers.cf))); }
   /** What the reader `cf` does, in line. */
-  private lazyCarry(): Expr {
-    const { words } = this;
-    const kind = this.fn.let(kindOf(words.op()));
-    const bit = and(wrap(words.a()), i32(1));
-    return select(ltU(kind, i32(CC.add)), bit, select(eq(kind, i32(CC.add)), ltU(words.res(), words.a()), ltU(words.a(), words.res())));
-  }
+  private lazyCarry(): Expr { return carryOf(this.fn, this.words.op(), this.words.res(), this.words.a()); }
   /** The six flags as RFLAGS bits. */
   status(): Expr { return this.read(this.readers.status); }
 
@@ -183,15 +179,18 @@ const kindOf = (op: Expr): Expr => and(op, i32(0xff));
 const bitOf = (a: Expr, flag: number): Expr => ne(and(wrap(a), i32(flag)), i32(0));
 const zfOrSf = (op: Expr, a: Expr, lazy: Expr, flag: number): Expr => select(eq(kindOf(op), i32(CC.all)), bitOf(a, flag), lazy);
 
+/** CF, 0 or 1, of the three words. */
+function carryOf(fn: Fn, op: Expr, res: Expr, a: Expr): Expr {
+  const kind = fn.let(kindOf(op));
+  return select(ltU(kind, i32(CC.add)), and(wrap(a), i32(1)), select(eq(kind, i32(CC.add)), ltU(res, a), ltU(a, res)));
+}
+
 /** Writes the bodies of the shared routines; each takes the three words and gives an i32. */
 export function emitReaders(define: (name: keyof FlagReaders, body: (fn: Fn, op: Expr, res: Expr, a: Expr, readers: Partial<FlagReaders>) => void) => void): void {
   const topBit = (op: Expr, v: Expr): Expr => and(wrap(shrU(v, widenU(shrU(op, i32(8))))), i32(1));
 
   define('cf', (fn, op, res, a) => {
-    const k = fn.let(kindOf(op));
-    fn.if(ltU(k, i32(CC.add)), () => fn.return(and(wrap(a), i32(1))));
-    fn.if(eq(k, i32(CC.add)), () => fn.return(ltU(res, a)));
-    fn.return(ltU(a, res));
+    fn.return(carryOf(fn, op, res, a));
   });
   define('of', (fn, op, res, a) => {
     const k = fn.let(kindOf(op));

@@ -22,9 +22,9 @@ export class FlatMachine {
   readonly machine: Interpreter;
   readonly cpu: Cpu;
 
-  /** @param hotAfter executions after which code is compiled; 0: never */
-  constructor(hotAfter = 0, hooks: Partial<MachineHooks> = {}) {
-    this.machine = new Interpreter(this.capsule, 1, { ...NO_HOOKS, ...hooks }, { hotAfter });
+  /** @param compileAfter executions after which code is compiled; 0: never */
+  constructor(compileAfter = 0, hooks: Partial<MachineHooks> = {}) {
+    this.machine = new Interpreter(this.capsule, 1, { ...NO_HOOKS, ...hooks }, { compileAfter });
     const cpu = this.machine.cpus[0];
     assert(cpu !== undefined, 'the machine has a vCPU');
     this.cpu = cpu;

@@ -7,7 +7,7 @@ import { FRAMES, MachineUnderTest } from './machine-under-test.ts';
 /** One of each engine. */
 export function engines(): CpuUnderTest[] {
   return [
-    new MachineUnderTest('interpreter', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { hotAfter: 0 }), scratchSize(FRAMES)),
-    new MachineUnderTest('compiler', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { hotAfter: 1 }), scratchSize(FRAMES)),
+    new MachineUnderTest('interpreter', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { compileAfter: 0 }), scratchSize(FRAMES)),
+    new MachineUnderTest('compiler', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { compileAfter: 1 }), scratchSize(FRAMES)),
   ];
 }

@@ -34,8 +34,7 @@ export function runGuest(kernel: Uint8Array, options: GuestOptions = {}): GuestR
   let output = '';
   const { domain } = createDomain({
     domid: 1, name: 'test', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: options.commandLine ?? '',
-    memory: options.memory ?? 8, vcpus: options.vcpus ?? 1, deterministic: true,
-    ...(options.compileAfter === undefined ? {} : { compileAfter: options.compileAfter }),
+    memory: options.memory ?? 8, vcpus: options.vcpus ?? 1, deterministic: true, compileAfter: options.compileAfter,
   }, host, new Store(), (bytes) => { output += String.fromCharCode(...bytes); });
   const limit = options.timeLimit ?? 2e9;
   let longestTurn = 0;

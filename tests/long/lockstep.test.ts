@@ -34,8 +34,8 @@ class Lockstep extends Interpreter {
   missed = 0;
 
   constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: ConstructorParameters<typeof Interpreter>[3] = {}) {
-    super(capsule, vcpus, hooks, { ...options, hotAfter: SOON });
-    this.checker = new Interpreter(capsule, vcpus, hooks, { hotAfter: 0, scratch: capsule.scratch + scratchSize(capsule.totalFrames) });
+    super(capsule, vcpus, hooks, { ...options, compileAfter: SOON });
+    this.checker = new Interpreter(capsule, vcpus, hooks, { compileAfter: 0, scratch: capsule.scratch + scratchSize(capsule.totalFrames) });
     this.before = new Uint8Array(capsule.scratch);
     this.after = new Uint8Array(capsule.scratch);
   }

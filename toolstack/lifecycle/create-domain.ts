@@ -39,7 +39,7 @@ export interface DomainConfig {
   readonly vcpus: number;
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
-  readonly compileAfter?: number;
+  readonly compileAfter?: number | undefined;
   readonly decompressors?: Decompressors;
   /** makes another machine than the ordinary one, for tests */
   readonly machine?: MachineMaker;
@@ -75,9 +75,7 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const machine = maker.make(capsule, config.vcpus, hooks, {
-    systemCalls: systemCallPaths, ...(config.compileAfter === undefined ? {} : { hotAfter: config.compileAfter }),
-  });
+  const machine = maker.make(capsule, config.vcpus, hooks, { systemCalls: systemCallPaths, compileAfter: config.compileAfter });
   const domain = new Domain(config.domid, machine, host);
   Object.assign(hooks, machineHooks(domain));
   initMemory(domain);

@@ -106,7 +106,7 @@ class Run {
     try {
       const created = createDomain({
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
-        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, ...(args.compileAfter === undefined ? {} : { compileAfter: args.compileAfter }), decompressors: NODE_DECOMPRESSORS,
+        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, decompressors: NODE_DECOMPRESSORS,
       }, this.host, store, (bytes) => this.output.write(bytes));
       for (const category of args.trace) created.domain.trace.set(category, true);
       if (plan.command !== undefined) offerCommand(store, domid, plan.command);

@@ -1,0 +1,35 @@
+// Where an MMU context keeps what is known of an address, as expressions, and how control goes on at a record.
+
+import { CPU } from '../cpu-state.ts';
+import { add, and, eq, eqz, i32, i64, load, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import type { Fn } from '../wasm/fn.ts';
+import { INNER, MMU, REC } from './record.ts';
+
+/** Address of the TLB entry for an address, less the offset of the read or write half. */
+export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+/** Address of the jump cache entry for a target, less MMU.jumps. */
+export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
+  const low = fn.let(wrap(target));
+  const hash = and(xor(low, shrU(low, i32(12))), i32(MMU.jumpEntries - 1));
+  return fn.let(add(load('i32', 32, cpu, CPU.mmu), shl(hash, i32(4))));
+}
+
+/** Bits 47..63 of an address are alike, i32. */
+export function isCanonical(fn: Fn, va: Expr): Expr {
+  const top = fn.let(shrS(va, i64(47)));
+  return eq(top, shrS(top, i64(1)));
+}
+/** On to a block, which is counted: the machine is left, with nothing done yet, when it has become hot. */
+export function enterBlock(fn: Fn, handlerType: number, record: Expr): void {
+  const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
+  fn.store(32, record, left, REC.count);
+  fn.if(eqz(left), () => {
+    fn.store(32, fn.param(0), record, CPU.exitOp);
+    fn.return(i32(INNER.hot));
+  }, undefined, false);
+  continueAt(fn, handlerType, record);
+}
+/** On to a record's handler. */
+export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
+  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
+}
