@@ -46,6 +46,7 @@ export const CPU = {
   dr: 0x400, // 8 × u64: DR0..DR7
   watching: 0x448, // u32: data breakpoints are on; accesses that miss the TLB are for the slow path
   segShort: 0x450, // 6 × u32: by how much each segment's limit is below 2^32 - 1; outside 64-bit mode
+  page: 0x468, // u64: address of the page that the executing block begins in; records and relative operands count from it
   segRights: 0x440, // 6 × u8: SEG_DENIES bits of the descriptors in the segment registers
   size: 0x1000,
 } as const;

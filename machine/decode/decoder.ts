@@ -49,12 +49,13 @@ const VECTOR = CPU.fxState + FX.xmm;
 const MMX = CPU.fxState + FX.st;
 
 /**
- * Decodes the instruction at rip (given by halves) into `d`.
+ * Decodes the instruction at an offset in the page CPU.page into `d`. An operand relative to the next instruction gets
+ * that page as its base.
  * @returns DECODE.ok, or why not; with `fetchFault`, d.length is the offset of the byte that cannot be fetched
  */
-export function decode(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mode64: boolean): number {
+export function decode(d: Decoded, fetch: Fetch, offset: number, mode64: boolean): number {
   try {
-    return decodeInner(d, fetch, ripLo, ripHi, mode64);
+    return decodeInner(d, fetch, offset, mode64);
   } catch (e) {
     if (e === fetchFault) return DECODE.fetchFault;
     if (e === tooLong) return DECODE.tooLong;
@@ -76,7 +77,7 @@ const next16 = (): number => { const a = next(); return a | next() << 8; };
 const next32 = (): number => { const a = next16(); return a | next16() << 16; };
 const signed8 = (b: number): number => b << 24 >> 24;
 
-function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mode64: boolean): number {
+function decodeInner(d: Decoded, fetch: Fetch, offset: number, mode64: boolean): number {
   at = 0;
   source = fetch;
   current = d;
@@ -178,7 +179,7 @@ function decodeInner(d: Decoded, fetch: Fetch, ripLo: number, ripHi: number, mod
   if ((row.rep || d.form !== 'r') && d.segment === SEGMENT_ZERO) setSegment(d, mode64, override, SEG.ds);
 
   immediate(d, entry, mode64, size16, override);
-  if (ripRelative) addRip(d, ripLo, ripHi);
+  if (ripRelative) countFromPage(d, offset + at);
   if (noSuchRegister || (lock && !(row.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
   d.length = at;
   return DECODE.ok;
@@ -289,9 +290,10 @@ function setImmediate(d: Decoded, value: number): void {
   d.immLo = value | 0;
   d.immHi = value >> 31;
 }
-/** Makes a displacement absolute: the address of the next instruction plus it. */
-function addRip(d: Decoded, ripLo: number, ripHi: number): void {
-  const lo = ripLo + at + (d.dispLo >>> 0);
-  d.dispHi = (ripHi + (d.dispHi | 0) + Math.floor(lo / 0x1_0000_0000)) | 0;
+/** Makes a displacement from the next instruction one from the page. */
+function countFromPage(d: Decoded, next: number): void {
+  const lo = (d.dispLo >>> 0) + next;
+  if (lo > 0xffff_ffff) d.dispHi = (d.dispHi + 1) | 0;
   d.dispLo = lo | 0;
+  d.base = CPU.page;
 }

@@ -57,8 +57,6 @@ export class Blocks {
   private variant = 0;
   /** physical address × 4 + variant → first record */
   private readonly byAddress = new Map<number, number>();
-  /** the same code at another linear address */
-  private readonly aliases = new Map<string, number>();
   /** blocks whose only instruction reaches into the next page: where that page must lie */
   private readonly straddling = new Map<number, number>();
   /** the blocks of a frame, three numbers each: first record, count, key */
@@ -136,14 +134,8 @@ export class Blocks {
   }
   /** The block at a physical address and variant, for a linear address; 0 when there is none. */
   find(cpu: Cpu, key: number, lo: number, hi: number): number {
-    let record = this.byAddress.get(key);
+    const record = this.byAddress.get(key);
     if (record === undefined) return 0;
-    const { u32 } = this.capsule;
-    const at = (record + REC.rip) >>> 2;
-    if (u32[at] !== lo || u32[at + 1] !== hi) {
-      record = this.aliases.get(`${key}:${hi}:${lo}`);
-      if (record === undefined) return 0;
-    }
     const second = this.straddling.get(record);
     if (second === undefined) return record;
     if (this.secondPage(cpu, lo, hi) !== second) return 0;
@@ -165,6 +157,8 @@ export class Blocks {
   private fetchPage(cpu: Cpu, lo: number, hi: number): number {
     if (!canonical(hi)) return this.mmu.generalProtection(cpu, false);
     const host = this.mmu.walk(cpu, lo, hi, ACCESS.execute);
+    cpu.setField32(CPU.page, lo & ~4095);
+    cpu.setField32(CPU.page + 4, hi);
     return host < 0 ? this.mmu.pageFault(cpu, lo, hi, this.mmu.faultCode) : host;
   }
   /** Capsule offset of the page after rip's, or -1. */
@@ -190,7 +184,7 @@ export class Blocks {
     let outcome: number = DECODE.ok;
     while (count < limit) {
       const d = this.pool[count] as Decoded;
-      outcome = decode(d, fetch, (lo - (lo & 4095) + offset) >>> 0, hi, mode64);
+      outcome = decode(d, fetch, offset, mode64);
       const reachesOver = offset + d.length > PAGE_SIZE;
       if (outcome !== DECODE.ok || (count > 0 && reachesOver)) break; // what reaches into the next page is a block of its own
       d.offset = offset;
@@ -209,14 +203,14 @@ export class Blocks {
       return outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
     }
     const reaches = (host & 4095) + (this.pool[0] as Decoded).length > PAGE_SIZE;
-    const first = this.write(count, lo - (lo & 4095), offset, hi, mode64, limit === 1);
+    const first = this.write(count, offset, mode64, limit === 1);
     if (key < 0) return first;
-    this.keep(first, host, key, lo, hi, reaches ? second : 0);
+    this.keep(first, host, key, reaches ? second : 0);
     return first;
   }
 
   /** Writes the records of the decoded instructions; `end` is the page offset where control goes on behind them. */
-  private write(count: number, page: number, end: number, hi: number, mode64: boolean, single: boolean): number {
+  private write(count: number, end: number, mode64: boolean, single: boolean): number {
     const first = this.top;
     this.liveness(count);
     for (let i = 0; i < count; i++) {
@@ -232,23 +226,22 @@ export class Blocks {
       wanted.form = d.form;
       wanted.dead = live[i] === 0;
       wanted.fused = fuse?.entry?.number ?? -1;
-      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(wanted), page + d.offset, hi, i, fuse);
+      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(wanted), d.offset, i, fuse);
       this.top += REC.size;
       if (fuse) i++;
     }
     const last = this.pool[count - 1] as Decoded;
     if (single || last.followed || !last.entry?.row.ends) {
-      this.bare(this.top, single ? this.step : this.goto, page + end, hi, count);
+      this.bare(this.top, single ? this.step : this.goto, end, count);
       this.top += REC.size;
     }
     this.handlers.flush();
     return first;
   }
   /** Makes a block known. @param second capsule offset of the page that its first instruction reaches into, 0 for none */
-  private keep(first: number, host: number, key: number, lo: number, hi: number, second: number): void {
+  private keep(first: number, host: number, key: number, second: number): void {
     this.made++;
-    if (this.byAddress.has(key)) this.aliases.set(`${key}:${hi}:${lo}`, first);
-    else this.byAddress.set(key, first);
+    this.byAddress.set(key, first);
     const { u32 } = this.capsule;
     u32[(first + REC.count) >>> 2] = this.hot.after;
     this.own((host - this.capsule.frames) >>> 12, first, key);
@@ -283,9 +276,9 @@ export class Blocks {
     }
   }
 
-  private writeRecord(at: number, d: Decoded, handler: number, rip: number, hi: number, icount: number, fuse: Decoded | undefined): void {
+  private writeRecord(at: number, d: Decoded, handler: number, offset: number, icount: number, fuse: Decoded | undefined): void {
     const { u8, u16, i32 } = this.capsule;
-    this.bare(at, handler, rip, hi, icount);
+    this.bare(at, handler, offset, icount);
     u16[(at + REC.r1) >>> 1] = d.r1;
     u16[(at + REC.r2) >>> 1] = d.r2;
     i32[(at + REC.imm) >>> 2] = d.immLo;
@@ -302,7 +295,7 @@ export class Blocks {
     i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
   }
   /** The fields that every record has. */
-  private bare(at: number, handler: number, rip: number, hi: number, icount: number): void {
+  private bare(at: number, handler: number, offset: number, icount: number): void {
     const { u8, u32 } = this.capsule;
     u32[at >>> 2] = handler;
     u32[(at + REC.real) >>> 2] = handler;
@@ -310,15 +303,14 @@ export class Blocks {
     u32[(at + REC.rel) >>> 2] = 0;
     u8[at + REC.length] = 0;
     u8[at + REC.passed] = 0;
-    u32[(at + REC.rip) >>> 2] = rip;
-    u32[(at + REC.rip + 4) >>> 2] = rip > 0xffff_ffff ? hi + 1 : hi;
+    u32[(at + REC.offset) >>> 2] = offset;
     u8[at + REC.icount] = icount;
   }
   /** A void record was met: from now on what was found at its address stands for it. */
   replace(old: number, found: number): void {
     const { u32 } = this.capsule;
-    const [a, b] = [(old + REC.rip) >>> 2, (found + REC.rip) >>> 2];
-    if (old !== found && u32[old >>> 2] === this.stale && u32[a] === u32[b] && u32[a + 1] === u32[b + 1]) u32[(old + REC.link) >>> 2] = found;
+    const sameOffset = u32[(old + REC.offset) >>> 2] === u32[(found + REC.offset) >>> 2];
+    if (old !== found && u32[old >>> 2] === this.stale && sameOffset && !this.straddling.has(found)) u32[(old + REC.link) >>> 2] = found;
   }
 
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
@@ -332,7 +324,6 @@ export class Blocks {
         this.capsule.u32[(record + i * REC.size + REC.link) >>> 2] = 0;
       }
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
-      else for (const [k, v] of this.aliases) if (v === record) this.aliases.delete(k);
       this.straddling.delete(record);
     }
     this.byFrame.delete(mfn);
@@ -345,7 +336,6 @@ export class Blocks {
     for (const mfn of this.byFrame.keys()) this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
     this.byFrame.clear();
     this.byAddress.clear();
-    this.aliases.clear();
     this.straddling.clear();
     this.hot.clear();
     this.heat.clear();

@@ -12,10 +12,13 @@ import type { Row } from '../isa/row.ts';
 import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Fn, Label, Var } from '../wasm/fn.ts';
 import { emitDirectExit, emitIndirectExit, InterpEnv, type Calls, type Shape } from './interp-env.ts';
-import { ACCESS_INFO, codeEntry, codePage, INNER, REC } from './record.ts';
-import { needsCheck, type Node } from './region.ts';
+import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './record.ts';
+import { needsCheck, pageOfNode, type Node } from './region.ts';
+import { codeEntryOf } from './tables.ts';
 
 const REGISTERS = 16;
+/** Where user addresses end. */
+const USER_END = 1n << 47n;
 /** Routines that know nothing of general registers and flags. */
 const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);
 
@@ -26,6 +29,9 @@ export class Frame {
   readonly handlerType: number;
   readonly dv: DataView;
   readonly mmu: Var;
+  /** the page that the region begins in; and where that is when it runs, for code that may be mapped elsewhere too */
+  private readonly page: bigint;
+  private readonly pageNow: Var | undefined;
   readonly budget: Var;
   /** the page that the stack was in last, and its capsule offset less its address; or -1 */
   readonly stackPage: Var;
@@ -48,12 +54,15 @@ export class Frame {
   private used = 0;
   private written = 0;
 
-  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView) {
+  /** @param page where the region begins, when it is compiled */
+  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: bigint) {
     this.fn = fn;
     this.calls = calls;
     this.handlerType = handlerType;
     this.dv = dv;
     this.mmu = fn.var('i32');
+    this.page = page;
+    this.pageNow = page < USER_END ? fn.var('i64') : undefined;
     this.budget = fn.var('i32');
     this.stackPage = fn.var('i64');
     this.stackAdd = fn.var('i32');
@@ -69,6 +78,7 @@ export class Frame {
     this.argument = fn.var('i64');
   }
 
+  get pagesMove(): boolean { return this.pageNow !== undefined; }
   get flagWords(): FlagWords {
     return {
       op: () => this.op.get, res: () => this.res.get, a: () => this.a.get,
@@ -84,6 +94,9 @@ export class Frame {
     this.written |= 1 << n;
     (this.registers[n] as Var).set(value);
   }
+
+  /** An address of the region's code: a kernel's is where it was, a program's moves with the region. */
+  linear(va: bigint): Expr { return this.pageNow ? add(this.pageNow.get, i64(va - this.page)) : i64(va); }
 
   /** Writes the whole function around a body, which never comes to its end. */
   wrap(body: () => void): void {
@@ -105,10 +118,14 @@ export class Frame {
     const { fn } = this;
     const cpu = fn.param(0);
     this.mmu.set(load('i32', 32, cpu, CPU.mmu));
+    if (this.pageNow) this.pageNow.set(load('i64', 64, cpu, CPU.page));
+    else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(this.page)), () => this.interpret(), undefined, false);
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
     this.forgetStack();
   }
+  /** The code was mapped elsewhere when it was compiled. */
+  private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
   noteCodeChanged(): void { this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged)); }
   /** Translations may have changed. */
   forgetStack(): void { this.stackPage.set(i64(-1)); }
@@ -272,6 +289,11 @@ export class CompiledEnv extends InterpEnv {
       this.frame.setRegister(n, or(and(this.frame.register(n), i64(~(mask << by))), by ? shl(part, i64(by)) : part));
     }
   }
+  protected override inPage(distance: Expr): Expr { return this.frame.linear(pageOfNode(this.site.node) + (distance.value as bigint)); }
+  protected override offsetExpr(): Expr {
+    if (this.numberAt(REC.base) !== CPU.page) return super.offsetExpr();
+    return this.inPage(this.fieldOf('i64', 64, REC.disp));
+  }
   protected override addressRegister(offset: Expr): Expr { return offset.value === BigInt(CPU.zero) ? i64(0) : this.frame.register(Number(offset.value) >>> 3); }
   protected override stackHost(va: Expr, bits: number, write: boolean, part: Part): Expr | undefined {
     if (!this.isStack(part)) return undefined;
@@ -346,23 +368,26 @@ export class CompiledEnv extends InterpEnv {
     const t = this.fn.let(target);
     this.spend(this.retired());
     const { returnTo, computed } = this.site.node;
-    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, i64(to.block.start)), () => this.stay(to, this.stores), undefined, returnTo ? true : undefined);
+    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, this.frame.linear(to.block.start)), () => this.stay(to, this.stores), undefined, returnTo ? true : undefined);
     this.frame.sayIndirect(this.record, t);
   }
   /** A jump to a block of the region. @param check the instruction wrote memory, which may have been code */
   private stay(to: Node, check: boolean): void {
-    const target = i64(to.block.start);
+    const target = this.frame.linear(to.block.start);
     this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget), undefined, false);
     if (check) this.fn.if(this.frame.codeChanged.get, () => this.frame.sayAway(target, INNER.lookup), undefined, false);
     if (needsCheck(this.site.node, to)) {
       this.requirePage(to.block.start, to.block.mfn, target);
       if (to.block.secondMfn >= 0) this.requirePage(to.block.start + 4096n, to.block.secondMfn, target);
+      this.setField64(CPU.page, this.frame.linear(pageOfNode(to)));
     }
     this.site.go(to);
   }
   private requirePage(va: bigint, mfn: number, target: Expr): void {
-    const entry = codeEntry(Number(BigInt.asUintN(32, va)));
-    this.fn.if(ne(load('i64', 64, this.mmu(), entry), i64(codePage(va, mfn))), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
+    const { pagesMove } = this.frame;
+    const entry = pagesMove ? codeEntryOf(this.fn, this.mmu(), this.frame.linear(va)) : displace(this.mmu(), codeEntry(Number(BigInt.asUintN(32, va))));
+    const page = pagesMove ? or(and(shl(this.frame.linear(va), i64(8)), i64(CODE_PAGE)), i64(mfn)) : i64(codePage(va, mfn));
+    this.fn.if(ne(load('i64', 64, entry, pagesMove ? MMU.code : 0), page), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
   }
   /**
    * The block ends early because another one goes on. The slice is looked at where that leads back, by a jump that

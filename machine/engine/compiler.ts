@@ -1,17 +1,17 @@
 // Makes one WebAssembly function of a region, from the same instruction descriptions as the interpreter's handlers.
 
 import { Flags } from '../isa/flags.ts';
-import { i32, i64, sub } from '../wasm/expr.ts';
+import { i32, sub } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
-import { successors, type Node, type Region, type Step } from './region.ts';
+import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
 
 /** Writes the body of a region's function, (cpu, record) → exit code. */
 export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
-  const frame = new Frame(fn, calls, handlerType, dv);
+  const frame = new Frame(fn, calls, handlerType, dv, pageOfNode(region.entry));
   const ways = new Map<Node, number>();
   for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);
   /** what is known of the flags where a block begins that is reached from one place only */
@@ -59,7 +59,7 @@ const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new Compil
 /** What comes now was never executed. */
 function fallOut(to: bigint, last: Step, frame: Frame): void {
   frame.budget.set(sub(frame.budget.get, i32(retiredWith(last, frame))));
-  frame.sayAway(i64(to), INNER.lookup);
+  frame.sayAway(frame.linear(to), INNER.lookup);
 }
 /** Instructions of a block up to and with a step. */
 const retiredWith = ({ record, spec }: Step, frame: Frame): number => frame.dv.getUint8(record + REC.icount) + (typeof spec === 'string' ? 0 : instructionsOf(spec));

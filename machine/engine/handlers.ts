@@ -29,7 +29,7 @@ export interface HandlerSpec extends Shape {
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
 /** Regions that are kept, and bytes of their modules: V8 takes several times as much. */
-const MAX_FUNCTIONS = 6000, MAX_BYTES = 24 << 20;
+const MAX_FUNCTIONS = 12000, MAX_BYTES = 96 << 20;
 /** The module of the common handlers, once it is made. */
 let common: WasmModule | undefined;
 

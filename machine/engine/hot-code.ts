@@ -13,7 +13,7 @@ import { ACCESS } from '../machine.ts';
 import { variantOf, type Blocks } from './blocks.ts';
 import type { Handlers } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
-import { NOTED, REC } from './record.ts';
+import { NOTED, REC, ripOf } from './record.ts';
 import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
 
 /**
@@ -40,7 +40,7 @@ export class HotCode implements BlockSource {
   private readonly postponed = new Set<number>();
   /** by first record */
   private readonly steps = new Map<number, readonly Step[]>();
-  /** by record of a computed jump, where it has gone */
+  /** by record of a computed jump, where it has gone: distances from its page */
   private readonly targets = new Map<number, bigint[]>();
   /** the vCPU whose block became hot: its tables tell where code lies */
   private compiling: Cpu | undefined;
@@ -60,7 +60,7 @@ export class HotCode implements BlockSource {
     const { u32, dv } = this.capsule;
     if (this.after === 0) return; // counted down all of 32 bits
     this.compiling = cpu;
-    const seed = this.blockAt(dv.getBigUint64(record + REC.rip, true));
+    const seed = this.blockAt(ripOf(cpu, record));
     if (seed?.record !== record) return;
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
     if (!region) {
@@ -118,31 +118,31 @@ export class HotCode implements BlockSource {
     if (this.blocks.isVoid(first)) return undefined;
     const known = this.steps.get(first);
     if (known) return known;
-    const { u32, i32, dv } = this.capsule;
+    const { u32, i32 } = this.capsule;
     const steps: Step[] = [];
     for (let record = first; ; record += REC.size) {
       const spec = this.handlers.spec(u32[(record + REC.real) >>> 2] as number);
       if (typeof spec === 'string' && spec !== 'goto' && spec !== 'unavailable') return undefined;
       const row = typeof spec === 'string' ? undefined : ROWS[spec.row] as Row;
-      const jump = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
-      const relative = spec === 'goto' || jump?.operands[0]?.[0] === 'J';
-      const rip = dv.getBigUint64(record + REC.rip, true);
-      let target = relative ? BigInt.asUintN(64, rip + BigInt(i32[(record + REC.rel) >>> 2] as number)) : undefined;
-      if (target !== undefined && typeof spec !== 'string' && !spec.mode64) target &= spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
-      steps.push({ record, spec, target });
+      const jumping = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
+      const relative = spec === 'goto' || jumping?.operands[0]?.[0] === 'J';
+      const offset = u32[(record + REC.offset) >>> 2] as number;
+      const mask = typeof spec === 'string' || spec.mode64 ? -1n : spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
+      const jump = relative ? { distance: BigInt(offset + (i32[(record + REC.rel) >>> 2] as number)), mask } : undefined;
+      steps.push({ record, spec, jump });
       if (typeof spec === 'string' || row?.ends) break;
     }
     this.steps.set(first, steps);
     return steps;
   }
   targetsOf(record: number): readonly bigint[] { return this.targets.get(record) ?? []; }
-  /** Notes where a computed jump has gone. */
-  noteTarget(record: number, target: bigint): void {
+  /** Notes where a computed jump has gone, as a distance from its page. */
+  noteTarget(record: number, distance: bigint): void {
     const { u32 } = this.capsule;
     const noted = (record + REC.link) >>> 2;
     if ((u32[noted] as number) < NOTED) u32[noted] = (u32[noted] as number) + 1;
     const list = this.targets.get(record);
-    if (!list) this.targets.set(record, [target]);
-    else if (list.length < MAX_TARGETS && !list.includes(target)) list.push(target);
+    if (!list) this.targets.set(record, [distance]);
+    else if (list.length < MAX_TARGETS && !list.includes(distance)) list.push(distance);
   }
 }

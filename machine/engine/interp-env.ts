@@ -12,7 +12,7 @@ import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, 
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { continueAt, enterBlock, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
+import { continueAt, enterBlock, enterBlockAt, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -129,8 +129,10 @@ export class InterpEnv extends Env {
     if (source) return this.fn.let(this.segmentField());
     return this.mode64 ? i64(0) : this.field64(CPU.segBase);
   }
-  rip(): Expr { return this.fn.let(this.fieldOf('i64', 64, REC.rip)); }
-  nextRip(): Expr { return this.fn.let(add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 8, REC.length))); }
+  /** The address so many bytes from the page that the block begins in. */
+  protected inPage(distance: Expr): Expr { return add(load('i64', 64, this.cpu, CPU.page), distance); }
+  rip(): Expr { return this.fn.let(this.inPage(this.fieldOf('i64', 32, REC.offset))); }
+  nextRip(): Expr { return this.fn.let(this.inPage(add(this.fieldOf('i64', 32, REC.offset), this.fieldOf('i64', 8, REC.length)))); }
   budget(): Expr { return load('i32', 32, this.cpu, CPU.budget); }
 
   // ---- memory
@@ -242,7 +244,7 @@ export class InterpEnv extends Env {
   /** The block's instructions up to and with this one. */
   protected retired(): Expr { return add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions)); }
   target(): Expr {
-    const t = add(this.fieldOf('i64', 64, REC.rip), this.fieldOf('i64', 32, REC.rel, true));
+    const t = this.inPage(add(this.fieldOf('i64', 32, REC.offset), this.fieldOf('i64', 32, REC.rel, true)));
     return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
   }
   jumpRelative(condition?: Expr): void {
@@ -319,7 +321,7 @@ export function emitIndirectExit(fn: Fn, calls: Calls, handlerType: number, reco
 function throughCache(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
   const cpu = fn.param(0);
   const entry = jumpEntry(fn, cpu, target);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlock(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))), undefined, true);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlockAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8)), target), undefined, true);
   fn.store(32, cpu, linked, CPU.exitOp);
   fn.returnCall(calls.jumpMiss, cpu, record, target);
 }

@@ -17,7 +17,7 @@ import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
 import { Operands } from './operand.ts';
-import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC } from './record.ts';
+import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC, ripOf } from './record.ts';
 import { buildRuntime } from './runtime.ts';
 import type { SystemCallPaths } from './system-call.ts';
 import { Segments } from './segments.ts';
@@ -25,7 +25,7 @@ import { runSlow, type SlowContext } from './slow.ts';
 import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 
 const DEBUG_EXCEPTION = 1;
-const RECORDS_SIZE = 32 << 20;
+const RECORDS_SIZE = 96 << 20;
 /** Scratch for the branch that goes nowhere. */
 const branch = new Decoded();
 const align = (n: number): number => Math.ceil(n / 64) * 64;
@@ -128,6 +128,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     for (;;) {
       cpu.setField32(CPU.codeChanged, 0);
       const code = record === 0 ? this.resume(cpu.base) : this.enter(cpu.base, record);
+      (globalThis as any).CC ??= {}; (globalThis as any).CC[code + (cpu.kernelMode ? 'k' : 'u')] = ((globalThis as any).CC[code + (cpu.kernelMode ? 'k' : 'u')] ?? 0) + 1;(globalThis as any).II = this;
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
@@ -136,8 +137,9 @@ export class Interpreter implements Machine, SlowContext, Stepped {
         continue;
       }
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
-      const from = code === INNER.link ? cpu.field32(CPU.exitOp) : 0;
       this.noteComputed(cpu);
+      const samePage = ((cpu.field32(CPU.page) ^ cpu.field32(CPU.rip)) >>> 12 | cpu.field32(CPU.page + 4) ^ cpu.field32(CPU.rip + 4)) === 0;
+      const from = code === INNER.link && samePage ? cpu.field32(CPU.exitOp) : 0;
       this.blocks.useVariantOf(cpu);
       record = this.blocks.lookup(cpu);
       if (record === 0) return this.fetchException(cpu);
@@ -149,7 +151,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const record = cpu.field32(CPU.jumpedFrom);
     if (record === 0) return;
     cpu.setField32(CPU.jumpedFrom, 0);
-    this.blocks.hot.noteTarget(record, cpu.rip);
+    this.blocks.hot.noteTarget(record, cpu.rip - cpu.field64(CPU.page));
   }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
   private within(cpu: Cpu, ask: (cpu: Cpu) => bigint): bigint {
@@ -163,15 +165,15 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.blocks.written(mfn);
     for (const c of this.cpus) c.setField32(CPU.codeChanged, 1);
   }
-  /** Links a direct jump within one page; every target goes to the jump cache. */
+  /**
+   * Links a direct jump within one page, whose code lies together wherever it is mapped; not to what reaches into the next
+   * page. Every target goes to the jump cache.
+   */
   private remember(cpu: Cpu, from: number, to: number): void {
     const lo = cpu.field32(CPU.rip);
     const hi = cpu.field32(CPU.rip + 4);
     this.mmu.rememberJump(cpu, lo, hi, to);
-    if (from === 0) return;
-    const { u32 } = this.capsule;
-    const at = (from + REC.rip) >>> 2;
-    if (((u32[at] as number) ^ lo) >>> 12 === 0 && u32[at + 1] === hi) u32[(from + REC.link) >>> 2] = to;
+    if (from !== 0 && this.blocks.secondFrame(to) < 0) this.capsule.u32[(from + REC.link) >>> 2] = to;
   }
   /** One instruction, or one round of a repeated one: INNER.step or INNER.again, unless it leaves. */
   one(cpu: Cpu): number {
@@ -184,10 +186,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   /** A near branch to an address that is not canonical is not taken: #GP at the branch, and rsp is as before it. */
   private badTarget(cpu: Cpu): number {
-    cpu.rip = this.capsule.u64[(cpu.field32(CPU.exitOp) + REC.rip) >>> 3] as bigint;
+    cpu.rip = ripOf(cpu, cpu.field32(CPU.exitOp));
     cpu.setField32(CPU.budget, cpu.field32(CPU.budget) + 1);
     const fetch = (at: number): number => this.byteAt(cpu, cpu.rip + BigInt(at), ACCESS.execute);
-    decode(branch, fetch, cpu.field32(CPU.rip), cpu.field32(CPU.rip + 4), true);
+    decode(branch, fetch, 0, true);
     cpu.set(REG.rsp, cpu.get(REG.rsp) - BigInt(stackMove(branch.entry?.row as Row, 8, branch.immLo & 0xffff)));
     this.mmu.generalProtection(cpu, false);
     return EXIT.exception;
@@ -235,7 +237,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   private restartAt(cpu: Cpu, record: number): void {
     cpu.setField32(CPU.budget, cpu.field32(CPU.budget) - (this.capsule.u8[record + REC.icount] as number));
-    cpu.rip = this.capsule.u64[(record + REC.rip) >>> 3] as bigint;
+    cpu.rip = ripOf(cpu, record);
     cpu.setField32(CPU.exitOp, record);
   }
 

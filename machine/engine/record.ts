@@ -2,6 +2,7 @@
 // Records of a block lie one after the other; a handler goes on to the record behind its own.
 
 import { CPU, REG } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
 
 /** Offsets in bytes. Register fields are offsets from the vCPU context. */
 export const REC = {
@@ -10,7 +11,7 @@ export const REC = {
   r2: 6, // u16: modrm.rm or opcode register
   imm: 8, // i64
   disp: 16, // i64
-  rip: 24, // u64: address of the instruction
+  offset: 24, // u32: of the instruction in the page CPU.page; 4096 for what comes behind it
   base: 32, // u16
   index: 34, // u16
   segment: 36, // u8: segment base field, in units of 8 bytes
@@ -18,7 +19,7 @@ export const REC = {
   scale: 38, // u8
   length: 39, // u8: bytes of the instruction (of both, when fused)
   link: 40, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
-  rel: 44, // i32: jump target minus rip
+  rel: 44, // i32: jump target minus the instruction's address
   // of a block's first record:
   count: 48, // i32: counts down with each execution; at 0 the block is hot
   real: 52, // u32: the handler for its instruction; `handler` may be a region's
@@ -40,11 +41,16 @@ export const MMU = {
   size: 0x30040,
 } as const;
 
+/** Address of the instruction of a record that a vCPU executes. */
+export const ripOf = (cpu: Cpu, record: number): bigint => cpu.field64(CPU.page) + BigInt(cpu.capsule.u32[(record + REC.offset) >>> 2] as number);
+
 /** Exit codes that stay inside the engine, above EXIT. */
 export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104, hot: 105 } as const;
 
 /** A page of code as it stands in MMU.code: its number above its frame's. */
 export const codePage = (va: bigint, mfn: number): bigint => (BigInt.asUintN(48, va) >> 12n) << 20n | BigInt(mfn);
+/** The bits of its number. */
+export const CODE_PAGE = (1n << 56n) - (1n << 20n);
 /** Offset of a page's entry in an MMU context. @param lo the address, low 32 bits */
 export const codeEntry = (lo: number): number => MMU.code + (Math.imul(lo >>> 12, CODE_HASH) >>> 20) * 8;
 /** 2^32 divided by the golden ratio: spreads page numbers over the 2^12 entries. */

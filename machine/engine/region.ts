@@ -20,8 +20,8 @@ const MAX_STRAIGHT = 120;
 export interface Step {
   readonly record: number;
   readonly spec: HandlerSpec | 'goto' | 'unavailable';
-  /** where its relative jump leads */
-  readonly target: bigint | undefined;
+  /** where its relative jump leads: so far from the page, and the bits of the address that count */
+  readonly jump: { readonly distance: bigint; readonly mask: bigint } | undefined;
 }
 /** A call that the region goes into: where it returns to, and what it was called from. */
 interface Context { readonly returnTo: bigint; readonly parent: Context | undefined; readonly depth: number; readonly id: number }
@@ -62,17 +62,19 @@ export interface Region { readonly nodes: readonly Node[]; readonly entry: Node 
 export interface BlockSource {
   /** the executed block that begins at an address, as it is mapped now; undefined when there is none */
   blockAt(address: bigint): Block | undefined;
-  /** targets that a computed jump was seen to take */
+  /** targets that a computed jump was seen to take, as distances from its page */
   targetsOf(record: number): readonly bigint[];
 }
 
 const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
 const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
-const isConditional = (step: Step): boolean => step.target !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
+const isConditional = (step: Step): boolean => step.jump !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
 const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';
-const pageOf = (va: bigint): bigint => va / BigInt(PAGE_SIZE);
+const pageOf = (va: bigint): bigint => va & ~BigInt(PAGE_SIZE - 1);
+/** Address of the page that a node begins in. */
+export const pageOfNode = (node: Node): bigint => pageOf(node.block.start);
 /** Whether a jump from a node to another has to make sure that the code still lies where it did. */
-export const needsCheck = (from: Node, to: Node): boolean => to.block.secondMfn >= 0 || pageOf(from.block.start) !== pageOf(to.block.start);
+export const needsCheck = (from: Node, to: Node): boolean => to.block.secondMfn >= 0 || pageOfNode(from) !== pageOfNode(to);
 
 export class RegionBuilder {
   private readonly source: BlockSource;
@@ -129,7 +131,7 @@ export class RegionBuilder {
     const end = block.steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
     const steps = end === 0 ? block.steps : block.steps.slice(0, end);
     const node: Node = {
-      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: end === 0 ? undefined : this.nextRip(steps.at(-1) as Step), returnTo: undefined, computed: [],
+      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: end === 0 ? undefined : this.nextRip(block, steps.at(-1) as Step), returnTo: undefined, computed: [],
     };
     this.nodes.set(key(block, context), node);
     this.records += steps.length;
@@ -139,12 +141,13 @@ export class RegionBuilder {
     if (!this.known.has(address)) this.known.set(address, this.source.blockAt(address));
     return this.known.get(address);
   }
-  private nextRip(step: Step): bigint { return this.dv.getBigUint64(step.record + REC.rip, true) + BigInt(this.dv.getUint8(step.record + REC.length)); }
+  private rip(block: Block, step: Step): bigint { return pageOf(block.start) + BigInt(this.dv.getUint32(step.record + REC.offset, true)); }
+  private nextRip(block: Block, step: Step): bigint { return this.rip(block, step) + BigInt(this.dv.getUint8(step.record + REC.length)); }
 
   private readonly calls = new Map<string, Context>();
   /** The context of what a call leads to; undefined when it is not to be followed. */
   private inside(node: Node, step: Step, target: bigint): Context | undefined {
-    const returnTo = this.nextRip(step);
+    const returnTo = this.nextRip(node.block, step);
     const depth = (node.context?.depth ?? 0) + 1;
     if (depth > MAX_DEPTH || this.find(returnTo) === undefined) return undefined;
     for (let c = node.context; c; c = c.parent) if (c.returnTo === returnTo) return undefined;
@@ -155,11 +158,12 @@ export class RegionBuilder {
   }
   /** Where a node's jump at a step leads. */
   private target(node: Node, step: Step): { block: Block; context: Context | undefined } | undefined {
-    if (step.target === undefined) return undefined;
-    const block = this.find(step.target);
+    if (step.jump === undefined) return undefined;
+    const target = BigInt.asUintN(64, pageOfNode(node) + step.jump.distance & step.jump.mask);
+    const block = this.find(target);
     if (!block) return undefined;
     if (!isCall(step)) return { block, context: node.context };
-    const context = this.inside(node, step, step.target);
+    const context = this.inside(node, step, target);
     return context && { block, context };
   }
   private returned(node: Node): { block: Block; context: Context | undefined } | undefined {
@@ -181,13 +185,14 @@ export class RegionBuilder {
   /** A computed call is not followed: nothing tells its return. */
   private computedTargets(node: Node): readonly bigint[] {
     const last = node.steps.at(-1) as Step;
-    return rowOf(last)?.name === 'JMP' && last.target === undefined ? this.source.targetsOf(last.record) : [];
+    if (rowOf(last)?.name !== 'JMP' || last.jump !== undefined) return [];
+    return this.source.targetsOf(last.record).map((distance) => BigInt.asUintN(64, pageOfNode(node) + distance));
   }
 
   /** Ends a node's steps where another node of its context begins. */
   private cut(node: Node): void {
     for (let i = 1; i < node.steps.length; i++) {
-      const rip = this.dv.getBigUint64((node.steps[i] as Step).record + REC.rip, true);
+      const rip = this.rip(node.block, node.steps[i] as Step);
       const block = this.known.get(rip);
       const next = block && this.nodes.get(key(block, node.context));
       if (!next || needsCheck(node, next)) continue;
@@ -214,7 +219,8 @@ export class RegionBuilder {
     }
   }
 }
-const key = (block: Block, context: Context | undefined): string => `${block.record}.${context?.id ?? 0}`;
+/** The same code may be mapped at two addresses. */
+const key = (block: Block, context: Context | undefined): string => `${block.start}.${context?.id ?? 0}`;
 
 /** Where control can go from a node inside the region. */
 export function successors(node: Node): Node[] {

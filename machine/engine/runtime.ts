@@ -8,8 +8,8 @@ import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { enterBlock, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
-import { ACCESS_INFO, BLOCK_TABLE, CODE_HASH, INNER, MMU, NOTED, REC } from './record.ts';
+import { codeEntryOf, enterBlockAt, isCanonical, jumpEntry, recordRip, tlbEntry } from './tables.ts';
+import { ACCESS_INFO, BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
 export interface FrameGeometry {
@@ -64,7 +64,7 @@ function leave(fn: Fn): void {
   const [cpu, record, code, done] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   fn.store(32, cpu, sub(sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, record, REC.icount)), done), CPU.budget);
   const length = select(eqz(done), i64(0), load('i64', 8, record, REC.length));
-  fn.store(64, cpu, add(load('i64', 64, record, REC.rip), length), CPU.rip);
+  fn.store(64, cpu, add(recordRip(cpu, record), length), CPU.rip);
   fn.store(32, cpu, record, CPU.exitOp);
   fn.return(code);
 }
@@ -81,9 +81,9 @@ function jumpMiss(fn: Fn, handlerType: number, g: FrameGeometry): void {
     const noted = fn.let(load('i32', 32, record, REC.link));
     fn.brIf(unknown, and(eqz(linked), ltU(noted, i32(NOTED))));
     const found = findBlock(fn, cpu, target, g, unknown);
-    const samePage = eqz(shrU(xor(load('i64', 64, record, REC.rip), target), i64(12)));
+    const samePage = eqz(shrU(xor(load('i64', 64, cpu, CPU.page), target), i64(12)));
     fn.if(and(ne(linked, i32(0)), samePage), () => fn.store(32, linked, found, REC.link));
-    enterBlock(fn, handlerType, found);
+    enterBlockAt(fn, handlerType, found, target);
   });
   fn.if(linked, () => fn.return(i32(INNER.link)));
   fn.if(isCanonical(fn, target), () => {
@@ -97,8 +97,8 @@ function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
   const cpu = fn.param(0);
   const rip = fn.let(load('i64', 64, cpu, CPU.rip));
   const entry = jumpEntry(fn, cpu, rip);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterBlock(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8))));
-  fn.block((unknown) => enterBlock(fn, handlerType, findBlock(fn, cpu, rip, g, unknown)));
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterBlockAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8)), rip));
+  fn.block((unknown) => enterBlockAt(fn, handlerType, findBlock(fn, cpu, rip, g, unknown), rip));
   fn.store(32, cpu, i32(0), CPU.exitOp);
   fn.return(i32(INNER.lookup));
 }
@@ -108,9 +108,7 @@ function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
  */
 function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label): Expr {
   const page = fn.let(and(shrU(va, i64(12)), i64((1n << 36n) - 1n)));
-  const low = and(wrap(page), i32(0xf_ffff)); // as codeEntry, which has 32 bits of the address
-  const index = shl(shrU(mul(low, i32(CODE_HASH)), i32(20)), i32(3));
-  const cached = fn.let(add(load('i32', 32, cpu, CPU.mmu), index));
+  const cached = codeEntryOf(fn, load('i32', 32, cpu, CPU.mmu), va);
   const frame = fn.var('i32');
   const known = fn.let(load('i64', 64, cached, MMU.code));
   fn.if(eq(shrU(known, i64(20)), page), () => frame.set(and(wrap(known), i32(0xf_ffff))), () => {
@@ -131,7 +129,6 @@ function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label
   const variant = or(and(mode, i32(MODE.compat32)), and(shrU(mode, i32(1)), i32(MODE.ts >>> 1)));
   const record = fn.let(xor(load('i32', 32, slot, g.blockTable + 4), variant));
   fn.brIf(unknown, and(record, i32(3)));
-  fn.brIf(unknown, ne(load('i64', 64, record, REC.rip), va));
   const jump = jumpEntry(fn, cpu, va);
   fn.store(64, jump, va, MMU.jumps);
   fn.store(32, jump, record, MMU.jumps + 8);

@@ -11,7 +11,7 @@ import { compareStrings } from '../fpu/string-compare.ts';
 import { x87, x87Check, x87Memory, x87Operand, x87Pending, x87Undo, type X87Site } from '../fpu/x87.ts';
 import { GuestFault, type GuestMemory } from './guest-memory.ts';
 import type { OperandOf, Operands } from './operand.ts';
-import { ACCESS_INFO, INNER, REC } from './record.ts';
+import { ACCESS_INFO, INNER, REC, ripOf } from './record.ts';
 import { raise, type Segments } from './segments.ts';
 import { slowName } from './slow-names.ts';
 
@@ -27,8 +27,7 @@ interface Call extends OperandOf { readonly argument: number }
 type Routine = (c: SlowContext, call: Call) => number;
 
 const u8 = (cpu: Cpu, at: number): number => cpu.capsule.u8[at] as number;
-const recordRip = (call: Call): bigint => cpuField(call.cpu, call.record + REC.rip);
-const cpuField = (cpu: Cpu, at: number): bigint => cpu.capsule.u64[at >>> 3] as bigint;
+const recordRip = (call: Call): bigint => ripOf(call.cpu, call.record);
 const nextRip = (call: Call): bigint => recordRip(call) + BigInt(u8(call.cpu, call.record + REC.length));
 const setStatus = (cpu: Cpu, mask: number, value: number, c: SlowContext): void => c.setFlags(cpu, c.getFlags(cpu) & ~mask | value & mask);
 

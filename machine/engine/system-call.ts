@@ -5,7 +5,7 @@ import { CC, STATUS } from '../isa/flags.ts';
 import { add, and, eqz, gtU, i32, i64, load, ne, or, shl, sub, widenU, wrap, shrU, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { MMU, REC } from './record.ts';
-import { isCanonical, tlbEntry } from './tables.ts';
+import { isCanonical, recordRip, tlbEntry } from './tables.ts';
 
 /** What the hypervisor's code is written with. All state is in the context; rip and the budget are taken care of. */
 export interface SystemCallTools {
@@ -43,7 +43,7 @@ interface Shared {
 /** Writes the RUNTIME routine `systemCall(cpu, record)`. */
 export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, shared: Shared): void {
   const [cpu, record] = [fn.param(0), fn.param(1)];
-  const nextRip = fn.let(add(load('i64', 64, record, REC.rip), i64(2)));
+  const nextRip = fn.let(add(recordRip(cpu, record), i64(2)));
   const rflags = fn.let(or(or(fn.call(shared.rflags, cpu), load('i32', 32, cpu, CPU.flags)), i32(2)));
   fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), add(load('i32', 8, record, REC.icount), i32(1))), CPU.budget);
   if (paths) {

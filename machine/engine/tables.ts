@@ -1,9 +1,9 @@
 // Where an MMU context keeps what is known of an address, as expressions, and how control goes on at a record.
 
 import { CPU } from '../cpu-state.ts';
-import { add, and, eq, eqz, i32, i64, load, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, eqz, i32, i64, load, mul, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
-import { INNER, MMU, REC } from './record.ts';
+import { CODE_HASH, INNER, MMU, REC } from './record.ts';
 
 /** Address of the TLB entry for an address, less the offset of the read or write half. */
 export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
@@ -13,6 +13,14 @@ export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
   const hash = and(xor(low, shrU(low, i32(12))), i32(MMU.jumpEntries - 1));
   return fn.let(add(load('i32', 32, cpu, CPU.mmu), shl(hash, i32(4))));
 }
+
+/** Address of the entry in MMU.code for a page, as record.ts codeEntry, less MMU.code. */
+export function codeEntryOf(fn: Fn, mmu: Expr, va: Expr): Expr {
+  const page = and(wrap(shrU(va, i64(12))), i32(0xf_ffff));
+  return fn.let(add(mmu, shl(shrU(mul(page, i32(CODE_HASH)), i32(20)), i32(3))));
+}
+/** Address of a record's instruction. */
+export const recordRip = (cpu: Expr, record: Expr): Expr => add(load('i64', 64, cpu, CPU.page), load('i64', 32, record, REC.offset));
 
 /** Bits 47..63 of an address are alike, i32. */
 export function isCanonical(fn: Fn, va: Expr): Expr {
@@ -28,6 +36,11 @@ export function enterBlock(fn: Fn, handlerType: number, record: Expr): void {
     fn.return(i32(INNER.hot));
   }, undefined, false);
   continueAt(fn, handlerType, record);
+}
+/** On to a block at an address that may be in another page. */
+export function enterBlockAt(fn: Fn, handlerType: number, record: Expr, va: Expr): void {
+  fn.store(64, fn.param(0), and(va, i64(-4096)), CPU.page);
+  enterBlock(fn, handlerType, record);
 }
 /** On to a record's handler. */
 export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
