@@ -16,9 +16,11 @@ import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import { CodeHeat } from './code-heat.ts';
-import type { Handlers, HandlerSpec } from './handlers.ts';
+import type { HandlerSpec } from './handler-spec.ts';
+import type { Handlers } from './handlers.ts';
 import { HotCode } from './hot-code.ts';
 import { canonical, type Mmu } from './mmu.ts';
+import type { RegionCompiler } from './region-job.ts';
 import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC, UNNOTED } from './record.ts';
 
 const MAX_BLOCK = 64;
@@ -71,8 +73,8 @@ export class Blocks {
   made = 0;
   resets = 0;
 
-  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, compileAfter: number) {
-    this.hot = new HotCode(this, capsule, mmu, handlers, compileAfter);
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, compileAfter: number, compiler?: RegionCompiler) {
+    this.hot = new HotCode(this, capsule, mmu, handlers, compileAfter, compiler);
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;

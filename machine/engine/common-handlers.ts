@@ -7,7 +7,7 @@
 import { ENTRIES } from '../decode/opcode-map.ts';
 import type { Bits } from '../isa/env.ts';
 import list from './common-handlers.json' with { type: 'json' };
-import type { HandlerSpec } from './handlers.ts';
+import type { HandlerSpec } from './handler-spec.ts';
 
 const TOKEN = /^(\d+)([rmx])(d?)([zn]?)(a?)(c?)(?:\+(\d+)([sn]))?$/;
 

@@ -4,13 +4,24 @@ import { Flags } from '../isa/flags.ts';
 import { i32, sub } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
+import { handlerModule } from './handler-module.ts';
+import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
 
+/** A module that puts a region's function into a slot of the handler table. @param dv the domain's memory, where its records lie */
+export function regionModule(region: Region, slot: number, dv: DataView): Uint8Array {
+  const { m, calls, type } = handlerModule();
+  const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+  emitRegion(region, fn, calls, type, dv);
+  m.place(slot, callee);
+  return m.bytes();
+}
+
 /** Writes the body of a region's function, (cpu, record) → exit code. */
-export function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
+function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
   const frame = new Frame(fn, calls, handlerType, dv, pageOfNode(region.entry));
   const ways = new Map<Node, number>();
   for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);

@@ -5,26 +5,16 @@
 import { assert } from '#base/assert.ts';
 import { Wasm, type WasmMemory, type WasmModule, type WasmTable } from '#base/webassembly.ts';
 import { CPU } from '../cpu-state.ts';
-import { ENTRIES } from '../decode/opcode-map.ts';
 import { Flags, flagsInContext } from '../isa/flags.ts';
 import { i32, load, sub } from '../wasm/expr.ts';
-import { ModuleBuilder, tableModule } from '../wasm/module.ts';
-import { emitRegion } from './compiler.ts';
+import { tableModule, type ModuleBuilder } from '../wasm/module.ts';
 import { commonHandlers } from './common-handlers.ts';
-import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { HANDLER, type HOST, type RUNTIME } from './imports.ts';
+import { handlerModule } from './handler-module.ts';
+import { keyOf, type HandlerSpec } from './handler-spec.ts';
 import { enterBlock } from './tables.ts';
-import { emitInstruction, InterpEnv, JMP, JUMP, type Calls, type Shape } from './interp-env.ts';
+import { emitInstruction, InterpEnv, JMP, JUMP, type Calls } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
-import type { Region } from './region.ts';
-
-/** What a handler is made for. */
-export interface HandlerSpec extends Shape {
-  /** position in ROWS */
-  readonly row: number;
-  readonly dead: boolean;
-  /** row of the conditional jump that is fused to it, or -1 */
-  readonly fused: number;
-}
 
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
@@ -38,6 +28,7 @@ export class Handlers {
   private readonly memory: WasmMemory;
   private readonly slots = new Map<number | string, number>();
   private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
+  private freed: number[] = [];
   private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
   /** regions compiled since the last clear, and bytes of their modules */
   private functions = 0;
@@ -77,6 +68,7 @@ export class Handlers {
     this.slots.clear();
     this.specs.length = 1;
     this.queue = [];
+    this.freed = [];
   }
 
   /**
@@ -92,18 +84,15 @@ export class Handlers {
   /** The handlers made from rows so far. */
   get made(): HandlerSpec[] { return this.specs.filter((s) => typeof s !== 'string'); }
 
-  /** Makes a region's function. @returns its slot */
-  compile(region: Region, dv: DataView): number {
-    const { m, calls, type } = this.module();
-    const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-    emitRegion(region, fn, calls, type, dv);
-    const slot = this.newSlot('block');
-    m.place(slot, callee);
-    const bytes = m.bytes();
+  /** A slot for a region's function. */
+  regionSlot(): number { return this.freed.pop() ?? this.newSlot('block'); }
+  /** A slot that nothing was put into. */
+  freeSlot(slot: number): void { this.freed.push(slot); }
+  /** Puts a region's function into the slot that its module names. @param size bytes of the module */
+  install(module: WasmModule, size: number): void {
     this.functions++;
-    this.size += bytes.length;
-    new Wasm.Instance(new Wasm.Module(bytes), { env: this.imports });
-    return slot;
+    this.size += size;
+    new Wasm.Instance(module, { env: this.imports });
   }
 
   /** Compiles what was asked for since the last flush. */
@@ -114,7 +103,7 @@ export class Handlers {
   }
   /** A module with the handlers that are in the queue. */
   private queued(): Uint8Array {
-    const { m, calls, type } = this.module();
+    const { m, calls, type } = handlerModule();
     for (const { spec, slot } of this.queue) {
       const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
       emitHandler(spec, fn, calls, type);
@@ -122,22 +111,6 @@ export class Handlers {
     }
     return m.bytes();
   }
-  private module(): { m: ModuleBuilder; calls: Calls; type: number } {
-    const m = new ModuleBuilder(HANDLER);
-    const calls: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
-    for (const [name, s] of [...Object.entries(RUNTIME), ...Object.entries(HOST)] as [keyof Calls, (typeof RUNTIME)['cf']][]) calls[name] = m.import(name, s.params, s.result);
-    const type = m.typeIndex(HANDLER.params, HANDLER.result);
-    return { m, calls: calls as Calls, type };
-  }
-}
-
-/** A number for each variant of each row: fewer than 2^30 of them, so that looking one up allocates nothing. */
-function keyOf(spec: HandlerSpec): number {
-  const size = spec.opSize === 8 ? 0 : spec.opSize === 16 ? 1 : spec.opSize === 32 ? 2 : 3;
-  const form = spec.form === 'r' ? 0 : spec.form === 'm' ? 1 : 2;
-  const rep = spec.rep === '' ? 0 : spec.rep === 'rep' ? 1 : 2;
-  const flags = (spec.addrSize === 64 ? 0 : spec.addrSize === 32 ? 1 : 2) | (spec.mode64 ? 4 : 0) | (spec.dead ? 8 : 0);
-  return ((spec.row * (ENTRIES.length + 1) + spec.fused + 1) * 64 + (size | form << 2 | rep << 4)) * 16 + flags;
 }
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];

@@ -6,14 +6,17 @@
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
+import { Wasm, type WasmModule } from '#base/webassembly.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import { variantOf, type Blocks } from './blocks.ts';
+import { regionModule } from './compiler.ts';
 import type { Handlers } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
 import { NOTED, REC, ripOf } from './record.ts';
+import { encodeRegion, type RegionCompiler } from './region-job.ts';
 import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
 
 /**
@@ -24,6 +27,8 @@ import { RegionBuilder, type Block, type BlockSource, type Step } from './region
  */
 export const HOT = 2000;
 const WARM = 4, PATIENCE = 1;
+/** Most regions that wait to be compiled. */
+const MAX_PENDING = 64;
 /** Most targets of a computed jump that are remembered. */
 const MAX_TARGETS = 8;
 
@@ -44,15 +49,22 @@ export class HotCode implements BlockSource {
   private readonly targets = new Map<number, bigint[]>();
   /** the vCPU whose block became hot: its tables tell where code lies */
   private compiling: Cpu | undefined;
+  private readonly compiler: RegionCompiler | undefined;
+  /** regions that are being compiled, by first record; one that is void meanwhile leaves */
+  private readonly pending = new Map<number, number>();
+  private readonly orders = new Map<number, { readonly record: number; readonly slot: number }>();
+  private ordered = 0;
   /** regions made */
   promoted = 0;
 
-  constructor(blocks: Blocks, capsule: Capsule, mmu: Mmu, handlers: Handlers, after: number) {
+  /** @param compiler compiles on another thread; without it regions are compiled at once */
+  constructor(blocks: Blocks, capsule: Capsule, mmu: Mmu, handlers: Handlers, after: number, compiler: RegionCompiler | undefined) {
     this.blocks = blocks;
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
     this.after = after;
+    this.compiler = compiler;
   }
 
   /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
@@ -60,6 +72,10 @@ export class HotCode implements BlockSource {
     const { u32, dv } = this.capsule;
     if (this.after === 0) return; // counted down all of 32 bits
     this.compiling = cpu;
+    if (this.pending.size >= MAX_PENDING) {
+      u32[(record + REC.count) >>> 2] = this.after; // later
+      return;
+    }
     const seed = this.blockAt(ripOf(cpu, record));
     if (seed?.record !== record) return;
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
@@ -69,12 +85,40 @@ export class HotCode implements BlockSource {
       return;
     }
     if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
-    u32[record >>> 2] = this.handlers.compile(region, dv);
-    this.promoted++;
+    const slot = this.handlers.regionSlot();
     for (const { block } of region.nodes) {
       this.note(block.mfn, record);
       if (block.secondMfn >= 0) this.note(block.secondMfn, record);
     }
+    if (this.compiler?.alive) this.order(record, encodeRegion(region, slot), slot);
+    else {
+      const bytes = regionModule(region, slot, dv);
+      this.install(record, slot, new Wasm.Module(bytes), bytes.length);
+    }
+  }
+  private order(record: number, words: Int32Array, slot: number): void {
+    const id = ++this.ordered;
+    this.pending.set(record, id);
+    this.orders.set(id, { record, slot });
+    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, words });
+  }
+  /** Takes in what was compiled meanwhile. */
+  collect(): void {
+    for (let done = this.compiler?.take(); done; done = this.compiler?.take()) {
+      const order = this.orders.get(done.id);
+      if (!order) continue; // everything was dropped since
+      const { record, slot } = order;
+      this.orders.delete(done.id);
+      const wanted = this.pending.get(record) === done.id;
+      if (wanted) this.pending.delete(record);
+      if (wanted && done.module) this.install(record, slot, done.module, done.size);
+      else this.handlers.freeSlot(slot);
+    }
+  }
+  private install(record: number, slot: number, module: WasmModule, size: number): void {
+    this.handlers.install(module, size);
+    this.capsule.u32[record >>> 2] = slot;
+    this.promoted++;
   }
   private note(mfn: number, record: number): void {
     const set = this.byFrame.get(mfn);
@@ -85,6 +129,7 @@ export class HotCode implements BlockSource {
   written(mfn: number): void {
     const { u32 } = this.capsule;
     for (const record of this.byFrame.get(mfn) ?? []) {
+      this.pending.delete(record);
       if (this.blocks.isVoid(record)) continue;
       u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
       u32[(record + REC.count) >>> 2] = this.after;
@@ -92,7 +137,7 @@ export class HotCode implements BlockSource {
     this.byFrame.delete(mfn);
   }
   clear(): void {
-    for (const known of [this.byFrame, this.postponed, this.steps, this.targets]) known.clear();
+    for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders]) known.clear();
   }
 
   // ---- what regions are made of

@@ -13,11 +13,13 @@ import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
 import { Blocks } from './blocks.ts';
 import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
-import { Handlers, type HandlerSpec, type ImportValues } from './handlers.ts';
+import type { HandlerSpec } from './handler-spec.ts';
+import { Handlers, type ImportValues } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
 import { Operands } from './operand.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC, ripOf } from './record.ts';
+import type { RegionCompiler } from './region-job.ts';
 import { buildRuntime } from './runtime.ts';
 import type { SystemCallPaths } from './system-call.ts';
 import { Segments } from './segments.ts';
@@ -54,10 +56,11 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /**
    * @param hooks may be filled in after construction, before the first run
-   * @param options compileAfter: executions after which a block's region is compiled; 0: none is. systemCalls: code for those
+   * @param options compileAfter: executions after which a block's region is compiled; 0: none is. compiler: compiles them on
+   *   another thread, at a time of its own: runs do not repeat then. systemCalls: code for those
    *   that need no exit. scratch: capsule offset, if not where the capsule has it
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; compiler?: RegionCompiler | undefined; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -88,7 +91,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.flushAll();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT);
+    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler);
     for (const c of this.cpus) this.reset(c);
   }
 
@@ -123,6 +126,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     return code;
   }
   private runBlocks(cpu: Cpu): number {
+    this.blocks.hot.collect();
     this.blocks.useVariantOf(cpu);
     let record = 0;
     for (;;) {
@@ -134,6 +138,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       if (code === INNER.hot) {
         record = cpu.field32(CPU.exitOp);
         this.blocks.hot.promote(cpu, record);
+        this.blocks.hot.collect();
         continue;
       }
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;

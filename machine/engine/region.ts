@@ -8,7 +8,7 @@
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
-import type { HandlerSpec } from './handlers.ts';
+import type { HandlerSpec } from './handler-spec.ts';
 import { REC } from './record.ts';
 
 /** Most records and blocks of a region; deepest nesting of calls in it. */
@@ -28,7 +28,7 @@ interface Context { readonly returnTo: bigint; readonly parent: Context | undefi
 
 /** A block in a region. */
 export interface Node {
-  readonly block: Block;
+  block: Block;
   readonly context: Context | undefined;
   /** its records, up to where another block of the region goes on */
   steps: readonly Step[];

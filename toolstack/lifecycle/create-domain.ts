@@ -17,6 +17,7 @@ import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
 import { setGuestHandle } from '#hypervisor/version.ts';
 import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import type { Machine, MachineHooks } from '#machine/machine.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import { buildDomain, memoryNeeded } from '../builder/builder.ts';
@@ -40,6 +41,8 @@ export interface DomainConfig {
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
   readonly compileAfter?: number | undefined;
+  /** compiles guest code on another thread; not for deterministic domains */
+  readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
   /** makes another machine than the ordinary one, for tests */
   readonly machine?: MachineMaker;
@@ -75,7 +78,7 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const machine = maker.make(capsule, config.vcpus, hooks, { systemCalls: systemCallPaths, compileAfter: config.compileAfter });
+  const machine = maker.make(capsule, config.vcpus, hooks, { systemCalls: systemCallPaths, compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
   const domain = new Domain(config.domid, machine, host);
   Object.assign(hooks, machineHooks(domain));
   initMemory(domain);

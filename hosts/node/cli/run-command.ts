@@ -2,6 +2,7 @@
 // with the exit status how it ended.
 
 import type { Host, LogLevel } from '#base/host.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
@@ -14,6 +15,7 @@ import { Store } from '#toolstack/xenstore/store.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { NodePacer } from '../pacer.ts';
+import { NodeRegionCompiler } from '../region-compiler.ts';
 import type { RunArgs } from './args.ts';
 import { ConsoleInput, TYPED } from './console-input.ts';
 import { ConsoleOutput } from './console-output.ts';
@@ -52,6 +54,7 @@ class Run {
   private readonly stops: Stops;
   private readonly input: ConsoleInput;
   private readonly output: ConsoleOutput;
+  private readonly compiler: RegionCompiler | undefined;
   private loop: DomainLoop | undefined;
 
   constructor(args: RunArgs, plan: GuestPlan, terminal: Terminal) {
@@ -59,6 +62,7 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compiler = new NodeRegionCompiler((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     this.stops = new Stops(args.timeout);
@@ -106,7 +110,7 @@ class Run {
     try {
       const created = createDomain({
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
-        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, decompressors: NODE_DECOMPRESSORS,
+        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
       }, this.host, store, (bytes) => this.output.write(bytes));
       for (const category of args.trace) created.domain.trace.set(category, true);
       if (plan.command !== undefined) offerCommand(store, domid, plan.command);
