@@ -44,8 +44,6 @@ export interface Machine {
    *   dropped only where code was decoded from it
    */
   flushTlb(mfn?: number): void;
-  /** Drops cached translations under one base pointer. */
-  flushBase(mfn: number): void;
   /** Drops cached translations of one page under every base pointer. Halves of the linear address; mfn as for flushTlb. */
   flushTlbPage(vaLo: number, vaHi: number, mfn?: number): void;
   /** Forgets everything cached under one base pointer (its L4 frame is no longer a base table). */

@@ -17,7 +17,6 @@ const RESERVED_HI = 0x000f_ff00;
 export type MachineCall =
   | { call: 'setBase'; cpu: number; mfn: number; kernel: boolean }
   | { call: 'flushTlb' }
-  | { call: 'flushBase'; mfn: number }
   | { call: 'flushTlbPage'; vaLo: number; vaHi: number }
   | { call: 'dropBase'; mfn: number }
   | { call: 'frameWritten'; mfn: number }
@@ -57,7 +56,6 @@ export class FakeMachine implements Machine {
     cpu.setField32(CPU.mode, kernel ? mode | MODE.kernel : mode & ~MODE.kernel);
   }
   flushTlb(): void { this.calls.push({ call: 'flushTlb' }); }
-  flushBase(mfn: number): void { this.calls.push({ call: 'flushBase', mfn }); }
   flushTlbPage(vaLo: number, vaHi: number): void { this.calls.push({ call: 'flushTlbPage', vaLo, vaHi }); }
   dropBase(mfn: number): void { this.calls.push({ call: 'dropBase', mfn }); }
   frameWritten(mfn: number): void { this.calls.push({ call: 'frameWritten', mfn }); }

@@ -19,6 +19,7 @@ import { CodeHeat } from './code-heat.ts';
 import type { HandlerSpec } from './handler-spec.ts';
 import type { Handlers } from './handlers.ts';
 import { HotCode } from './hot-code.ts';
+import { DROP } from './mmu-contexts.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import type { RegionCompiler } from './region-job.ts';
 import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC, UNNOTED } from './record.ts';
@@ -106,7 +107,7 @@ export class Blocks {
     const hi = cpu.field32(CPU.rip + 4);
     const host = this.fetchPage(cpu, lo, hi);
     if (host === 0) return 0;
-    this.mmu.rememberCode(cpu, lo, hi, (host - this.capsule.frames) >>> 12);
+    this.mmu.contexts.rememberCode(cpu, lo, hi, (host - this.capsule.frames) >>> 12);
     const key = (host - this.capsule.frames) * 4 + variantOf(cpu);
     const found = this.find(cpu, key, lo, hi);
     if (found !== 0) this.publish(found, key);
@@ -116,7 +117,7 @@ export class Blocks {
   useVariantOf(cpu: Cpu): void {
     const variant = variantOf(cpu);
     if (variant === this.variant) return;
-    this.mmu.flushJumps();
+    this.mmu.contexts.drop(DROP.jumps);
     this.variant = variant;
   }
   /** Frame of the page that a block's only instruction reaches into, or -1. */
@@ -142,7 +143,7 @@ export class Blocks {
     if (second === undefined) return record;
     if (this.secondPage(cpu, lo, hi) !== second) return 0;
     const next = (lo | 4095) + 1;
-    this.mmu.rememberCode(cpu, next >>> 0, next > 0xffff_ffff ? hi + 1 : hi, (second - this.capsule.frames) >>> 12);
+    this.mmu.contexts.rememberCode(cpu, next >>> 0, next > 0xffff_ffff ? hi + 1 : hi, (second - this.capsule.frames) >>> 12);
     return record;
   }
   /** One instruction that is followed by a `step` record, for the trap flag. Not kept. */
@@ -341,7 +342,7 @@ export class Blocks {
     this.straddling.clear();
     this.hot.clear();
     this.heat.clear();
-    this.mmu.flushJumps();
+    this.mmu.contexts.drop(DROP.jumps);
     this.clearTable();
     if (this.handlers.crowded) this.takeSlots();
     this.top = this.start;

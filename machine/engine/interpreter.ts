@@ -90,7 +90,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.resume = runtime.exports['resume'] as Status;
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
-    this.mmu.flushAll();
+    this.mmu.contexts.reset();
     this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler);
     for (const c of this.cpus) this.reset(c);
   }
@@ -109,7 +109,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
   run(cpu: Cpu, budget: number): number {
     this.mmu.flushNow();
-    this.mmu.attach(cpu);
+    this.mmu.contexts.attach(cpu);
     const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);
     if (!stepping) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) & ~FLAG.rf);
     const slice = stepping ? 0 : budget;
@@ -177,7 +177,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private remember(cpu: Cpu, from: number, to: number): void {
     const lo = cpu.field32(CPU.rip);
     const hi = cpu.field32(CPU.rip + 4);
-    this.mmu.rememberJump(cpu, lo, hi, to);
+    this.mmu.contexts.rememberJump(cpu, lo, hi, to);
     if (from !== 0 && this.blocks.secondFrame(to) < 0) this.capsule.u32[(from + REC.link) >>> 2] = to;
   }
   /** One instruction, or one round of a repeated one: INNER.step or INNER.again, unless it leaves. */
@@ -261,13 +261,12 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   /** Between slices exact; within one, as of the last jump. */
   retired(cpu: Cpu): number { return (this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number) + (cpu.field32(CPU.slice) | 0) - (cpu.field32(CPU.budget) | 0); }
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void {
-    this.mmu.setBase(cpu, mfn, kernel);
+    this.mmu.contexts.setBase(cpu, mfn, kernel);
     cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.kernel) | (kernel ? MODE.kernel : 0));
   }
   flushTlb(mfn?: number): void { this.mmu.flushLater(mfn); }
-  flushBase(mfn: number): void { this.mmu.flushBase(mfn); }
   flushTlbPage(lo: number, hi: number, mfn?: number): void { this.mmu.flushPage(lo, hi, mfn); }
-  dropBase(mfn: number): void { this.mmu.dropBase(mfn); }
+  dropBase(mfn: number): void { this.mmu.contexts.dropBase(mfn); }
   translate(cpu: Cpu, lo: number, hi: number, access: number): number { return this.mmu.translate(cpu, lo, hi, access); }
   get faultCode(): number { return this.mmu.faultCode; }
   frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
@@ -275,7 +274,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /** Forgets all that can be recomputed: translations and decoded code. */
   forget(): void {
-    this.mmu.flushAll();
+    this.mmu.contexts.reset();
     this.blocks.reset();
     for (const cpu of this.cpus) for (const field of [CPU.kernelMmu, CPU.userMmu]) cpu.setField32(field, 0);
   }

@@ -1,5 +1,4 @@
-// Translation: page walks over guest frames, the TLBs and jump caches of each base pointer, and the accesses that are
-// not one plain piece of memory. This file is the whole truth about translation; the walk in runtime.ts is its fast
+// Translation: page walks over guest frames, and the accesses that are not one plain piece of memory. This file is the whole truth about translation; the walk in runtime.ts is its fast
 // path for the plain case.
 //
 // Invariant: a write entry exists only for a page whose frame has no flags: pages with decoded code and pages that the
@@ -9,10 +8,8 @@ import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { ACCESS, PFEC, type MachineHooks } from '../machine.ts';
-import { ACCESS_INFO, codeEntry, FRAME_FLAG, MMU } from './record.ts';
-
-const CONTEXTS = 16;
-const EMPTY = 0xff; // a tag of all ones equals no page address
+import { DROP, MmuContexts } from './mmu-contexts.ts';
+import { ACCESS_INFO, FRAME_FLAG } from './record.ts';
 
 /** Page-table entry bits (SDM vol. 3, 4.5). */
 const PTE = { present: 1, write: 2, accessed: 0x20, dirty: 0x40, large: 0x80 } as const;
@@ -25,119 +22,40 @@ export interface Watch { readonly bit: number; readonly at: bigint; readonly end
 export class Mmu {
   private readonly capsule: Capsule;
   private readonly hooks: MachineHooks;
-  /** capsule offset of the first MMU context, and of the flags of frames */
-  private readonly contexts: number;
+  readonly contexts: MmuContexts;
+  /** capsule offset of the flags of frames, one byte each */
   readonly frameFlags: number;
-  private readonly byBase = new Map<number, number>();
-  private readonly bases: number[] = new Array<number>(CONTEXTS).fill(-1);
-  private readonly used: number[] = new Array<number>(CONTEXTS).fill(0);
-  private clock = 0;
   private readonly codeWritten: (mfn: number) => void;
-  private readonly fillBytes: (at: number, byte: number, length: number) => void;
-  /** what a flush that is still to come covers */
-  private pending: 'no' | 'translations' | 'all' = 'no';
+  /** DROP bits of a flush that is still to come */
+  private pending = 0;
 
   /** error code of the last failed walk, without the user bit */
   faultCode = 0;
 
-  static size(frames: number): number { return CONTEXTS * MMU.size + frames; }
+  static size(frames: number): number { return MmuContexts.size + frames; }
 
   constructor(capsule: Capsule, at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
-    this.contexts = at;
-    this.frameFlags = at + CONTEXTS * MMU.size;
+    this.contexts = new MmuContexts(capsule, at, fillBytes);
+    this.frameFlags = at + MmuContexts.size;
     this.hooks = hooks;
     this.codeWritten = codeWritten;
-    this.fillBytes = fillBytes;
   }
 
-  // ---- contexts
+  // ---- what is cached
 
-  /** @param kernel the mode whose tables they are, when it is known */
-  setBase(cpu: Cpu, mfn: number, kernel?: boolean): void {
-    let slot = this.byBase.get(mfn);
-    if (slot === undefined) {
-      slot = this.used.indexOf(Math.min(...this.used));
-      this.byBase.delete(this.bases[slot] as number);
-      this.clear(slot);
-      this.bases[slot] = mfn;
-      this.capsule.u32[(this.contexts + slot * MMU.size + MMU.base) >>> 2] = mfn;
-      this.byBase.set(mfn, slot);
-    }
-    this.used[slot] = ++this.clock;
-    cpu.setField32(CPU.cr3, mfn);
-    cpu.setField32(CPU.mmu, this.contexts + slot * MMU.size);
-    if (kernel !== undefined) cpu.setField32(kernel ? CPU.kernelMmu : CPU.userMmu, this.contexts + slot * MMU.size);
-  }
-  /** Before a vCPU runs: others may have taken its context for their bases since. */
-  attach(cpu: Cpu): void {
-    const slot = (cpu.field32(CPU.mmu) - this.contexts) / MMU.size;
-    if (this.bases[slot] !== cpu.field32(CPU.cr3)) this.setBase(cpu, cpu.field32(CPU.cr3));
-    else this.used[slot] = ++this.clock;
-  }
-  private clear(slot: number, length: number = MMU.cleared): void {
-    this.fillBytes(this.contexts + slot * MMU.size, EMPTY, length);
-    if (length > MMU.jumps) this.guardJumps(slot);
-  }
-  private clearJumps(slot: number): void {
-    this.fillBytes(this.contexts + slot * MMU.size + MMU.jumps, EMPTY, MMU.cleared - MMU.jumps);
-    this.guardJumps(slot);
-  }
-  /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
-  private guardJumps(slot: number): void { this.capsule.u32[(this.contexts + slot * MMU.size + MMU.jumps) >>> 2] = 1; }
-  flushAll(): void { for (let i = 0; i < CONTEXTS; i++) this.clear(i); }
   /** Flushes before the next guest instruction: several requests at once cost one flush. */
-  flushLater(mfn?: number): void {
-    if (mfn === undefined || this.hasCode(mfn)) this.pending = 'all';
-    else if (this.pending === 'no') this.pending = 'translations';
-  }
+  flushLater(mfn?: number): void { this.pending |= mfn === undefined || this.hasCode(mfn) ? DROP.translations | DROP.jumps : DROP.translations; }
   flushNow(): void {
-    if (this.pending === 'no') return;
-    const length = this.pending === 'all' ? MMU.cleared : MMU.jumps;
-    for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clear(i, length);
-    this.pending = 'no';
+    if (this.pending === 0) return;
+    this.contexts.drop(this.pending);
+    this.pending = 0;
   }
   private hasCode(mfn: number): boolean { return mfn >= this.capsule.totalFrames || (this.flags(mfn) & FRAME_FLAG.code) !== 0; }
-  flushBase(mfn: number): void {
-    const slot = this.byBase.get(mfn);
-    if (slot !== undefined) this.clear(slot);
-  }
-  dropBase(mfn: number): void { this.flushBase(mfn); }
   /** Drops one page under every base, and all jump targets where code moved. */
   flushPage(lo: number, hi: number, mfn?: number): void {
-    const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
-    const pageLo = (lo & ~0xfff) >>> 0;
-    const jumps = mfn === undefined || this.hasCode(mfn);
-    const { u32 } = this.capsule;
-    for (let i = 0; i < CONTEXTS; i++) {
-      if (this.bases[i] === -1) continue;
-      const context = this.contexts + i * MMU.size;
-      for (let half: number = MMU.read; half <= MMU.write; half += MMU.write) {
-        const at = (context + half + entry) >>> 2;
-        if (u32[at] === pageLo && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff;
-      }
-      if (jumps) this.clearJumps(i);
-    }
-  }
-  private flushWrites(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.fillBytes(this.contexts + i * MMU.size + MMU.write, EMPTY, MMU.entries * 16); }
-  /** Forgets every decoded target. */
-  flushJumps(): void { for (let i = 0; i < CONTEXTS; i++) if (this.bases[i] !== -1) this.clearJumps(i); }
-
-  /** Remembers where a page of code lies, under the vCPU's base. */
-  rememberCode(cpu: Cpu, lo: number, hi: number, mfn: number): void {
-    const at = (cpu.field32(CPU.mmu) + codeEntry(lo)) >>> 2;
-    const { u32 } = this.capsule;
-    u32[at] = (lo >>> 12 & 0xfff) << 20 | mfn;
-    u32[at + 1] = hi << 8 & 0xff_ff00 | lo >>> 24;
-  }
-  /** Remembers a record as the target of a jump, under the vCPU's base. Same hash as tables.ts jumpEntry. */
-  rememberJump(cpu: Cpu, lo: number, hi: number, record: number): void {
-    const hash = (lo ^ lo >>> 12) & (MMU.jumpEntries - 1);
-    const at = (cpu.field32(CPU.mmu) + MMU.jumps + hash * 16) >>> 2;
-    const { u32 } = this.capsule;
-    u32[at] = lo;
-    u32[at + 1] = hi;
-    u32[at + 2] = record;
+    this.contexts.dropPage(lo, hi);
+    if (mfn === undefined || this.hasCode(mfn)) this.contexts.drop(DROP.jumps);
   }
 
   // ---- frames
@@ -151,7 +69,7 @@ export class Mmu {
     const now = on ? old | flag : old & ~flag;
     if (now === old) return;
     this.capsule.u8[at] = now;
-    if (on && old === 0) this.flushWrites();
+    if (on && old === 0) this.contexts.dropWrites(this.capsule.frames + mfn * PAGE_SIZE);
   }
 
   // ---- the walk
@@ -269,13 +187,7 @@ export class Mmu {
     return this.pageFault(cpu, lo, hi, this.faultCode);
   }
   private fill(cpu: Cpu, lo: number, hi: number, host: number, write: boolean): void {
-    if (this.watches.length > 0 && this.isWatched(lo, hi)) return;
-    const at = (cpu.field32(CPU.mmu) + (write ? MMU.write : MMU.read) + (lo >>> 8 & (MMU.entries - 1) << 4)) >>> 2;
-    const { u32 } = this.capsule;
-    const page = (lo & ~4095) >>> 0;
-    u32[at] = page;
-    u32[at + 1] = hi;
-    u32[at + 2] = (host & ~4095) - page;
+    if (this.watches.length === 0 || !this.isWatched(lo, hi)) this.contexts.rememberPage(cpu, lo, hi, host, write);
   }
 
   /** Puts the current bytes into the bounce buffer and notes what it stands for. */

@@ -36,10 +36,16 @@ export const MMU = {
   jumpEntries: 8192,
   code: 0x28000, // where pages of code lie, for jumps between pages inside compiled code: u64 page number << 20 | frame number
   codeEntries: 4096,
-  base: 0x30000, // u32: frame number of the base table; not cleared with the rest
   cleared: 0x30000,
-  size: 0x30040,
+  base: 0x30000, // u32: frame number of the base table; void while some of what is cached is no longer true
+  /** entries that were filled, of the TLBs; and of the jump cache and `code` */
+  pages: { count: 0x30004, at: 0x30040, size: 512 },
+  targets: { count: 0x30008, at: 0x30840, size: 2048 },
+  size: 0x32840,
 } as const;
+
+/** Where an MMU context notes which entries were filled since all were empty: u32 how many; so many of their capsule offsets, u32. */
+export interface EntryLog { readonly count: number; readonly at: number; readonly size: number }
 
 /** Address of the instruction of a record that a vCPU executes. */
 export const ripOf = (cpu: Cpu, record: number): bigint => cpu.field64(CPU.page) + BigInt(cpu.capsule.u32[(record + REC.offset) >>> 2] as number);

@@ -8,7 +8,7 @@ import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { codeEntryOf, enterBlockAt, isCanonical, jumpEntry, recordRip, tlbEntry } from './tables.ts';
+import { codeEntryOf, enterBlockAt, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
 import { ACCESS_INFO, BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
@@ -108,7 +108,8 @@ function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
  */
 function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label): Expr {
   const page = fn.let(and(shrU(va, i64(12)), i64((1n << 36n) - 1n)));
-  const cached = codeEntryOf(fn, load('i32', 32, cpu, CPU.mmu), va);
+  const mmu = fn.let(load('i32', 32, cpu, CPU.mmu));
+  const cached = codeEntryOf(fn, mmu, va);
   const frame = fn.var('i32');
   const known = fn.let(load('i64', 64, cached, MMU.code));
   fn.if(eq(shrU(known, i64(20)), page), () => frame.set(and(wrap(known), i32(0xf_ffff))), () => {
@@ -121,6 +122,7 @@ function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label
       frame.set(frameOf(fn, entry, g, unknown));
     }
     fn.store(64, cached, or(shl(page, i64(20)), widenU(frame.get)), MMU.code);
+    noteFilled(fn, mmu, add(cached, i32(MMU.code)), MMU.targets);
   });
   const physical = fn.let(or(shl(frame.get, i32(12)), and(wrap(va), i32(4095))));
   const slot = fn.let(shl(and(xor(physical, shrU(physical, i32(15))), i32(BLOCK_TABLE.entries - 1)), i32(3)));
@@ -132,6 +134,7 @@ function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label
   const jump = jumpEntry(fn, cpu, va);
   fn.store(64, jump, va, MMU.jumps);
   fn.store(32, jump, record, MMU.jumps + 8);
+  noteFilled(fn, mmu, add(jump, i32(MMU.jumps)), MMU.targets);
   return record;
 }
 /** The entry for an address in a table of some level. */
@@ -238,12 +241,14 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
       table.set(frameOf(fn, entry, g, giveUp));
     }
     fn.brIf(giveUp, and(write, ne(load('i32', 8, add(table.get, i32(g.frameFlags))), i32(0))));
-    const at = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
+    const mmu = fn.let(load('i32', 32, cpu, CPU.mmu));
+    const at = tlbEntry(fn, mmu, va);
     const half = fn.let(add(at, select(write, i32(MMU.write), i32(MMU.read))));
     const page = fn.let(and(va, i64(-4096)));
     const host = fn.let(add(shl(table.get, i32(12)), i32(g.frames)));
     fn.store(64, half, page);
     fn.store(32, half, sub(host, wrap(page)), 8);
+    noteFilled(fn, mmu, half, MMU.pages);
     fn.return(add(host, and(lo, i32(4095))));
   });
   fn.return(fn.call(slow, cpu, record, lo, wrap(shrU(va, i64(32))), info));

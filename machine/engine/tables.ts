@@ -1,9 +1,9 @@
 // Where an MMU context keeps what is known of an address, as expressions, and how control goes on at a record.
 
 import { CPU } from '../cpu-state.ts';
-import { add, and, eq, eqz, i32, i64, load, mul, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, eqz, i32, i64, load, ltU, mul, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
-import { CODE_HASH, INNER, MMU, REC } from './record.ts';
+import { CODE_HASH, INNER, MMU, REC, type EntryLog } from './record.ts';
 
 /** Address of the TLB entry for an address, less the offset of the read or write half. */
 export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
@@ -18,6 +18,12 @@ export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
 export function codeEntryOf(fn: Fn, mmu: Expr, va: Expr): Expr {
   const page = and(wrap(shrU(va, i64(12))), i32(0xf_ffff));
   return fn.let(add(mmu, shl(shrU(mul(page, i32(CODE_HASH)), i32(20)), i32(3))));
+}
+/** Notes that an entry of an MMU context is filled. */
+export function noteFilled(fn: Fn, mmu: Expr, entry: Expr, log: EntryLog): void {
+  const n = fn.let(load('i32', 32, mmu, log.count));
+  fn.store(32, mmu, add(n, i32(1)), log.count);
+  fn.if(ltU(n, i32(log.size)), () => fn.store(32, add(mmu, shl(n, i32(2))), entry, log.at), undefined, true);
 }
 /** Address of a record's instruction. */
 export const recordRip = (cpu: Expr, record: Expr): Expr => add(load('i64', 64, cpu, CPU.page), load('i64', 32, record, REC.offset));

@@ -62,7 +62,6 @@ class Lockstep extends Interpreter {
   // what the hypervisor asks of its machine while the checker runs concerns the checker
   override flushTlb(mfn?: number): void { super.flushTlb(mfn); this.checker.flushTlb(mfn); }
   override flushTlbPage(lo: number, hi: number, mfn?: number): void { super.flushTlbPage(lo, hi, mfn); this.checker.flushTlbPage(lo, hi, mfn); }
-  override flushBase(mfn: number): void { super.flushBase(mfn); this.checker.flushBase(mfn); }
   override frameWritten(mfn: number): void { super.frameWritten(mfn); this.checker.frameWritten(mfn); }
   private compare(cpu: Cpu): void {
     const { u8, scratch } = this.capsule;
