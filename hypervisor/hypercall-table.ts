@@ -83,6 +83,7 @@ function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
     u32[record + (RECORD.arg0 >>> 2) + i * 2] = a.lo(i);
     u32[record + (RECORD.arg0 >>> 2) + i * 2 + 1] = a.hi(i);
   }
+  v.hypercallCounts[number] = (v.hypercallCounts[number] ?? 0) + 1;
   const { trace } = v.domain;
   const call = trace.hypercalls ? callText(v, number, a) : '';
   const handler = TABLE[number];

@@ -57,6 +57,8 @@ const OFFSET = vcpu_state.offset;
 const INFO = vcpu_info.offset;
 
 export class Vcpu {
+  /** hypercalls by number; those that need no exit (trap-paths.ts) are not among them */
+  readonly hypercallCounts = new Uint32Array(64);
   readonly domain: Domain;
   readonly cpu: Cpu;
   readonly id: number;

@@ -13,7 +13,7 @@ import { Structure } from './structure.ts';
 
 /** A module that puts a region's function into a slot of the handler table. @param dv the domain's memory, where its records lie */
 export function regionModule(region: Region, slot: number, dv: DataView): Uint8Array {
-  const { m, calls, type } = handlerModule();
+  const { m, calls, type } = handlerModule(`region_${region.entry.block.start.toString(16)}`);
   const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
   emitRegion(region, fn, calls, type, dv);
   m.place(slot, callee);

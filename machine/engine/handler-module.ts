@@ -11,8 +11,8 @@ export interface HandlerModule {
   readonly type: number;
 }
 
-export function handlerModule(): HandlerModule {
-  const m = new ModuleBuilder(HANDLER);
+export function handlerModule(name: string): HandlerModule {
+  const m = new ModuleBuilder(name, HANDLER);
   const calls: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
   for (const [name, s] of [...Object.entries(RUNTIME), ...Object.entries(HOST)] as [keyof Calls, (typeof RUNTIME)['cf']][]) calls[name] = m.import(name, s.params, s.result);
   return { m, calls: calls as Calls, type: m.typeIndex(HANDLER.params, HANDLER.result) };

@@ -103,7 +103,7 @@ export class Handlers {
   }
   /** A module with the handlers that are in the queue. */
   private queued(): Uint8Array {
-    const { m, calls, type } = handlerModule();
+    const { m, calls, type } = handlerModule('handlers');
     for (const { spec, slot } of this.queue) {
       const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
       emitHandler(spec, fn, calls, type);

@@ -280,6 +280,6 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }
-  /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store. */
-  statistics(): { blocks: number; promoted: number; resets: number } { return { blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets }; }
+  /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store, page walks. */
+  statistics(): { blocks: number; promoted: number; resets: number; tlbMisses: number } { return { tlbMisses: this.mmu.contexts.tlbMisses, blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets }; }
 }

@@ -28,6 +28,8 @@ export class MmuContexts {
   private readonly stale = new Uint8Array(CONTEXTS);
   private clock = 0;
   private running: Cpu | undefined;
+  /** entries of pages that were filled and dropped again */
+  private misses = 0;
 
   static readonly size = CONTEXTS * MMU.size;
 
@@ -106,6 +108,9 @@ export class MmuContexts {
     }
   }
 
+  /** How often a page was looked up in the page tables. */
+  get tlbMisses(): number { return this.bases.reduce((n, _, slot) => n + (this.capsule.u32[(this.context(slot) + MMU.pages.count) >>> 2] as number), this.misses); }
+
   // ---- entries
 
   /** Remembers where a page lies. @param host capsule offset of a byte in it */
@@ -177,6 +182,7 @@ export class MmuContexts {
     const context = this.context(slot);
     const n = u32[(context + log.count) >>> 2] as number;
     u32[(context + log.count) >>> 2] = 0;
+    if (log === MMU.pages) this.misses += n;
     if (n > log.size) return this.fillBytes(context + from, EMPTY, to - from);
     for (let i = 0; i < n; i++) {
       const at = (u32[(context + log.at >>> 2) + i] as number) >>> 2;

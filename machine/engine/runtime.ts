@@ -27,7 +27,7 @@ export interface FrameGeometry {
  * `rflags(cpu)`, the six flags, and `fill(address, byte, length)`, faster than JavaScript's on shared memory.
  */
 export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Array {
-  const m = new ModuleBuilder(HANDLER);
+  const m = new ModuleBuilder('runtime', HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
   const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
   const define = (name: keyof typeof RUNTIME): { fn: Fn; callee: Callee } => m.fn(RUNTIME[name].params, RUNTIME[name].result, name);

@@ -21,7 +21,7 @@ function walk(entry: Place, steps: number): number {
 }
 
 function compiled(places: readonly Place[], entry: Place): (steps: number) => number {
-  const m = new ModuleBuilder();
+  const m = new ModuleBuilder('test');
   const { fn } = m.fn(['i32'], 'i32', 'walk');
   const steps = fn.paramVar(0);
   const hash = fn.var('i32', i32(1));

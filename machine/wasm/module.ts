@@ -11,12 +11,15 @@ export class ModuleBuilder {
   private readonly fns: { fn: Fn; type: number; callee: Callee; name: string | undefined }[] = [];
   private readonly slots: { slot: number; index: number }[] = [];
   private readonly table: Signature | undefined;
+  private readonly name: string;
 
   /**
+   * @param name for profilers and debuggers
    * @param table when given, env.table is imported: a table of references to functions of this signature. Typed, so
    *   that an indirect call needs no check of it.
    */
-  constructor(table?: Signature) {
+  constructor(name: string, table?: Signature) {
+    this.name = name;
     this.table = table;
     if (table) this.typeIndex(table.params, table.result);
   }
@@ -62,7 +65,21 @@ export class ModuleBuilder {
     }
     this.branchHints(out);
     section(out, 10, this.fns, (o, f) => { const body = f.fn.body(); o.u32(body.length); o.append(body); });
+    this.nameSection(out);
     return out.take();
+  }
+  /** The custom section name, with the module's (WebAssembly specification, appendix 7.4). */
+  private nameSection(out: Bytes): void {
+    const name = new Bytes(64);
+    name.name(this.name);
+    const body = new Bytes(64);
+    body.name('name');
+    body.u8(0);
+    body.u32(name.length);
+    body.append(name);
+    out.u8(0);
+    out.u32(body.length);
+    out.append(body);
   }
   /** The custom section metadata.code.branch_hint (WebAssembly branch hinting): offsets count from a body's locals. */
   private branchHints(out: Bytes): void {

@@ -7,15 +7,15 @@ import { UsageError } from './usage-error.ts';
 test('nothing given: the defaults', () => {
   assert.deepEqual(parseRunArgs([]), {
     help: false, kernel: undefined, initrd: undefined, append: '', memory: 256, vcpus: 1, name: undefined, timeout: Infinity,
-    deterministic: false, compileAfter: undefined, trace: [], stats: false, verbose: false, command: undefined,
+    deterministic: false, compileAfter: undefined, trace: [], stats: false, profile: false, systemMap: undefined, verbose: false, command: undefined,
   });
 });
 
 test('every option, in either spelling', () => {
-  const args = parseRunArgs(['--kernel', 'k', '--initrd=i', '--append', 'a=b --c', '--memory', '1G', '--vcpus=2', '--name', 'n-1.x', '--timeout', '1.5', '--deterministic', '--compile-after', '0', '--trace', 'hypercalls,exec', '--stats', '--verbose']);
+  const args = parseRunArgs(['--kernel', 'k', '--initrd=i', '--append', 'a=b --c', '--memory', '1G', '--vcpus=2', '--name', 'n-1.x', '--timeout', '1.5', '--deterministic', '--compile-after', '0', '--trace', 'hypercalls,exec', '--stats', '--profile', '--system-map', 'm', '--verbose']);
   assert.deepEqual(args, {
     help: false, kernel: 'k', initrd: 'i', append: 'a=b --c', memory: 1024, vcpus: 2, name: 'n-1.x', timeout: 1.5,
-    deterministic: true, compileAfter: 0, trace: ['hypercalls', 'exec'], stats: true, verbose: true, command: undefined,
+    deterministic: true, compileAfter: 0, trace: ['hypercalls', 'exec'], stats: true, profile: true, systemMap: 'm', verbose: true, command: undefined,
   });
   assert.equal(parseRunArgs(['-h']).help, true);
 });
@@ -27,7 +27,7 @@ test('what follows -- is the command, whatever it looks like', () => {
 const BAD: readonly (readonly [readonly string[], RegExp])[] = [
   [['--frob'], /^unknown option '--frob'$/], [['-x'], /^unknown option '-x'$/], [['ls'], /^ls: not an option/],
   [['--append'], /argument missing/], [['--stats=yes'], /does not take an argument/], [['--'], /no command/],
-  [['--kernel', 'k', '--', 'ls'], /default guest/], [['--initrd', 'i'], /needs --kernel/],
+  [['--kernel', 'k', '--', 'ls'], /default guest/], [['--initrd', 'i'], /needs --kernel/], [['--system-map', 'm'], /needs --profile/],
   [['--vcpus', '0'], /1 to 32/], [['--vcpus', '33'], /1 to 32/], [['--vcpus', '1.5'], /1 to 32/], [['--vcpus', 'x'], /1 to 32/],
   [['--timeout', '0'], /above 0/], [['--timeout', '-1'], /ambiguous|above 0/], [['--timeout', '1e3'], /above 0/],
   [['--name', ''], /name/], [['--name', 'a b'], /name/], [['--name', 'x'.repeat(64)], /name/],

@@ -21,6 +21,8 @@ export interface RunArgs {
   readonly compileAfter: number | undefined;
   readonly trace: readonly TraceCategory[];
   readonly stats: boolean;
+  readonly profile: boolean;
+  readonly systemMap: string | undefined;
   readonly verbose: boolean;
   /** the words after `--`; undefined without them */
   readonly command: readonly string[] | undefined;
@@ -29,6 +31,7 @@ export interface RunArgs {
 const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
   vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'compile-after': { type: 'string' },
+  'system-map': { type: 'string' }, profile: { type: 'boolean' },
   deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -43,6 +46,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
   if (command?.length === 0) throw new UsageError('no command after --');
   if (command && values.kernel !== undefined) throw new UsageError('-- COMMAND runs in the default guest: it does not go with --kernel');
   if (values.initrd !== undefined && values.kernel === undefined) throw new UsageError('--initrd needs --kernel: the default guest has its own');
+  if (values['system-map'] !== undefined && !values.profile) throw new UsageError('--system-map names the functions that --profile lists: it needs --profile');
   return {
     help: values.help ?? false,
     kernel: values.kernel,
@@ -56,6 +60,8 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     compileAfter: values['compile-after'] === undefined ? undefined : parseCount(values['compile-after']),
     trace: values.trace === undefined ? [] : parseTrace(values.trace),
     stats: values.stats ?? false,
+    profile: values.profile ?? false,
+    systemMap: values['system-map'],
     verbose: values.verbose ?? false,
     command,
   };

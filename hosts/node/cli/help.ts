@@ -32,6 +32,10 @@ small Linux with busybox.
   --trace LIST      write to standard error what happens in the domain: one or
                     more of hypercalls,events,faults,exec
   --stats           write to standard error what the run took
+  --profile         write to standard error where the run's time went: parts of the
+                    engine, hypercalls, functions of the guest's kernel
+  --system-map FILE names for those functions: System.map, or a copy of the
+                    guest's own /proc/kallsyms
   --verbose         write to standard error what Xen's own log would show
   --help            this text
 

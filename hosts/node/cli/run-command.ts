@@ -20,8 +20,10 @@ import type { RunArgs } from './args.ts';
 import { ConsoleInput, TYPED } from './console-input.ts';
 import { ConsoleOutput } from './console-output.ts';
 import { type GuestPlan, planGuest } from './guest-plan.ts';
+import { RunProfile } from './profile.ts';
 import { RunStats } from './stats.ts';
 import { type Stop, Stops } from './stops.ts';
+import { Symbols } from './symbols.ts';
 import { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -50,6 +52,7 @@ class Run {
   private readonly store = new Store();
   private readonly uuid: string;
   private readonly stats = new RunStats();
+  private readonly profile: RunProfile | undefined;
   private readonly pacer = new NodePacer();
   private readonly stops: Stops;
   private readonly input: ConsoleInput;
@@ -65,6 +68,7 @@ class Run {
     if (!process.env["XSYNC"] && !args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compiler = new NodeRegionCompiler((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
+    if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
     this.stops = new Stops(args.timeout);
     this.input = new ConsoleInput(plan.pipe ? new PipeInput() : TYPED, terminal.isPerson);
     this.output = new ConsoleOutput({ mayPause: !args.deterministic });
@@ -79,6 +83,7 @@ class Run {
       const end = await this.runDomain(created, domid);
       const status = end ? this.statusOf(end, domid) : undefined;
       this.stats.add(created.domain, this.loop?.runningNs ?? 0);
+      this.profile?.add(created.domain);
       if (end === undefined || status !== undefined) return this.leave(status);
       this.terminal.message('xenith: the guest reboots');
       created.xenstore.close();
@@ -126,7 +131,7 @@ class Run {
     this.output.connect(created.console);
     const connect = (): void => this.input.connect(created.console);
     const cancel = this.plan.pipe ? whenConsoleReady(this.store, domid, connect) : connect();
-    this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson });
+    this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson, ...(this.profile ? { runVcpu: this.profile.run } : {}) });
     if (this.stops.reason) return undefined;
     const ended = await this.loop.run();
     cancel?.();
@@ -150,6 +155,7 @@ class Run {
     const stop: Stop | undefined = status === undefined ? this.stops.reason : undefined;
     if (stop?.message !== undefined) this.terminal.message(`\n${stop.message}`);
     if (this.args.stats) this.terminal.message(this.stats.text());
+    if (this.profile) this.terminal.message(await this.profile.text());
     return status ?? stop?.status ?? 0;
   }
 
