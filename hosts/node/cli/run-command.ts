@@ -65,7 +65,7 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
-    if (!process.env["XSYNC"] && !args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compiler = new NodeRegionCompiler((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compiler = new NodeRegionCompiler((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
