@@ -2,7 +2,7 @@
 // comes to its event loop.
 
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
-import type { CompiledRegion, RegionCompiler, RegionJob } from '#machine/engine/region-job.ts';
+import type { CompiledRegions, RegionCompiler, RegionJob } from '#machine/engine/region-job.ts';
 
 export interface CompileWorkerData {
   readonly port: MessagePort;
@@ -30,9 +30,9 @@ export class NodeRegionCompiler implements RegionCompiler {
   }
 
   compile(job: RegionJob): void { this.port.postMessage(job); }
-  take(): CompiledRegion | undefined {
+  take(): CompiledRegions | undefined {
     if (this.answered[0] === this.taken) return undefined;
-    const received = receiveMessageOnPort(this.port) as { message: CompiledRegion } | undefined;
+    const received = receiveMessageOnPort(this.port) as { message: CompiledRegions } | undefined;
     if (received) this.taken++;
     return received?.message;
   }

@@ -2,7 +2,7 @@
 
 import { Flags } from '../isa/flags.ts';
 import { i32, sub } from '../wasm/expr.ts';
-import type { Fn } from '../wasm/fn.ts';
+import { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
@@ -11,13 +11,22 @@ import { INNER, REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
 
-/** A module that puts a region's function into a slot of the handler table. @param dv the domain's memory, where its records lie */
-export function regionModule(region: Region, slot: number, dv: DataView): Uint8Array {
-  const { m, calls, type } = handlerModule(`region_${region.entry.block.start.toString(16)}`);
-  const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-  emitRegion(region, fn, calls, type, dv);
-  m.place(slot, callee);
-  return m.bytes();
+/** A module that puts the functions of regions into slots of the handler table. */
+export class RegionModule {
+  private readonly module = handlerModule('regions');
+  private readonly dv: DataView;
+
+  /** @param dv the domain's memory, where records lie */
+  constructor(dv: DataView) { this.dv = dv; }
+
+  /** Nothing is added when this throws. */
+  add(region: Region, slot: number): void {
+    const { m, calls, type } = this.module;
+    const fn = new Fn(HANDLER.params, HANDLER.result);
+    emitRegion(region, fn, calls, type, this.dv);
+    m.place(slot, m.add(fn));
+  }
+  bytes(): Uint8Array { return this.module.m.bytes(); }
 }
 
 /** Writes the body of a region's function, (cpu, record) → exit code. */

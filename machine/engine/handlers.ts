@@ -88,9 +88,9 @@ export class Handlers {
   regionSlot(): number { return this.freed.pop() ?? this.newSlot('block'); }
   /** A slot that nothing was put into. */
   freeSlot(slot: number): void { this.freed.push(slot); }
-  /** Puts a region's function into the slot that its module names. @param size bytes of the module */
-  install(module: WasmModule, size: number): void {
-    this.functions++;
+  /** Puts the functions of regions into the slots that their module names. @param size bytes of the module */
+  install(module: WasmModule, functions: number, size: number): void {
+    this.functions += functions;
     this.size += size;
     new Wasm.Instance(module, { env: this.imports });
   }

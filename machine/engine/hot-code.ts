@@ -6,13 +6,13 @@
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
-import { Wasm, type WasmModule } from '#base/webassembly.ts';
+import { Wasm } from '#base/webassembly.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import { variantOf, type Blocks } from './blocks.ts';
-import { regionModule } from './compiler.ts';
+import { RegionModule } from './compiler.ts';
 import type { Handlers } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
 import { NOTED, REC, ripOf } from './record.ts';
@@ -29,8 +29,12 @@ export const HOT = 2000;
 const WARM = 4, PATIENCE = 1;
 /** Most regions that wait to be compiled. */
 const MAX_PENDING = 64;
+/** Regions of a module, and how long the first waits for the others: in calls of collect, some 20 us each. */
+const BATCH = 8, MAX_WAIT = 100;
 /** Most targets of a computed jump that are remembered. */
 const MAX_TARGETS = 8;
+
+interface Order { readonly record: number; readonly slot: number; readonly words: Int32Array }
 
 export class HotCode implements BlockSource {
   /** executions after which a block is hot; 0: never */
@@ -50,10 +54,13 @@ export class HotCode implements BlockSource {
   /** the vCPU whose block became hot: its tables tell where code lies */
   private compiling: Cpu | undefined;
   private readonly compiler: RegionCompiler | undefined;
-  /** regions that are being compiled, by first record; one that is void meanwhile leaves */
+  /** slots of regions that are being compiled, by first record; what is void meanwhile leaves */
   private readonly pending = new Map<number, number>();
-  private readonly orders = new Map<number, { readonly record: number; readonly slot: number }>();
-  private ordered = 0;
+  private readonly orders = new Map<number, readonly Order[]>();
+  /** regions that wait for others to be compiled with; calls of collect since one does */
+  private batch: Order[] = [];
+  private waited = 0;
+  private sent = 0;
   /** regions made */
   promoted = 0;
 
@@ -92,31 +99,43 @@ export class HotCode implements BlockSource {
     }
     if (this.compiler?.alive) this.order(record, encodeRegion(region, slot), slot);
     else {
-      const bytes = regionModule(region, slot, dv);
-      this.install(record, slot, new Wasm.Module(bytes), bytes.length);
+      const module = new RegionModule(dv);
+      module.add(region, slot);
+      const bytes = module.bytes();
+      this.handlers.install(new Wasm.Module(bytes), 1, bytes.length);
+      this.enter(record, slot);
     }
   }
   private order(record: number, words: Int32Array, slot: number): void {
-    const id = ++this.ordered;
-    this.pending.set(record, id);
-    this.orders.set(id, { record, slot });
-    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, words });
+    this.pending.set(record, slot);
+    this.batch.push({ record, slot, words });
+    if (this.batch.length === BATCH) this.send();
   }
-  /** Takes in what was compiled meanwhile. */
+  private send(): void {
+    if (this.batch.length === 0) return;
+    const id = ++this.sent;
+    this.orders.set(id, this.batch);
+    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, regions: this.batch.map(({ words }) => words) });
+    this.batch = [];
+    this.waited = 0;
+  }
+  /** Takes in what was compiled meanwhile. To be called often. */
   collect(): void {
+    if (this.batch.length > 0 && ++this.waited > MAX_WAIT) this.send();
     for (let done = this.compiler?.take(); done; done = this.compiler?.take()) {
-      const order = this.orders.get(done.id);
-      if (!order) continue; // everything was dropped since
-      const { record, slot } = order;
+      const orders = this.orders.get(done.id);
+      if (!orders) continue; // everything was dropped since
       this.orders.delete(done.id);
-      const wanted = this.pending.get(record) === done.id;
-      if (wanted) this.pending.delete(record);
-      if (wanted && done.module) this.install(record, slot, done.module, done.size);
-      else this.handlers.freeSlot(slot);
+      this.handlers.install(done.module, done.slots.length, done.size);
+      for (const { record, slot } of orders) {
+        const wanted = this.pending.get(record) === slot;
+        if (wanted) this.pending.delete(record);
+        if (wanted && done.slots.includes(slot)) this.enter(record, slot);
+        else this.handlers.freeSlot(slot);
+      }
     }
   }
-  private install(record: number, slot: number, module: WasmModule, size: number): void {
-    this.handlers.install(module, size);
+  private enter(record: number, slot: number): void {
     this.capsule.u32[record >>> 2] = slot;
     this.promoted++;
   }
@@ -138,6 +157,7 @@ export class HotCode implements BlockSource {
   }
   clear(): void {
     for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders]) known.clear();
+    this.batch = [];
   }
 
   // ---- what regions are made of
@@ -155,7 +175,7 @@ export class HotCode implements BlockSource {
     const left = this.capsule.i32[(record + REC.count) >>> 2] as number;
     return {
       record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: this.blocks.secondFrame(record),
-      heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
+      compiled: this.capsule.u32[record >>> 2] !== this.capsule.u32[(record + REC.real) >>> 2], heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
     };
   }
   /** Undefined for code that is void, or that ends in an unusual way. */

@@ -1,20 +1,23 @@
-// A region as another thread gets it: numbers. Records are read where they lie, in the domain's memory; should one change
-// meanwhile, its region is thrown away (hot-code.ts).
+// Regions as another thread gets them: numbers. Records are read where they lie, in the domain's memory; should one change
+// meanwhile, its region is thrown away (hot-code.ts). Regions share modules: their code lies closer together then, and a
+// processor's caches for instructions and their addresses hold more of it.
 
 import { Wasm, type WasmModule } from '#base/webassembly.ts';
-import { regionModule } from './compiler.ts';
+import { RegionModule } from './compiler.ts';
 import { keyOf, specOf } from './handler-spec.ts';
 import type { Block, Node, Region, Step } from './region.ts';
 
 export interface RegionJob {
   readonly id: number;
   readonly memory: SharedArrayBuffer;
-  readonly words: Int32Array;
+  /** one for each region */
+  readonly regions: readonly Int32Array[];
 }
-export interface CompiledRegion {
+export interface CompiledRegions {
   readonly id: number;
-  /** undefined when it could not be compiled */
-  readonly module: WasmModule | undefined;
+  readonly module: WasmModule;
+  /** slots that the module fills: not those of regions that could not be compiled */
+  readonly slots: readonly number[];
   /** bytes of the module */
   readonly size: number;
 }
@@ -23,8 +26,8 @@ export interface RegionCompiler {
   /** false once the other thread has failed: nothing more will come from it */
   readonly alive: boolean;
   compile(job: RegionJob): void;
-  /** A region that is ready. Costs little when there is none. */
-  take(): CompiledRegion | undefined;
+  /** Regions that are ready. Costs little when there are none. */
+  take(): CompiledRegions | undefined;
 }
 
 const GOTO = -1, UNAVAILABLE = -2, NONE = -1;
@@ -83,15 +86,21 @@ function decodeRegion(words: Int32Array): { region: Region; slot: number } {
   }
   return { region: { nodes, entry }, slot };
 }
-const EMPTY: Block = { record: 0, start: 0n, mfn: -1, secondMfn: -1, steps: [], heat: 0 };
+const EMPTY: Block = { record: 0, start: 0n, mfn: -1, secondMfn: -1, steps: [], heat: 0, compiled: false };
 
 /** The other thread's part. */
-export function compileJob({ id, memory, words }: RegionJob): CompiledRegion {
-  try {
+export function compileJob({ id, memory, regions }: RegionJob): CompiledRegions {
+  const module = new RegionModule(new DataView(memory));
+  const slots: number[] = [];
+  for (const words of regions) {
     const { region, slot } = decodeRegion(words);
-    const bytes = regionModule(region, slot, new DataView(memory));
-    return { id, module: new Wasm.Module(bytes), size: bytes.length };
-  } catch {
-    return { id, module: undefined, size: 0 }; // its records are no longer what they were: nobody waits for it
+    try {
+      module.add(region, slot);
+      slots.push(slot);
+    } catch {
+      // its records are no longer what they were: nobody waits for it
+    }
   }
+  const bytes = module.bytes();
+  return { id, module: new Wasm.Module(bytes), slots, size: bytes.length };
 }

@@ -12,7 +12,7 @@ import type { HandlerSpec } from './handler-spec.ts';
 import { REC } from './record.ts';
 
 /** Most records and blocks of a region; deepest nesting of calls in it. */
-const MAX_RECORDS = 500, MAX_NODES = 96, MAX_DEPTH = 4;
+const MAX_RECORDS = 500, MAX_NODES = 96, MAX_DEPTH = 1;
 /** Most records where control does not come back. */
 const MAX_STRAIGHT = 120;
 
@@ -55,6 +55,8 @@ export interface Block {
   readonly steps: readonly Step[];
   /** how often it was executed, as far as that was counted */
   readonly heat: number;
+  /** it has a region of its own */
+  readonly compiled: boolean;
 }
 export interface Region { readonly nodes: readonly Node[]; readonly entry: Node }
 
@@ -117,7 +119,7 @@ export class RegionBuilder {
       for (let i = 1; i < queue.length; i++) if ((queue[i] as Node).block.heat > (queue[best] as Node).block.heat) best = i;
       const node = queue.splice(best, 1)[0] as Node;
       for (const { block, context } of this.leadsTo(node)) {
-        if (block.heat < least || this.nodes.has(key(block, context))) continue;
+        if (block.heat < least || this.nodes.has(key(block, context)) || (most === MAX_STRAIGHT && block.compiled)) continue;
         if (this.nodes.size >= MAX_NODES || this.records + block.steps.length > most) continue;
         queue.push(this.add(block, context));
       }

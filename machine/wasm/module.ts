@@ -35,10 +35,15 @@ export class ModuleBuilder {
   }
   /** Declares a function so that others can call it; its body may be written later. */
   fn(params: readonly Type[], result: Type | undefined, exportName?: string): { fn: Fn; callee: Callee } {
+    const fn = new Fn(params, result);
+    return { fn, callee: this.add(fn, exportName) };
+  }
+  /** Adds a function that has been written. */
+  add(fn: Fn, exportName?: string): Callee {
+    const { params, result } = fn.signature;
     const callee = { params, result, index: this.imports.length + this.fns.length };
-    const entry = { fn: new Fn(params, result), type: this.typeIndex(params, result), callee, name: exportName };
-    this.fns.push(entry);
-    return entry;
+    this.fns.push({ fn, type: this.typeIndex(params, result), callee, name: exportName });
+    return callee;
   }
   /** Puts a function into a slot of env.table when the module is instantiated. */
   place(slot: number, callee: Callee): void { this.slots.push({ slot, index: callee.index }); }

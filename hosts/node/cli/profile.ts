@@ -17,7 +17,7 @@ const MOST_FUNCTIONS = 30;
 
 /** By what the URL of a script, or the name of a function, begins with or contains: first match. */
 const SHARES: readonly (readonly [string, RegExp])[] = [
-  ['guest code, compiled', /^wasm:\/\/wasm\/region/], ['guest code, interpreted', /^wasm:\/\/wasm\/handlers/], ['TLB misses, jumps not foreseen, system calls', /^wasm:\/\/wasm\/runtime/],
+  ['guest code, compiled', /^wasm:\/\/wasm\/regions/], ['guest code, interpreted', /^wasm:\/\/wasm\/handlers/], ['TLB misses, jumps not foreseen, system calls', /^wasm:\/\/wasm\/runtime/],
   ['decoding', /machine\/(decode\/|engine\/blocks)/], ['compiling', /machine\/(wasm|isa|engine\/(region|hot-code|compile|structure|handlers))|^(Module|Instance|postMessage) /],
   ['instructions finished in TypeScript', /machine\/(fpu|engine\/(slow|segments|guest-memory|operand))/], ['the machine around that', /machine\/|wasm/],
   ['hypervisor', /hypervisor\//], ['devices, xenstore, toolstack', /devices\/|toolstack\//], ['asleep', /^\(idle\)/], ['garbage collection', /^\(garbage/],
