@@ -81,9 +81,10 @@ export class Fn {
   /** Writes code that comes before everything written so far. */
   before(write: () => void): void {
     const rest = this.code;
+    const hints = this.hints.splice(0);
     this.code = new Bytes(rest.length + 512);
     write();
-    for (const hint of this.hints) hint.at += this.code.length;
+    for (const { at, likely } of hints) this.hints.push({ at: at + this.code.length, likely });
     this.code.append(rest);
   }
   store(bits: number, address: Expr, value: Expr, offset = 0): void { emitStore(this.code, bits, address, value, offset); }
