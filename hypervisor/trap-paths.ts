@@ -122,6 +122,7 @@ function switchMode({ fn, cpu }: SystemCallTools, toKernel: boolean, mmu: Expr):
   fn.store(64, cpu, load('i64', 64, cpu, at(toKernel ? 'gs_base_kernel' : 'gs_base_user')), gs);
   fn.store(32, cpu, load('i32', 32, cpu, CPU.mmu), toKernel ? CPU.userMmu : CPU.kernelMmu);
   fn.store(32, cpu, mmu, CPU.mmu);
+  fn.store(64, cpu, i64(-1), CPU.stackPage);
   fn.store(32, cpu, load('i32', 32, cpu, at(toKernel ? 'guest_table' : 'guest_table_user')), CPU.cr3);
   const mode = load('i32', 32, cpu, CPU.mode);
   fn.store(32, cpu, toKernel ? or(mode, i32(MODE.kernel)) : and(mode, i32(~MODE.kernel)), CPU.mode);

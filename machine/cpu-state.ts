@@ -40,7 +40,7 @@ export const CPU = {
   shortcuts: 0x1e8, // u32: system calls may be delivered without an exit
   kernelMmu: 0x1ec, // u32: MMU context that kernel mode used last, and user mode; or capsule offset 0
   userMmu: 0x1f0,
-  stackAdd: 0x1f4, // u32, u64: where the stack's page lies, from the routine `stack` for the function that called it
+  stackAdd: 0x1f4, // u32, u64: the page that the stack was in last, if it may be written under the current MMU context, or all ones; and its capsule offset less its address
   stackPage: 0x1f8,
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7

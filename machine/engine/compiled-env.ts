@@ -122,11 +122,15 @@ export class Frame {
     else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(this.page)), () => this.interpret(), undefined, false);
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
-    this.forgetStack();
+    this.loadStack();
   }
   /** The code was mapped elsewhere when it was compiled. */
   private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
   noteCodeChanged(): void { this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged)); }
+  private loadStack(): void {
+    this.stackPage.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
+    this.stackAdd.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
+  }
   /** Translations may have changed. */
   forgetStack(): void { this.stackPage.set(i64(-1)); }
   /** Registers and flags from the context. */

@@ -51,6 +51,7 @@ export class MmuContexts {
     }
     this.used[slot] = ++this.clock;
     this.clean(slot);
+    forgetStack(cpu);
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.context(slot));
     if (kernel !== undefined) cpu.setField32(kernel ? CPU.kernelMmu : CPU.userMmu, this.context(slot));
@@ -58,6 +59,7 @@ export class MmuContexts {
   /** Before a vCPU runs: others may have taken its context for their bases since. */
   attach(cpu: Cpu): void {
     this.running = cpu;
+    forgetStack(cpu);
     const slot = this.slotOf(cpu.field32(CPU.mmu));
     if (this.bases[slot] !== cpu.field32(CPU.cr3)) this.setBase(cpu, cpu.field32(CPU.cr3));
     else this.used[slot] = ++this.clock;
@@ -76,6 +78,7 @@ export class MmuContexts {
   }
   /** Drops the translations of one page. */
   dropPage(lo: number, hi: number): void {
+    if (this.running) forgetStack(this.running);
     const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
     const page = (lo & ~0xfff) >>> 0;
     const { u32 } = this.capsule;
@@ -89,6 +92,7 @@ export class MmuContexts {
   }
   /** Drops what lets a frame be written. @param host its capsule offset */
   dropWrites(host: number): void {
+    if (this.running) forgetStack(this.running);
     const inUse = this.inUse();
     for (let slot = 0; slot < CONTEXTS; slot++) {
       if (this.bases[slot] === -1) continue;
@@ -158,7 +162,9 @@ export class MmuContexts {
   private inUse(): number[] { return this.running ? IN_USE.map((field) => this.slotOf(this.running?.field32(field) as number)) : []; }
   private cleanUsed(): void {
     const { running } = this;
-    if (running) for (const field of IN_USE) this.clean(this.slotOf(running.field32(field)));
+    if (!running) return;
+    forgetStack(running);
+    for (const field of IN_USE) this.clean(this.slotOf(running.field32(field)));
   }
   private spoil(slot: number, bits: number): void {
     this.stale[slot] = (this.stale[slot] as number) | bits;
@@ -205,5 +211,10 @@ export class MmuContexts {
   }
   /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
   private guardJumps(slot: number): void { this.capsule.u32[(this.context(slot) + MMU.jumps) >>> 2] = 1; }
+}
+/** The stack's page is looked up anew. */
+function forgetStack(cpu: Cpu): void {
+  cpu.setField32(CPU.stackPage, VOID);
+  cpu.setField32(CPU.stackPage + 4, VOID);
 }
 const IN_USE = [CPU.mmu, CPU.kernelMmu, CPU.userMmu];
