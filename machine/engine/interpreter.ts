@@ -65,7 +65,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
     const scratch = options.scratch ?? capsule.scratch;
-    this.mmu = new Mmu(capsule, scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
+    this.mmu = new Mmu(capsule, this.cpus, scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     this.operands = new Operands(this.memory, this.segments);

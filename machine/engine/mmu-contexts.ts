@@ -18,6 +18,7 @@ export const DROP = { writes: 1, translations: 2, jumps: 4, all: 7 } as const;
 
 export class MmuContexts {
   private readonly capsule: Capsule;
+  private readonly cpus: readonly Cpu[];
   /** capsule offset of the first */
   private readonly at: number;
   private readonly fillBytes: (at: number, byte: number, length: number) => void;
@@ -33,8 +34,9 @@ export class MmuContexts {
 
   static readonly size = CONTEXTS * MMU.size;
 
-  constructor(capsule: Capsule, at: number, fillBytes: (at: number, byte: number, length: number) => void) {
+  constructor(capsule: Capsule, cpus: readonly Cpu[], at: number, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
+    this.cpus = cpus;
     this.at = at;
     this.fillBytes = fillBytes;
   }
@@ -51,7 +53,7 @@ export class MmuContexts {
     }
     this.used[slot] = ++this.clock;
     this.clean(slot);
-    forgetStack(cpu);
+    this.forgetStacks();
     cpu.setField32(CPU.cr3, mfn);
     cpu.setField32(CPU.mmu, this.context(slot));
     if (kernel !== undefined) cpu.setField32(kernel ? CPU.kernelMmu : CPU.userMmu, this.context(slot));
@@ -59,7 +61,6 @@ export class MmuContexts {
   /** Before a vCPU runs: others may have taken its context for their bases since. */
   attach(cpu: Cpu): void {
     this.running = cpu;
-    forgetStack(cpu);
     const slot = this.slotOf(cpu.field32(CPU.mmu));
     if (this.bases[slot] !== cpu.field32(CPU.cr3)) this.setBase(cpu, cpu.field32(CPU.cr3));
     else this.used[slot] = ++this.clock;
@@ -78,7 +79,7 @@ export class MmuContexts {
   }
   /** Drops the translations of one page. */
   dropPage(lo: number, hi: number): void {
-    if (this.running) forgetStack(this.running);
+    this.forgetStacks();
     const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
     const page = (lo & ~0xfff) >>> 0;
     const { u32 } = this.capsule;
@@ -92,7 +93,7 @@ export class MmuContexts {
   }
   /** Drops what lets a frame be written. @param host its capsule offset */
   dropWrites(host: number): void {
-    if (this.running) forgetStack(this.running);
+    this.forgetStacks();
     const inUse = this.inUse();
     for (let slot = 0; slot < CONTEXTS; slot++) {
       if (this.bases[slot] === -1) continue;
@@ -102,6 +103,7 @@ export class MmuContexts {
   }
   /** Drops everything of every context, as at the beginning. */
   reset(): void {
+    this.forgetStacks();
     for (let slot = 0; slot < CONTEXTS; slot++) {
       const { u32 } = this.capsule;
       this.fillBytes(this.context(slot), EMPTY, MMU.cleared);
@@ -114,6 +116,14 @@ export class MmuContexts {
 
   /** How often a page was looked up in the page tables. */
   get tlbMisses(): number { return this.bases.reduce((n, _, slot) => n + (this.capsule.u32[(this.context(slot) + MMU.pages.count) >>> 2] as number), this.misses); }
+
+  /** The contexts, for audits: base and capsule offset of each, with nothing in them that is no longer true. */
+  audited(): { readonly base: number; readonly at: number }[] {
+    return this.bases.flatMap((base, slot) => {
+      this.clean(slot);
+      return base < 0 ? [] : [{ base, at: this.context(slot) }];
+    });
+  }
 
   // ---- entries
 
@@ -156,14 +166,21 @@ export class MmuContexts {
 
   // ---- dropping
 
+  /** The pages of stacks are looked up anew. */
+  private forgetStacks(): void {
+    for (const cpu of this.cpus) {
+      cpu.setField32(CPU.stackPage, VOID);
+      cpu.setField32(CPU.stackPage + 4, VOID);
+    }
+  }
   private context(slot: number): number { return this.at + slot * MMU.size; }
   private slotOf(context: number): number { return (context - this.at) / MMU.size; }
   /** Contexts that generated code may be in, or switch to without asking. */
   private inUse(): number[] { return this.running ? IN_USE.map((field) => this.slotOf(this.running?.field32(field) as number)) : []; }
   private cleanUsed(): void {
     const { running } = this;
+    this.forgetStacks();
     if (!running) return;
-    forgetStack(running);
     for (const field of IN_USE) this.clean(this.slotOf(running.field32(field)));
   }
   private spoil(slot: number, bits: number): void {
@@ -211,10 +228,5 @@ export class MmuContexts {
   }
   /** An empty entry looks like a target of all ones. The entry where that target belongs gets a tag that belongs elsewhere. */
   private guardJumps(slot: number): void { this.capsule.u32[(this.context(slot) + MMU.jumps) >>> 2] = 1; }
-}
-/** The stack's page is looked up anew. */
-function forgetStack(cpu: Cpu): void {
-  cpu.setField32(CPU.stackPage, VOID);
-  cpu.setField32(CPU.stackPage + 4, VOID);
 }
 const IN_USE = [CPU.mmu, CPU.kernelMmu, CPU.userMmu];

@@ -34,9 +34,9 @@ export class Mmu {
 
   static size(frames: number): number { return MmuContexts.size + frames; }
 
-  constructor(capsule: Capsule, at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void, fillBytes: (at: number, byte: number, length: number) => void) {
+  constructor(capsule: Capsule, cpus: readonly Cpu[], at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
-    this.contexts = new MmuContexts(capsule, at, fillBytes);
+    this.contexts = new MmuContexts(capsule, cpus, at, fillBytes);
     this.frameFlags = at + MmuContexts.size;
     this.hooks = hooks;
     this.codeWritten = codeWritten;

@@ -5,10 +5,12 @@ import { PTE } from '#abi/mmu.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { slotOf } from '#hypervisor/mm/walk.ts';
+import { CPU } from '#machine/cpu-state.ts';
+import type { Mmu } from '#machine/engine/mmu.ts';
 import { MMU } from '#machine/engine/record.ts';
 
 /** The parts of the engine that are looked into. */
-interface Inside { readonly mmu: { readonly contexts: number; readonly bases: readonly number[]; flushNow(): void } }
+interface Inside { readonly mmu: Mmu }
 
 const EMPTY = 0xffff_ffff;
 
@@ -17,24 +19,30 @@ export function auditTranslations(domain: Domain): string[] {
   const { mmu } = domain.machine as unknown as Inside;
   mmu.flushNow();
   const wrong: string[] = [];
-  mmu.bases.forEach((base, i) => {
-    if (base < 0 || !domain.mm.frames.isTable(base, 4)) return;
+  for (const { base, at } of mmu.contexts.audited()) {
+    if (!domain.mm.frames.isTable(base, 4)) continue;
     for (const half of [MMU.read, MMU.write]) {
       for (let entry = 0; entry < MMU.entries && wrong.length < 5; entry++) {
-        const problem = checkEntry(domain, base, mmu.contexts + i * MMU.size + half + entry * 16, half === MMU.write);
+        const tag = at + half + entry * 16;
+        const problem = checkEntry(domain, base, tag, tag + 8, half === MMU.write);
         if (problem) wrong.push(problem);
       }
     }
-  });
+  }
+  for (const cpu of domain.machine.cpus) {
+    const problem = checkEntry(domain, cpu.field32(CPU.cr3), cpu.base + CPU.stackPage, cpu.base + CPU.stackAdd, true);
+    if (problem) wrong.push(`the stack's page: ${problem}`);
+  }
   return wrong;
 }
 
-function checkEntry(domain: Domain, base: number, at: number, write: boolean): string | undefined {
+/** @param tag capsule offset of the page's address @param by of what is added to it */
+function checkEntry(domain: Domain, base: number, tag: number, by: number, write: boolean): string | undefined {
   const { u32, frames } = domain.capsule;
-  const lo = u32[at >>> 2] as number;
-  const hi = u32[(at >>> 2) + 1] as number;
+  const lo = u32[tag >>> 2] as number;
+  const hi = u32[(tag >>> 2) + 1] as number;
   if (lo === EMPTY && hi === EMPTY) return undefined;
-  const cached = (((u32[(at >>> 2) + 2] as number) + lo) % 0x1_0000_0000 - frames) / PAGE_SIZE;
+  const cached = (((u32[by >>> 2] as number) + lo) % 0x1_0000_0000 - frames) / PAGE_SIZE;
   const walked = walk(domain, base, lo, hi, write);
   if (cached === walked) return undefined;
   return `base ${base}: ${write ? 'write' : 'read'} of 0x${hi.toString(16)}_${lo.toString(16).padStart(8, '0')} is cached as frame ${cached}, the tables say ${walked}`;
