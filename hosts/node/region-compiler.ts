@@ -10,18 +10,22 @@ export interface CompileWorkerData {
   readonly answered: Int32Array;
 }
 
+/** The memory of the domain whose jobs follow, or a job: memory is costly to send. */
+export type CompileMessage = SharedArrayBuffer | Omit<RegionJob, 'memory'>;
+
 export class NodeRegionCompiler implements RegionCompiler {
   alive = true;
   private readonly port: MessagePort;
   private readonly answered = new Int32Array(new SharedArrayBuffer(4));
   private taken = 0;
+  private memory: SharedArrayBuffer | undefined;
 
   /** @param failed is told why the worker ended, if it does */
   constructor(failed: (reason: string) => void) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     const workerData: CompileWorkerData = { port: port2, answered: this.answered };
-    const worker = new Worker(new URL('./compile-worker.ts', import.meta.url), { workerData, transferList: [port2], resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    const worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { workerData, transferList: [port2], resourceLimits: { maxYoungGenerationSizeMb: 8 } });
     worker.unref();
     worker.on('error', (error: Error) => {
       this.alive = false;
@@ -29,7 +33,10 @@ export class NodeRegionCompiler implements RegionCompiler {
     });
   }
 
-  compile(job: RegionJob): void { this.port.postMessage(job); }
+  compile({ id, memory, words }: RegionJob): void {
+    if (memory !== this.memory) this.port.postMessage(this.memory = memory);
+    this.port.postMessage({ id, words }, [words.buffer as ArrayBuffer]);
+  }
   take(): CompiledRegions | undefined {
     if (this.answered[0] === this.taken) return undefined;
     const received = receiveMessageOnPort(this.port) as { message: CompiledRegions } | undefined;

@@ -17,7 +17,12 @@ const LARGEST_PART = 16;
 export class GuestMemory {
   private readonly mmu: Mmu;
   private readonly u8: Uint8Array;
-  constructor(mmu: Mmu, u8: Uint8Array) { this.mmu = mmu; this.u8 = u8; }
+  private readonly dv: DataView;
+  constructor(mmu: Mmu, u8: Uint8Array) {
+    this.mmu = mmu;
+    this.u8 = u8;
+    this.dv = new DataView(u8.buffer);
+  }
 
   /**
    * Copies `length` bytes at a linear address into `into`. Throws GuestFault.
@@ -60,6 +65,8 @@ export class GuestMemory {
     this.eachPage(cpu, va, length, (lo, hi) => { this.host(cpu, lo, hi, 1 | ACCESS_INFO.write | ACCESS_INFO.probe | kind); }, kind);
   }
   readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
+    const host = bytes === 2 || bytes === 4 || bytes === 8 ? this.direct(cpu, va, bytes, false) : -1;
+    if (host >= 0) return bytes === 8 ? this.dv.getBigUint64(host, true) : BigInt(bytes === 4 ? this.dv.getUint32(host, true) : this.dv.getUint16(host, true));
     this.read(cpu, va, bytes, scratch, kind);
     return BigInt.asUintN(bytes * 8, scratchView.getBigUint64(0, true));
   }

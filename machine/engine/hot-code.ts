@@ -17,7 +17,7 @@ import type { Handlers } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
 import { NOTED, REC, ripOf } from './record.ts';
 import { encodeRegion, type RegionCompiler } from './region-job.ts';
-import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
+import { RegionBuilder, type Block, type BlockSource, type Region, type Step } from './region.ts';
 
 /**
  * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
@@ -34,7 +34,7 @@ const BATCH = 8, MAX_WAIT = 100;
 /** Most targets of a computed jump that are remembered. */
 const MAX_TARGETS = 8;
 
-interface Order { readonly record: number; readonly slot: number; readonly words: Int32Array }
+interface Order { readonly record: number; readonly slot: number }
 
 export class HotCode implements BlockSource {
   /** executions after which a block is hot; 0: never */
@@ -59,6 +59,7 @@ export class HotCode implements BlockSource {
   private readonly orders = new Map<number, readonly Order[]>();
   /** regions that wait for others to be compiled with; calls of collect since one does */
   private batch: Order[] = [];
+  private words: number[] = [];
   private waited = 0;
   private sent = 0;
   /** regions made */
@@ -97,7 +98,7 @@ export class HotCode implements BlockSource {
       this.note(block.mfn, record);
       if (block.secondMfn >= 0) this.note(block.secondMfn, record);
     }
-    if (this.compiler?.alive) this.order(record, encodeRegion(region, slot), slot);
+    if (this.compiler?.alive) this.order(record, region, slot);
     else {
       const module = new RegionModule(dv);
       module.add(region, slot);
@@ -106,17 +107,19 @@ export class HotCode implements BlockSource {
       this.enter(record, slot);
     }
   }
-  private order(record: number, words: Int32Array, slot: number): void {
+  private order(record: number, region: Region, slot: number): void {
     this.pending.set(record, slot);
-    this.batch.push({ record, slot, words });
+    this.batch.push({ record, slot });
+    encodeRegion(region, slot, this.words);
     if (this.batch.length === BATCH) this.send();
   }
   private send(): void {
     if (this.batch.length === 0) return;
     const id = ++this.sent;
     this.orders.set(id, this.batch);
-    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, regions: this.batch.map(({ words }) => words) });
+    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, words: Int32Array.from(this.words) });
     this.batch = [];
+    this.words = [];
     this.waited = 0;
   }
   /** Takes in what was compiled meanwhile. To be called often. */
@@ -158,6 +161,7 @@ export class HotCode implements BlockSource {
   clear(): void {
     for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders]) known.clear();
     this.batch = [];
+    this.words = [];
   }
 
   // ---- what regions are made of

@@ -10,8 +10,8 @@ import type { Block, Node, Region, Step } from './region.ts';
 export interface RegionJob {
   readonly id: number;
   readonly memory: SharedArrayBuffer;
-  /** one for each region */
-  readonly regions: readonly Int32Array[];
+  /** the regions, one behind the other */
+  readonly words: Int32Array;
 }
 export interface CompiledRegions {
   readonly id: number;
@@ -32,9 +32,9 @@ export interface RegionCompiler {
 
 const GOTO = -1, UNAVAILABLE = -2, NONE = -1;
 
-/** @param slot of the handler table, where the function will be */
-export function encodeRegion({ nodes, entry }: Region, slot: number): Int32Array {
-  const words: number[] = [slot, nodes.length];
+/** @param slot of the handler table, where the function will be @param words gets the numbers */
+export function encodeRegion({ nodes, entry }: Region, slot: number, words: number[]): void {
+  words.push(slot, nodes.length);
   const index = new Map(nodes.map((node, i) => [node, i]));
   const link = (node: Node | undefined): void => { words.push(node ? index.get(node) ?? NONE : NONE); };
   const address = (va: bigint): void => { words.push(Number(va & 0xffff_ffffn), Number(va >> 32n)); };
@@ -54,10 +54,9 @@ export function encodeRegion({ nodes, entry }: Region, slot: number): Int32Array
       link(node.jumps.get(i));
     });
   }
-  return Int32Array.from(words);
 }
-function decodeRegion(words: Int32Array): { region: Region; slot: number } {
-  let at = 0;
+function decodeRegion(words: Int32Array, from: number): { region: Region; slot: number; end: number } {
+  let at = from;
   const next = (): number => words[at++] as number;
   const address = (): bigint => BigInt(next() >>> 0) | BigInt(next() >>> 0) << 32n;
   const slot = next();
@@ -84,16 +83,17 @@ function decodeRegion(words: Int32Array): { region: Region; slot: number } {
       return { record, spec: key === GOTO ? 'goto' : key === UNAVAILABLE ? 'unavailable' : specOf(key), jump: undefined };
     });
   }
-  return { region: { nodes, entry }, slot };
+  return { region: { nodes, entry }, slot, end: at };
 }
 const EMPTY: Block = { record: 0, start: 0n, mfn: -1, secondMfn: -1, steps: [], heat: 0, compiled: false };
 
 /** The other thread's part. */
-export function compileJob({ id, memory, regions }: RegionJob): CompiledRegions {
+export function compileJob({ id, memory, words }: RegionJob): CompiledRegions {
   const module = new RegionModule(new DataView(memory));
   const slots: number[] = [];
-  for (const words of regions) {
-    const { region, slot } = decodeRegion(words);
+  for (let at = 0; at < words.length;) {
+    const { region, slot, end } = decodeRegion(words, at);
+    at = end;
     try {
       module.add(region, slot);
       slots.push(slot);
