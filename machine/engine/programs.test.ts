@@ -3,8 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { CPU, EXIT, REG } from '../cpu-state.ts';
 import { BASE, FlatMachine } from '../testing/flat-machine.ts';
+import { LateCompiler } from '../testing/late-compiler.ts';
+import type { RegionCompiler } from './region-job.ts';
 import { Random } from '../vectors/random.ts';
 
 type Item = readonly number[] | { readonly label: string } | { readonly jump: readonly number[]; readonly to: string };
@@ -122,14 +125,22 @@ class Program {
   }
 }
 
-function finalState(code: readonly number[], compileAfter: number, slices: Random, seed: bigint): unknown {
-  const m = new FlatMachine(compileAfter);
-  m.capsule.u8.set(code, m.at(4000));
+const OFFSET = 4000;
+function machineWith(code: readonly number[], compileAfter: number, compiler?: RegionCompiler): FlatMachine {
+  const m = new FlatMachine(compileAfter, {}, compiler);
+  m.capsule.u8.set(code, m.at(OFFSET));
+  return m;
+}
+/** Runs the program from its beginning. @param base where its pages are mapped */
+function finalState(m: FlatMachine, slices: Random, seed: bigint, base = BASE): unknown {
   const { cpu, machine } = m;
   for (const r of FREE) cpu.set(r, BigInt.asUintN(64, seed * BigInt(r * 2 + 1) * 0x9e37_79b9_7f4a_7c15n));
   cpu.set(REG.rbp, BigInt(DATA + 4096));
+  cpu.set(REG.rsp, BigInt(BASE + 16 * 4096));
+  machine.setFlags(cpu, 2);
   cpu.set(15, 400n);
-  cpu.rip = BigInt(BASE + 4000);
+  cpu.rip = BigInt(base + OFFSET);
+  const before = machine.retired(cpu);
   let exit: number = EXIT.budget;
   for (let n = 0; exit === EXIT.budget; n++) {
     assert.ok(n < 10_000, 'the program ends');
@@ -137,7 +148,7 @@ function finalState(code: readonly number[], compileAfter: number, slices: Rando
   }
   const data = m.capsule.u64.slice(m.at(0) >>> 3, m.at(16 * 4096) >>> 3);
   return {
-    exit, vector: cpu.field32(CPU.exitInfo), rip: cpu.rip - BigInt(BASE), flags: machine.getFlags(cpu), retired: machine.retired(cpu),
+    exit, vector: cpu.field32(CPU.exitInfo), rip: cpu.rip - BigInt(base), flags: machine.getFlags(cpu), retired: machine.retired(cpu) - before,
     registers: Array.from({ length: 16 }, (_, r) => cpu.get(r).toString(16)), data: data.join(),
   };
 }
@@ -145,9 +156,49 @@ function finalState(code: readonly number[], compileAfter: number, slices: Rando
 test('random programs do the same interpreted and compiled', () => {
   for (let seed = 1; seed <= 50; seed++) {
     const code = new Program(new Random(seed)).assemble();
-    const expected = finalState(code, 0, new Random(seed), BigInt(seed));
+    const expected = finalState(machineWith(code, 0), new Random(seed), BigInt(seed));
     for (const compileAfter of [1, 2, 9, 40]) {
-      assert.deepEqual(finalState(code, compileAfter, new Random(seed * 7 + compileAfter), BigInt(seed)), expected, `seed ${seed}, compiled after ${compileAfter}`);
+      assert.deepEqual(finalState(machineWith(code, compileAfter), new Random(seed * 7 + compileAfter), BigInt(seed)), expected, `seed ${seed}, compiled after ${compileAfter}`);
     }
   }
 });
+
+test('random programs do the same when their regions are compiled while they run', () => {
+  let made = 0;
+  for (let seed = 1; seed <= 50; seed++) {
+    const code = new Program(new Random(seed)).assemble();
+    const expected = finalState(machineWith(code, 0), new Random(seed), BigInt(seed));
+    const random = new Random(seed * 31);
+    const compiler = new LateCompiler(() => random.below(8));
+    assert.deepEqual(finalState(machineWith(code, 2, compiler), new Random(seed * 7), BigInt(seed)), expected, `seed ${seed}`);
+    made += compiler.made;
+  }
+  assert.ok(made > 50, `${made} modules were compiled late`);
+});
+
+test('compiled code runs wherever its pages are mapped', () => {
+  const PAGES = 16, ELSEWHERE = BASE + PAGES * 4096;
+  for (let seed = 1; seed <= 20; seed++) {
+    const code = new Program(new Random(seed)).assemble();
+    const machine = (compileAfter: number): FlatMachine => {
+      const m = machineWith(code, compileAfter);
+      for (let page = 0; page < PAGES; page++) m.map(PAGES + page, page);
+      return m;
+    };
+    const expected = new Map([BASE, ELSEWHERE].map((base) => [base, finalState(machine(0), new Random(seed), BigInt(seed), base)]));
+    const m = machine(3);
+    const image = m.capsule.u8.slice(m.at(0), m.at(PAGES * 4096));
+    for (const base of [BASE, ELSEWHERE, BASE, ELSEWHERE]) {
+      for (let page = 0; page < PAGES; page++) restore(m, image, page);
+      const same = isDeepStrictEqual(finalState(m, new Random(seed), BigInt(seed), base), expected.get(base));
+      assert.ok(same, `seed ${seed} at 0x${base.toString(16)}`);
+    }
+  }
+});
+/** Undoes what a program did to a page, which may be one of its code. */
+function restore(m: FlatMachine, image: Uint8Array, page: number): void {
+  const was = image.subarray(page * 4096, page * 4096 + 4096);
+  if (was.every((byte, i) => m.capsule.u8[m.at(page * 4096) + i] === byte)) return;
+  m.capsule.u8.set(was, m.at(page * 4096));
+  m.machine.frameWritten(m.frame(page));
+}

@@ -6,6 +6,7 @@ import { Capsule } from '#base/capsule.ts';
 import { CPU, MODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { Interpreter, scratchSize } from '../engine/interpreter.ts';
+import type { RegionCompiler } from '../engine/region-job.ts';
 import type { MachineHooks } from '../machine.ts';
 
 export const BASE = 0x1000_0000;
@@ -23,8 +24,8 @@ export class FlatMachine {
   readonly cpu: Cpu;
 
   /** @param compileAfter executions after which code is compiled; 0: never */
-  constructor(compileAfter = 0, hooks: Partial<MachineHooks> = {}) {
-    this.machine = new Interpreter(this.capsule, 1, { ...NO_HOOKS, ...hooks }, { compileAfter });
+  constructor(compileAfter = 0, hooks: Partial<MachineHooks> = {}, compiler?: RegionCompiler) {
+    this.machine = new Interpreter(this.capsule, 1, { ...NO_HOOKS, ...hooks }, { compileAfter, compiler });
     const cpu = this.machine.cpus[0];
     assert(cpu !== undefined, 'the machine has a vCPU');
     this.cpu = cpu;
