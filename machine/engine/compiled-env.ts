@@ -5,6 +5,7 @@
 // instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
 // before the instruction, because descriptions fault before they change anything.
 
+import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT, REG } from '../cpu-state.ts';
 import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags, FlagWords } from '../isa/flags.ts';
@@ -18,7 +19,7 @@ import { codeEntryOf } from './tables.ts';
 
 const REGISTERS = 16;
 /** Where user addresses end. */
-const USER_END = 1n << 47n;
+const USER_END = 2 ** 47;
 /** Routines that know nothing of general registers and flags. */
 const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);
 
@@ -30,7 +31,7 @@ export class Frame {
   readonly dv: DataView;
   readonly mmu: Var;
   /** the page that the region begins in; and where that is when it runs, for code that may be mapped elsewhere too */
-  private readonly page: bigint;
+  private readonly page: number;
   private readonly pageNow: Var | undefined;
   readonly budget: Var;
   /** the page that the stack was in last, and its capsule offset less its address; or -1 */
@@ -55,14 +56,14 @@ export class Frame {
   private written = 0;
 
   /** @param page where the region begins, when it is compiled */
-  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: bigint) {
+  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: number) {
     this.fn = fn;
     this.calls = calls;
     this.handlerType = handlerType;
     this.dv = dv;
     this.mmu = fn.var('i32');
     this.page = page;
-    this.pageNow = page < USER_END ? fn.var('i64') : undefined;
+    this.pageNow = page >= 0 && page < USER_END ? fn.var('i64') : undefined;
     this.budget = fn.var('i32');
     this.stackPage = fn.var('i64');
     this.stackAdd = fn.var('i32');
@@ -96,7 +97,7 @@ export class Frame {
   }
 
   /** An address of the region's code: a kernel's is where it was, a program's moves with the region. */
-  linear(va: bigint): Expr { return this.pageNow ? add(this.pageNow.get, i64(va - this.page)) : i64(va); }
+  linear(va: number): Expr { return this.pageNow ? add(this.pageNow.get, i64(BigInt(va - this.page))) : i64(BigInt(va)); }
 
   /** Writes the whole function around a body, which never comes to its end. */
   wrap(body: () => void): void {
@@ -119,7 +120,7 @@ export class Frame {
     const cpu = fn.param(0);
     this.mmu.set(load('i32', 32, cpu, CPU.mmu));
     if (this.pageNow) this.pageNow.set(load('i64', 64, cpu, CPU.page));
-    else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(this.page)), () => this.interpret(), undefined, false);
+    else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(BigInt(this.page))), () => this.interpret(), undefined, false);
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
     this.loadStack();
@@ -293,7 +294,7 @@ export class CompiledEnv extends InterpEnv {
       this.frame.setRegister(n, or(and(this.frame.register(n), i64(~(mask << by))), by ? shl(part, i64(by)) : part));
     }
   }
-  protected override inPage(distance: Expr): Expr { return this.frame.linear(pageOfNode(this.site.node) + (distance.value as bigint)); }
+  protected override inPage(distance: Expr): Expr { return this.frame.linear(pageOfNode(this.site.node) + Number(BigInt.asIntN(64, distance.value as bigint))); }
   protected override offsetExpr(): Expr {
     if (this.numberAt(REC.base) !== CPU.page) return super.offsetExpr();
     return this.inPage(this.fieldOf('i64', 64, REC.disp));
@@ -382,15 +383,15 @@ export class CompiledEnv extends InterpEnv {
     if (check) this.fn.if(this.frame.codeChanged.get, () => this.frame.sayAway(target, INNER.lookup), undefined, false);
     if (needsCheck(this.site.node, to)) {
       this.requirePage(to.block.start, to.block.mfn, target);
-      if (to.block.secondMfn >= 0) this.requirePage(to.block.start + 4096n, to.block.secondMfn, target);
+      if (to.block.secondMfn >= 0) this.requirePage(to.block.start + PAGE_SIZE, to.block.secondMfn, target);
       this.setField64(CPU.page, this.frame.linear(pageOfNode(to)));
     }
     this.site.go(to);
   }
-  private requirePage(va: bigint, mfn: number, target: Expr): void {
+  private requirePage(va: number, mfn: number, target: Expr): void {
     const { pagesMove } = this.frame;
-    const entry = pagesMove ? codeEntryOf(this.fn, this.mmu(), this.frame.linear(va)) : displace(this.mmu(), codeEntry(Number(BigInt.asUintN(32, va))));
-    const page = pagesMove ? or(and(shl(this.frame.linear(va), i64(8)), i64(CODE_PAGE)), i64(mfn)) : i64(codePage(va, mfn));
+    const entry = pagesMove ? codeEntryOf(this.fn, this.mmu(), this.frame.linear(va)) : displace(this.mmu(), codeEntry(va >>> 0));
+    const page = pagesMove ? or(and(shl(this.frame.linear(va), i64(8)), i64(CODE_PAGE)), i64(mfn)) : i64(codePage(BigInt(va), mfn));
     this.fn.if(ne(load('i64', 64, entry, pagesMove ? MMU.code : 0), page), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
   }
   /**

@@ -77,7 +77,7 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
 const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new CompiledEnv(frame, JMP, JUMP, flags, 0, site);
 
 /** What comes now was never executed. */
-function fallOut(to: bigint, last: Step, frame: Frame): void {
+function fallOut(to: number, last: Step, frame: Frame): void {
   frame.budget.set(sub(frame.budget.get, i32(retiredWith(last, frame))));
   frame.sayAway(frame.linear(to), INNER.lookup);
 }

@@ -50,7 +50,7 @@ export class HotCode implements BlockSource {
   /** by first record */
   private readonly steps = new Map<number, readonly Step[]>();
   /** by record of a computed jump, where it has gone: distances from its page */
-  private readonly targets = new Map<number, bigint[]>();
+  private readonly targets = new Map<number, number[]>();
   /** the vCPU whose block became hot: its tables tell where code lies */
   private compiling: Cpu | undefined;
   private readonly compiler: RegionCompiler | undefined;
@@ -84,7 +84,7 @@ export class HotCode implements BlockSource {
       u32[(record + REC.count) >>> 2] = this.after; // later
       return;
     }
-    const seed = this.blockAt(ripOf(cpu, record));
+    const seed = this.blockAt(Number(BigInt.asIntN(64, ripOf(cpu, record))));
     if (seed?.record !== record) return;
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
     if (!region) {
@@ -166,11 +166,11 @@ export class HotCode implements BlockSource {
 
   // ---- what regions are made of
 
-  blockAt(address: bigint): Block | undefined {
+  blockAt(address: number): Block | undefined {
     const cpu = this.compiling;
     assert(cpu !== undefined, 'a block became hot');
-    const lo = Number(address & 0xffff_ffffn);
-    const hi = Number(address >> 32n & 0xffff_ffffn);
+    const lo = address >>> 0;
+    const hi = Math.floor(address / 0x1_0000_0000) >>> 0;
     const host = this.mmu.translate(cpu, lo, hi, ACCESS.execute);
     if (host < 0) return undefined;
     const record = this.blocks.find(cpu, (host - this.capsule.frames) * 4 + variantOf(cpu), lo, hi);
@@ -196,17 +196,17 @@ export class HotCode implements BlockSource {
       const jumping = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
       const relative = spec === 'goto' || jumping?.operands[0]?.[0] === 'J';
       const offset = u32[(record + REC.offset) >>> 2] as number;
-      const mask = typeof spec === 'string' || spec.mode64 ? -1n : spec.opSize === 16 && spec.fused < 0 ? 0xffffn : 0xffff_ffffn;
-      const jump = relative ? { distance: BigInt(offset + (i32[(record + REC.rel) >>> 2] as number)), mask } : undefined;
+      const bits = typeof spec === 'string' || spec.mode64 ? 64 : spec.opSize === 16 && spec.fused < 0 ? 16 : 32;
+      const jump = relative ? { distance: offset + (i32[(record + REC.rel) >>> 2] as number), bits } : undefined;
       steps.push({ record, spec, jump });
       if (typeof spec === 'string' || row?.ends) break;
     }
     this.steps.set(first, steps);
     return steps;
   }
-  targetsOf(record: number): readonly bigint[] { return this.targets.get(record) ?? []; }
+  targetsOf(record: number): readonly number[] { return this.targets.get(record) ?? []; }
   /** Notes where a computed jump has gone, as a distance from its page. */
-  noteTarget(record: number, distance: bigint): void {
+  noteTarget(record: number, distance: number): void {
     const { u32 } = this.capsule;
     const noted = (record + REC.link) >>> 2;
     if ((u32[noted] as number) < NOTED) u32[noted] = (u32[noted] as number) + 1;

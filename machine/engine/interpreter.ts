@@ -156,7 +156,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const record = cpu.field32(CPU.jumpedFrom);
     if (record === 0) return;
     cpu.setField32(CPU.jumpedFrom, 0);
-    this.blocks.hot.noteTarget(record, cpu.rip - cpu.field64(CPU.page));
+    this.blocks.hot.noteTarget(record, Number(BigInt.asIntN(64, cpu.rip - cpu.field64(CPU.page))));
   }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
   private within(cpu: Cpu, ask: (cpu: Cpu) => bigint): bigint {

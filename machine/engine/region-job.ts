@@ -5,7 +5,7 @@
 import { Wasm, type WasmModule } from '#base/webassembly.ts';
 import { RegionModule } from './compiler.ts';
 import { keyOf, specOf } from './handler-spec.ts';
-import type { Block, Node, Region, Step } from './region.ts';
+import { newContext, type Block, type Node, type Region, type Step } from './region.ts';
 
 export interface RegionJob {
   readonly id: number;
@@ -37,13 +37,13 @@ export function encodeRegion({ nodes, entry }: Region, slot: number, words: numb
   words.push(slot, nodes.length);
   const index = new Map(nodes.map((node, i) => [node, i]));
   const link = (node: Node | undefined): void => { words.push(node ? index.get(node) ?? NONE : NONE); };
-  const address = (va: bigint): void => { words.push(Number(va & 0xffff_ffffn), Number(va >> 32n)); };
+  const address = (va: number): void => { words.push(va >>> 0, Math.floor(va / 0x1_0000_0000)); };
   link(entry);
   for (const node of nodes) {
     const { block, steps } = node;
     address(block.start);
     words.push(block.mfn, block.secondMfn, node.retired, node.leavesTo === undefined ? 0 : 1);
-    address(node.leavesTo ?? 0n);
+    address(node.leavesTo ?? 0);
     link(node.next);
     link(node.returnTo);
     words.push(node.computed.length);
@@ -58,10 +58,10 @@ export function encodeRegion({ nodes, entry }: Region, slot: number, words: numb
 function decodeRegion(words: Int32Array, from: number): { region: Region; slot: number; end: number } {
   let at = from;
   const next = (): number => words[at++] as number;
-  const address = (): bigint => BigInt(next() >>> 0) | BigInt(next() >>> 0) << 32n;
+  const address = (): number => (next() >>> 0) + next() * 0x1_0000_0000;
   const slot = next();
   const nodes = Array.from({ length: next() }, (): Node => ({
-    block: EMPTY, context: undefined, steps: [], jumps: new Map(), next: undefined, retired: 0, leavesTo: undefined, returnTo: undefined, computed: [],
+    block: EMPTY, context: NO_CONTEXT, steps: [], jumps: new Map(), next: undefined, retired: 0, leavesTo: undefined, returnTo: undefined, computed: [],
   }));
   const link = (): Node | undefined => nodes[next()];
   const entry = link() as Node;
@@ -85,7 +85,8 @@ function decodeRegion(words: Int32Array, from: number): { region: Region; slot: 
   }
   return { region: { nodes, entry }, slot, end: at };
 }
-const EMPTY: Block = { record: 0, start: 0n, mfn: -1, secondMfn: -1, steps: [], heat: 0, compiled: false };
+const NO_CONTEXT = newContext(0, undefined);
+const EMPTY: Block = { record: 0, start: 0, mfn: -1, secondMfn: -1, steps: [], heat: 0, compiled: false };
 
 /** The other thread's part. */
 export function compileJob({ id, memory, words }: RegionJob): CompiledRegions {

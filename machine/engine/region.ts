@@ -20,16 +20,19 @@ const MAX_STRAIGHT = 120;
 export interface Step {
   readonly record: number;
   readonly spec: HandlerSpec | 'goto' | 'unavailable';
-  /** where its relative jump leads: so far from the page, and the bits of the address that count */
-  readonly jump: { readonly distance: bigint; readonly mask: bigint } | undefined;
+  /** where its relative jump leads: so far from the page; and how many bits of the address count, 16, 32 or 64 */
+  readonly jump: { readonly distance: number; readonly bits: number } | undefined;
 }
-/** A call that the region goes into: where it returns to, and what it was called from. */
-interface Context { readonly returnTo: bigint; readonly parent: Context | undefined; readonly depth: number; readonly id: number }
+/**
+ * A call that the region goes into: where it returns to, what it was called from, and the nodes in it by their addresses: the
+ * same code may be mapped at two. The outermost context is no call.
+ */
+interface Context { readonly returnTo: number; readonly parent: Context | undefined; readonly depth: number; readonly nodes: Map<number, Node>; readonly calls: Map<number, Context> }
 
 /** A block in a region. */
 export interface Node {
   block: Block;
-  readonly context: Context | undefined;
+  readonly context: Context;
   /** its records, up to where another block of the region goes on */
   steps: readonly Step[];
   /** by position in `steps`, where a relative jump stays inside */
@@ -39,7 +42,7 @@ export interface Node {
   /** instructions of the block before that, jumps that decoding has followed among them */
   retired: number;
   /** where it goes when `steps` ends at a conditional jump that was always taken; outside the region */
-  leavesTo: bigint | undefined;
+  leavesTo: number | undefined;
   /** where the RET at its end returns to, if the region called it */
   returnTo: Node | undefined;
   /** places that the computed jump at its end was seen to go to */
@@ -48,7 +51,7 @@ export interface Node {
 /** A decoded block as regions see it. */
 export interface Block {
   readonly record: number;
-  readonly start: bigint;
+  readonly start: number;
   readonly mfn: number;
   /** frame of the page that its only instruction reaches into, or -1 */
   readonly secondMfn: number;
@@ -63,28 +66,28 @@ export interface Region { readonly nodes: readonly Node[]; readonly entry: Node 
 /** What the blocks know. */
 export interface BlockSource {
   /** the executed block that begins at an address, as it is mapped now; undefined when there is none */
-  blockAt(address: bigint): Block | undefined;
+  blockAt(address: number): Block | undefined;
   /** targets that a computed jump was seen to take, as distances from its page */
-  targetsOf(record: number): readonly bigint[];
+  targetsOf(record: number): readonly number[];
 }
 
 const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
 const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
 const isConditional = (step: Step): boolean => step.jump !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
 const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';
-const pageOf = (va: bigint): bigint => va & ~BigInt(PAGE_SIZE - 1);
+const pageOf = (va: number): number => va - (va & PAGE_SIZE - 1);
 /** Address of the page that a node begins in. */
-export const pageOfNode = (node: Node): bigint => pageOf(node.block.start);
+export const pageOfNode = (node: Node): number => pageOf(node.block.start);
 /** Whether a jump from a node to another has to make sure that the code still lies where it did. */
 export const needsCheck = (from: Node, to: Node): boolean => to.block.secondMfn >= 0 || pageOfNode(from) !== pageOfNode(to);
 
 export class RegionBuilder {
   private readonly source: BlockSource;
   private readonly dv: DataView;
-  private readonly nodes = new Map<string, Node>();
-  private readonly known = new Map<bigint, Block | undefined>();
+  private outermost = newContext(0, undefined);
+  private readonly nodes: Node[] = [];
+  private readonly known = new Map<number, Block | undefined>();
   private records = 0;
-  private contexts = 0;
 
   constructor(source: BlockSource, dv: DataView) {
     this.source = source;
@@ -106,73 +109,76 @@ export class RegionBuilder {
     return this.grow(seed, least, MAX_STRAIGHT);
   }
   private forget(): void {
-    this.nodes.clear();
-    this.calls.clear();
+    this.nodes.length = 0;
+    this.outermost = newContext(0, undefined);
     this.records = 0;
   }
   private grow(seed: Block, least: number, most: number): Region {
     this.known.set(seed.start, seed);
-    const entry = this.add(seed, undefined);
+    const entry = this.add(seed, this.outermost);
     const queue: Node[] = [entry];
     while (queue.length > 0) {
       let best = 0;
       for (let i = 1; i < queue.length; i++) if ((queue[i] as Node).block.heat > (queue[best] as Node).block.heat) best = i;
       const node = queue.splice(best, 1)[0] as Node;
       for (const { block, context } of this.leadsTo(node)) {
-        if (block.heat < least || this.nodes.has(key(block, context)) || (most === MAX_STRAIGHT && block.compiled)) continue;
-        if (this.nodes.size >= MAX_NODES || this.records + block.steps.length > most) continue;
+        if (block.heat < least || context.nodes.has(block.start) || (most === MAX_STRAIGHT && block.compiled)) continue;
+        if (this.nodes.length >= MAX_NODES || this.records + block.steps.length > most) continue;
         queue.push(this.add(block, context));
       }
     }
-    for (const node of this.nodes.values()) this.cut(node);
-    for (const node of this.nodes.values()) this.connect(node);
+    for (const node of this.nodes) this.cut(node);
+    for (const node of this.nodes) this.connect(node);
     return { nodes: reachable(entry), entry };
   }
 
-  private add(block: Block, context: Context | undefined): Node {
+  private add(block: Block, context: Context): Node {
     const end = block.steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
     const steps = end === 0 ? block.steps : block.steps.slice(0, end);
     const node: Node = {
       block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: end === 0 ? undefined : this.nextRip(block, steps.at(-1) as Step), returnTo: undefined, computed: [],
     };
-    this.nodes.set(key(block, context), node);
+    this.nodes.push(node);
+    context.nodes.set(block.start, node);
     this.records += steps.length;
     return node;
   }
-  private find(address: bigint): Block | undefined {
-    if (!this.known.has(address)) this.known.set(address, this.source.blockAt(address));
-    return this.known.get(address);
+  private find(address: number): Block | undefined {
+    let block = this.known.get(address);
+    if (block === undefined && !this.known.has(address)) this.known.set(address, block = this.source.blockAt(address));
+    return block;
   }
-  private rip(block: Block, step: Step): bigint { return pageOf(block.start) + BigInt(this.dv.getUint32(step.record + REC.offset, true)); }
-  private nextRip(block: Block, step: Step): bigint { return this.rip(block, step) + BigInt(this.dv.getUint8(step.record + REC.length)); }
+  private rip(block: Block, step: Step): number { return pageOf(block.start) + this.dv.getUint32(step.record + REC.offset, true); }
+  private nextRip(block: Block, step: Step): number { return this.rip(block, step) + this.dv.getUint8(step.record + REC.length); }
 
-  private readonly calls = new Map<string, Context>();
   /** The context of what a call leads to; undefined when it is not to be followed. */
-  private inside(node: Node, step: Step, target: bigint): Context | undefined {
+  private inside(node: Node, step: Step): Context | undefined {
     const returnTo = this.nextRip(node.block, step);
-    const depth = (node.context?.depth ?? 0) + 1;
-    if (depth > MAX_DEPTH || this.find(returnTo) === undefined) return undefined;
-    for (let c = node.context; c; c = c.parent) if (c.returnTo === returnTo) return undefined;
-    const name = `${target}.${returnTo}.${node.context?.id ?? 0}`;
-    let context = this.calls.get(name);
-    if (!context) this.calls.set(name, context = { returnTo, parent: node.context, depth, id: ++this.contexts });
+    const known = node.context.calls.get(returnTo);
+    if (known) return known;
+    if (node.context.depth === MAX_DEPTH || this.find(returnTo) === undefined) return undefined;
+    for (let c: Context | undefined = node.context; c; c = c.parent) if (c.returnTo === returnTo) return undefined;
+    const context = newContext(returnTo, node.context);
+    node.context.calls.set(returnTo, context);
     return context;
   }
   /** Where a node's jump at a step leads. */
-  private target(node: Node, step: Step): { block: Block; context: Context | undefined } | undefined {
+  private target(node: Node, step: Step): { block: Block; context: Context } | undefined {
     if (step.jump === undefined) return undefined;
-    const target = BigInt.asUintN(64, pageOfNode(node) + step.jump.distance & step.jump.mask);
+    const whole = pageOfNode(node) + step.jump.distance;
+    const target = step.jump.bits === 64 ? whole : step.jump.bits === 32 ? whole >>> 0 : whole & 0xffff;
     const block = this.find(target);
     if (!block) return undefined;
     if (!isCall(step)) return { block, context: node.context };
-    const context = this.inside(node, step, target);
+    const context = this.inside(node, step);
     return context && { block, context };
   }
-  private returned(node: Node): { block: Block; context: Context | undefined } | undefined {
-    const block = node.context && isReturn(node.steps.at(-1) as Step) ? this.find(node.context.returnTo) : undefined;
-    return block && { block, context: node.context?.parent };
+  private returned(node: Node): { block: Block; context: Context } | undefined {
+    const { parent, returnTo } = node.context;
+    const block = parent && isReturn(node.steps.at(-1) as Step) ? this.find(returnTo) : undefined;
+    return block && parent && { block, context: parent };
   }
-  private *leadsTo(node: Node): Iterable<{ block: Block; context: Context | undefined }> {
+  private *leadsTo(node: Node): Iterable<{ block: Block; context: Context }> {
     for (const step of node.steps) {
       const t = this.target(node, step);
       if (t) yield t;
@@ -185,10 +191,10 @@ export class RegionBuilder {
     }
   }
   /** A computed call is not followed: nothing tells its return. */
-  private computedTargets(node: Node): readonly bigint[] {
+  private computedTargets(node: Node): readonly number[] {
     const last = node.steps.at(-1) as Step;
     if (rowOf(last)?.name !== 'JMP' || last.jump !== undefined) return [];
-    return this.source.targetsOf(last.record).map((distance) => BigInt.asUintN(64, pageOfNode(node) + distance));
+    return this.source.targetsOf(last.record).map((distance) => pageOfNode(node) + distance);
   }
 
   /** Ends a node's steps where another node of its context begins. */
@@ -196,7 +202,7 @@ export class RegionBuilder {
     for (let i = 1; i < node.steps.length; i++) {
       const rip = this.rip(node.block, node.steps[i] as Step);
       const block = this.known.get(rip);
-      const next = block && this.nodes.get(key(block, node.context));
+      const next = block && node.context.nodes.get(block.start);
       if (!next || needsCheck(node, next)) continue;
       node.retired = this.dv.getUint8((node.steps[i] as Step).record + REC.icount);
       node.steps = node.steps.slice(0, i);
@@ -208,21 +214,20 @@ export class RegionBuilder {
   private connect(node: Node): void {
     node.steps.forEach((step, i) => {
       const t = this.target(node, step);
-      const to = t && this.nodes.get(key(t.block, t.context));
+      const to = t && t.context.nodes.get(t.block.start);
       if (to) node.jumps.set(i, to);
     });
     if (node.next) return;
     const r = this.returned(node);
-    node.returnTo = r && this.nodes.get(key(r.block, r.context));
+    node.returnTo = r && r.context.nodes.get(r.block.start);
     for (const address of this.computedTargets(node)) {
       const block = this.known.get(address);
-      const to = block && this.nodes.get(key(block, node.context));
+      const to = block && node.context.nodes.get(block.start);
       if (to) node.computed.push(to);
     }
   }
 }
-/** The same code may be mapped at two addresses. */
-const key = (block: Block, context: Context | undefined): string => `${block.start}.${context?.id ?? 0}`;
+export const newContext = (returnTo: number, parent: Context | undefined): Context => ({ returnTo, parent, depth: parent ? parent.depth + 1 : 0, nodes: new Map(), calls: new Map() });
 
 /** Where control can go from a node inside the region. */
 export function successors(node: Node): Node[] {
