@@ -1,11 +1,14 @@
 // npm run bench -- [--runs N] [--passes N] [--rows REGEX] [--engines LIST] [--cpu] [--publish]
 //
-// Runs the programs of bench/programs on this machine, in QEMU without KVM and in a Xenith domain, in turn, N times (3), and
-// writes medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Each row runs --passes
-// times (2) in a run: the first pass meets code that has not run yet, the second does not. Installs nothing.
+// Runs the programs of bench/programs on this machine, in QEMU without KVM, in v86 and in a Xenith domain, in turn, N times
+// (3), and writes medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Each row runs
+// --passes times (2) in a run: the first pass meets code that has not run yet, the second does not. Installs nothing, and
+// leaves out QEMU or v86 with a note of what it needs when that is not there. For v86, a 32-bit machine, that is the npm
+// package v86, the packages seabios and gcc-multilib for its BIOS and a 32-bit build of the programs, and what
+// bench/suite/fetch-i386.sh fetches; it runs no Python.
 //
 //   --rows REGEX      only the rows whose name or group matches
-//   --engines LIST    of native,qemu,xenith
+//   --engines LIST    of native,qemu,v86,xenith
 //   --cpu             compares processor time instead of time as it passes, for a machine that is busy with other things
 //   --publish         writes the results into docs/ as well
 
@@ -14,7 +17,7 @@ import { copyFileSync, existsSync, globSync, mkdirSync, realpathSync, writeFileS
 import { cpus, loadavg, release } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildPrograms, firstOf, initramfs, MissingError } from './suite/build.ts';
+import { buildPrograms, BUILDS, firstOf, initramfs, MissingError } from './suite/build.ts';
 import { chart } from './suite/chart.ts';
 import { type Engine, findEngines, type Work } from './suite/engines.ts';
 import type { Measurement } from './suite/measurement.ts';
@@ -25,6 +28,7 @@ const ROOT = resolve(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, '.build/bench');
 const PYTHON = '/usr/bin/python3';
 
+type Bits = Engine['bits'];
 type Runs = Map<EngineName, Measurement[]>;
 
 function rowsIn(folder: string, pattern: RegExp, python: string | undefined): RowName[] {
@@ -33,13 +37,22 @@ function rowsIn(folder: string, pattern: RegExp, python: string | undefined): Ro
   return rows.filter(({ name, group }) => (pattern.test(name) || pattern.test(group)) && (group !== 'python' || python !== undefined));
 }
 
+/** Compiles the programs and packs what a guest boots. */
+function prepare(bits: Bits, pattern: RegExp, passes: number, python: string | undefined): Work {
+  const folder = join(OUTPUT, `root${bits}`), initrd = join(OUTPUT, `initramfs${bits}.cpio`);
+  buildPrograms(folder, BUILDS[bits]);
+  writeFileSync(initrd, initramfs(folder, python));
+  const kernel = firstOf(globSync(BUILDS[bits].kernels), 'Debian\'s cloud kernel is missing: run tests/stock/fetch.sh');
+  return { folder, kernel, initrd, rows: rowsIn(folder, pattern, python), passes };
+}
+
 /** Every engine in turn, beginning with another one in each run. */
-async function measure(engines: readonly Engine[], work: Work, count: number): Promise<Runs> {
+async function measure(engines: readonly Engine[], works: ReadonlyMap<Bits, Work>, count: number): Promise<Runs> {
   const runs: Runs = new Map(engines.map((engine) => [engine.name, []]));
   for (let i = 0; i < count; i++) {
     for (let j = 0; j < engines.length; j++) {
       const engine = engines[(i + j) % engines.length] as Engine, begin = performance.now();
-      runs.get(engine.name)?.push(await engine.measure(work));
+      runs.get(engine.name)?.push(await engine.measure(works.get(engine.bits) as Work));
       console.error(`run ${i + 1} of ${count}: ${engine.name} took ${((performance.now() - begin) / 1000).toFixed(1)} s`);
     }
   }
@@ -69,27 +82,25 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       runs: { type: 'string', default: '3' }, passes: { type: 'string', default: '2' }, rows: { type: 'string', default: '' },
-      engines: { type: 'string', default: 'native,qemu,xenith' },
+      engines: { type: 'string', default: 'native,qemu,v86,xenith' },
       cpu: { type: 'boolean', default: false }, publish: { type: 'boolean', default: false },
     },
   });
   process.chdir(ROOT);
-  const folder = join(OUTPUT, 'root');
   const python = existsSync(PYTHON) ? realpathSync(PYTHON) : undefined;
   const { engines: found, missing } = findEngines();
   const engines = found.filter(({ name }) => values.engines.split(',').includes(name));
   mkdirSync(OUTPUT, { recursive: true });
-  buildPrograms(folder);
-  const rows = rowsIn(folder, new RegExp(values.rows), python);
-  const kernel = firstOf(globSync(['.build/stock/boot/vmlinuz-*-cloud-amd64', '/boot/vmlinuz-*-cloud-amd64']), 'Debian\'s cloud kernel is missing: run tests/stock/fetch.sh');
-  const work: Work = { folder, kernel, initrd: join(OUTPUT, 'initramfs.cpio'), rows: rows.map((r) => r.name), passes: Number(values.passes) };
-  writeFileSync(work.initrd, initramfs(folder, python));
-  const runs = await measure(engines, work, Number(values.runs));
+  const pattern = new RegExp(values.rows), passes = Number(values.passes);
+  const own = prepare(64, pattern, passes, python);
+  const works = new Map<Bits, Work>([[64, own]]);
+  if (engines.some(({ bits }) => bits === 32)) works.set(32, prepare(32, pattern, passes, undefined));
+  const runs = await measure(engines, works, Number(values.runs));
   const about = {
-    date: new Date().toISOString().slice(0, 10), processor: cpus()[0]?.model, host: `Linux ${release()}`, guest: basename(kernel),
+    date: new Date().toISOString().slice(0, 10), processor: cpus()[0]?.model, host: `Linux ${release()}`, guests: [...works.values()].map((work) => basename(work.kernel)),
     engines: engines.filter((e) => e.name !== 'native').map((e) => e.version), medians: `medians of ${values.runs}${values.cpu ? ' of processor time' : ''}`, load: `load ${loadavg()[0]?.toFixed(1)}`,
   };
-  report(rows, runs, about, [...missing, ...(python === undefined ? [`Python is left out: there is no ${PYTHON}`] : [])], values);
+  report(own.rows, runs, about, [...missing, ...(python === undefined ? [`Python is left out: there is no ${PYTHON}`] : [])], values);
 }
 
 try {

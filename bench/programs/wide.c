@@ -1,8 +1,10 @@
-// 128-bit arithmetic: a factorial of big digits and modular powers, with carries, wide products and wide divisions.
+// 128-bit arithmetic: a factorial of big digits and modular powers, with carries, wide products and wide divisions. C has it
+// where registers have 64 bits only: there is no such row in a 32-bit build.
 
 #include <string.h>
 #include "rows.h"
 
+#ifdef __SIZEOF_INT128__
 typedef unsigned __int128 u128;
 enum { DIGITS = 320, FACTORIAL = 2000, FACTORIALS = 6, POWERS = 4000 };
 
@@ -48,3 +50,6 @@ static uint64_t wide(void)
 }
 
 const struct row wide_rows[] = {{.name = "128-bit", .group = "compute", .work = wide}, {0}};
+#else
+const struct row wide_rows[] = {{0}};
+#endif

@@ -1,6 +1,7 @@
-// What the guests run: the programs of bench/programs, compiled, and one initramfs with them, busybox and Python.
+// What the guests run: the programs of bench/programs, compiled, and one initramfs with them, busybox and Python; a 32-bit
+// build of the same (without Python) for v86, which is a 32-bit machine.
 //
-// The same folder is the current folder of the programs on the machine itself: bin/, python/ and an empty tmp/.
+// The 64-bit folder is the current folder of the programs on the machine itself as well: bin/, python/ and an empty tmp/.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,27 +11,40 @@ import { pythonFiles } from './python-files.ts';
 
 const PROGRAMS = join(import.meta.dirname, '..', 'programs');
 const FLAGS = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
-/** Where Debian's package busybox-static puts it, and where tests/stock/fetch.sh does. */
-const BUSYBOX = ['.build/stock/bin/busybox', '/bin/busybox'];
+
+/** What a build needs beside the sources; the files are the first that exist of those named. */
+export interface Build {
+  readonly flags: readonly string[];
+  readonly busybox: readonly string[];
+  readonly kernels: readonly string[];
+}
+
+/** Kernels are patterns. Debian's package busybox-static puts busybox into /bin, the scripts that fetch it into .build. */
+export const BUILDS: Readonly<Record<32 | 64, Build>> = {
+  64: { flags: [], busybox: ['.build/stock/bin/busybox', '/bin/busybox'], kernels: ['.build/stock/boot/vmlinuz-*-cloud-amd64', '/boot/vmlinuz-*-cloud-amd64'] },
+  // SSE2 for doubles, as in 64-bit programs: with the x87 that gcc would take matmul-f64 runs v86 0.5.462 six times as long (2026-11-26)
+  32: { flags: ['-m32', '-msse2', '-mfpmath=sse'], busybox: ['.build/bench/i386/bin/busybox'], kernels: ['.build/bench/i386/boot/vmlinuz-*-686'] },
+};
+
 const FOLDER = 0o040755, PROGRAM = 0o100755, DATA = 0o100644, LINK = 0o120777, CHARACTER_DEVICE = 0o020600;
 
 /** Something on the machine is missing that the benchmark cannot do without. */
 export class MissingError extends Error {}
 
 /** Compiles the programs and gathers the others in folder/bin, with the Python scripts beside them. */
-export function buildPrograms(folder: string): void {
+export function buildPrograms(folder: string, { flags, busybox }: Build): void {
   rmSync(folder, { recursive: true, force: true });
   for (const name of ['bin', 'python', 'tmp']) mkdirSync(join(folder, name), { recursive: true });
   const sources = readdirSync(PROGRAMS).filter((file) => file.endsWith('.c') && file !== 'nothing.c');
-  compile(sources, join(folder, 'bin/rows'));
-  compile(['nothing.c'], join(folder, 'bin/nothing'));
-  copyFileSync(firstOf(BUSYBOX, 'busybox is missing: install the package busybox-static'), join(folder, 'bin/busybox'));
+  compile(flags, sources, join(folder, 'bin/rows'));
+  compile(flags, ['nothing.c'], join(folder, 'bin/nothing'));
+  copyFileSync(firstOf(busybox, 'busybox is missing: install the package busybox-static'), join(folder, 'bin/busybox'));
   for (const script of globSync('python/*.py', { cwd: PROGRAMS })) copyFileSync(join(PROGRAMS, script), join(folder, script));
 }
 
-function compile(sources: readonly string[], output: string): void {
+function compile(flags: readonly string[], sources: readonly string[], output: string): void {
   try {
-    execFileSync('gcc', [...FLAGS, '-o', output, ...sources], { cwd: PROGRAMS, stdio: ['ignore', 'inherit', 'inherit'] });
+    execFileSync('gcc', [...FLAGS, ...flags, '-o', output, ...sources], { cwd: PROGRAMS, stdio: ['ignore', 'inherit', 'inherit'] });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new MissingError('gcc is missing: install the packages gcc and libc6-dev');
     throw error;

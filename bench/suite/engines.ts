@@ -1,5 +1,6 @@
-// What is compared: the machine itself, QEMU without KVM, and Xenith. Each runs the same programs; the last two boot the
-// same kernel with the same initramfs, 256 MiB and one processor. Neither kernel works around flaws of real processors
+// What is compared: the machine itself, QEMU without KVM, v86, and Xenith. Each runs the same programs; QEMU and Xenith boot
+// the same kernel with the same initramfs, v86 its own, of a 32-bit build: what differs between those compilers and kernels
+// is in its figures as well. All have 256 MiB and one processor. No kernel works around flaws of real processors
 // (mitigations=off), which QEMU's default model would make it do and Xenith's would not.
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -7,30 +8,39 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Measurement, MeasurementReader } from './measurement.ts';
+import type { RowName } from './results.ts';
+import { BIOS, missingForV86, v86Version } from './v86.ts';
 
 export interface Work {
   /** what buildPrograms made */
   readonly folder: string;
   readonly kernel: string;
   readonly initrd: string;
-  /** names of rows */
-  readonly rows: readonly string[];
+  readonly rows: readonly RowName[];
   readonly passes: number;
 }
 
 export interface Engine {
-  readonly name: 'native' | 'qemu' | 'xenith';
+  readonly name: 'native' | 'qemu' | 'v86' | 'xenith';
   readonly version: string;
+  /** of the programs that it runs */
+  readonly bits: 32 | 64;
   measure(work: Work): Promise<Measurement>;
 }
 
 const XENITH = fileURLToPath(new URL('../../bin/xenith.mjs', import.meta.url));
-const MEMORY = '256M';
+const V86_GUEST = fileURLToPath(new URL('v86-guest.ts', import.meta.url));
+const MEBIBYTES = '256', MEMORY = `${MEBIBYTES}M`;
 const TIMEOUT_SECONDS = 600;
+
+function environment({ passes, rows }: Work): Record<string, string> {
+  return { BENCH_PASSES: String(passes), BENCH_ROWS: rows.map((row) => row.name).join(',') };
+}
 
 /** The kernel hands words that it does not know to process 1 as its environment. */
 function commandLine(console: string, work: Work): string {
-  return `console=${console} quiet mitigations=off panic=-1 BENCH_PASSES=${work.passes} BENCH_ROWS=${work.rows.join(',')}`;
+  const words = Object.entries(environment(work)).map(([name, value]) => `${name}=${value}`);
+  return `console=${console} quiet mitigations=off panic=-1 ${words.join(' ')}`;
 }
 
 /** Processor time of a process and its threads (those that have ended count no more), in seconds: proc(5), schedstat. */
@@ -80,11 +90,12 @@ function read(program: string, args: readonly string[], options: Options, isEngi
 const native: Engine = {
   name: 'native',
   version: `${process.platform} ${process.arch}`,
+  bits: 64,
   measure(work) {
     const tmp = join(work.folder, 'tmp');
     rmSync(tmp, { recursive: true, force: true });
     mkdirSync(tmp);
-    return read('bin/rows', [], { cwd: work.folder, env: { BENCH_PASSES: String(work.passes), BENCH_ROWS: work.rows.join(',') } }, false);
+    return read('bin/rows', [], { cwd: work.folder, env: environment(work) }, false);
   },
 };
 
@@ -93,7 +104,17 @@ function qemu(program: string, version: string): Engine {
   return {
     name: 'qemu',
     version,
+    bits: 64,
     measure: (work) => boot(program, [...machine, '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
+  };
+}
+
+function v86(version: string): Engine {
+  return {
+    name: 'v86',
+    version,
+    bits: 32,
+    measure: (work) => boot(process.execPath, [...process.execArgv, V86_GUEST, BIOS, work.kernel, work.initrd, MEBIBYTES, commandLine('ttyS0', work)]),
   };
 }
 
@@ -101,6 +122,7 @@ function xenith(): Engine {
   return {
     name: 'xenith',
     version: `Node ${process.versions.node}`,
+    bits: 64,
     measure: (work) => boot(process.execPath, [
       ...process.execArgv, XENITH, 'run', '--memory', MEMORY, '--kernel', work.kernel, '--initrd', work.initrd, '--append', commandLine('hvc0', work),
     ]),
@@ -114,16 +136,9 @@ export function findEngines(): { readonly engines: readonly Engine[]; readonly m
   const version = /version ([\d.]+)/.exec(stdout ?? '')?.[1];
   if (version === undefined) missing.push('QEMU is left out: there is no qemu-system-x86_64 (package qemu-system-x86)');
   else engines.push(qemu('qemu-system-x86_64', `QEMU ${version} TCG`));
+  const lacking = missingForV86();
+  if (lacking.length > 0) missing.push(`v86 is left out for want of ${lacking.join(', ')}`);
+  else engines.push(v86(`v86 ${v86Version()}`));
   engines.push(xenith());
-  missing.push(`v86 is left out: ${hasPackage('v86') ? 'it runs 32-bit programs only, and these are 64-bit' : 'the npm package v86 is not installed'}`);
   return { engines, missing };
-}
-
-function hasPackage(name: string): boolean {
-  try {
-    import.meta.resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -76,13 +76,15 @@ export function complaintsOf(runs: ReadonlyMap<EngineName, readonly Measurement[
   const complaints = new Set<string>();
   const checksums = new Map<string, Map<string, EngineName>>();
   for (const [engine, measurements] of runs) {
+    // results of a 32-bit build are its own: how large pointers are shows in some
+    const build = engine === 'v86' ? ' in 32 bits' : '';
     for (const { clockRate, clockSeconds, complaints: own, rows } of measurements) {
       if (clockSeconds >= LONG_ENOUGH && Math.abs(clockRate - 1) > CLOCK_TOLERANCE) complaints.add(`${engine}: the clock of the programs ran ${clockRate.toFixed(3)} times as fast as this machine's`);
       for (const complaint of own) complaints.add(`${engine}: ${complaint}`);
       for (const [row, samples] of rows) {
-        const seen = checksums.get(row) ?? new Map<string, EngineName>();
+        const seen = checksums.get(row + build) ?? new Map<string, EngineName>();
         for (const { checksum } of samples) if (!seen.has(checksum)) seen.set(checksum, engine);
-        checksums.set(row, seen);
+        checksums.set(row + build, seen);
       }
     }
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { chart } from '../../bench/suite/chart.ts';
 import { type Measurement, MeasurementReader } from '../../bench/suite/measurement.ts';
-import { complaintsOf, geometricMean, median, speedup, summarise } from '../../bench/suite/results.ts';
+import { complaintsOf, type EngineName, geometricMean, median, type Result, speedup, summarise } from '../../bench/suite/results.ts';
 import { table } from '../../bench/suite/table.ts';
 
 /** What one run printed, with a clock that is right. */
@@ -44,6 +44,16 @@ test('medians over runs, the fastest later pass, and ratios', () => {
   assert.match(chart([result], 'a < b'), /a &lt; b[^]*class="faster"/);
 });
 
+test('v86 has columns and dots if it was measured', () => {
+  const one = (seconds: number): Measurement[] => [measurement(`ROW fork 0 ${seconds} 1 a`)];
+  const summary = (...engines: readonly [EngineName, Measurement[]][]): Result[] => summarise(ROWS, new Map(engines), 'seconds');
+  const without = summary(['qemu', one(2)], ['xenith', one(2)]), results = summary(['qemu', one(2)], ['v86', one(12)], ['xenith', one(2)]);
+  assert.match(table(results), /fork .* 2\.0000 +12\.0000 +2\.0000 +1\.00 +1\.00 +6\.00 +6\.00 +-\n/);
+  assert.doesNotMatch(table(without), /v86/);
+  assert.match(chart(results, ''), /<circle class="v86"/);
+  assert.doesNotMatch(chart(without, ''), /<circle class="v86"/);
+});
+
 test('a guest\'s clock is corrected by the machine\'s, processor time is not', () => {
   const fast = { ...measurement('ROW fork 0 2 1 a'), clockRate: 1.25 };
   assert.equal(summarise(ROWS, new Map([['qemu', [fast]]]), 'seconds')[0]?.times.qemu?.first, 1.6);
@@ -55,4 +65,9 @@ test('what makes figures doubtful is said', () => {
   assert.deepEqual(complaintsOf(runs), [
     'xenith: the clock of the programs ran 1.200 times as fast as this machine\'s', 'xenith: x', 'fork: results differ: a (native), b (xenith)',
   ]);
+});
+
+test('results of a 32-bit build are compared with each other only', () => {
+  const runs = new Map([['native', [measurement('ROW fork 0 1 1 a')]], ['v86', [measurement('ROW fork 0 1 1 b', 'ROW fork 1 1 1 c')]]] as const);
+  assert.deepEqual(complaintsOf(runs), ['fork in 32 bits: results differ: b (v86), c (v86)']);
 });
