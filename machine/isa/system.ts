@@ -2,7 +2,7 @@
 // hypervisor, which emulates them or raises #GP. SDM vol. 2 and 3.
 
 import { CPU, EXIT, FLAG, FX, PRIV, REG, SEG } from '../cpu-state.ts';
-import { and, i32, i64, load, ltU, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { and, eq, i32, i64, load, ltU, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
@@ -49,6 +49,13 @@ const ldmxcsr = (e: Env): void => {
   e.fn.if(and(v, i32(~0xffff)), () => e.raise(13, i32(0)));
   e.setField(CPU.fxState + FX.mxcsr, v);
 };
+
+/** FNSTCW (D9 /7), which C code has wherever it converts to integers by x87, neither waits nor changes anything. */
+function controlOrMemory(e: Env): void {
+  const code = e.imm(32);
+  const va = e.address();
+  e.fn.if(eq(and(code, i32(0xff38)), i32(0xd938)), () => e.store(va, 16, load('i32', 16, e.cpu, CPU.fxState + FX.fcw)), () => e.slow('x87', code, va));
+}
 
 export const system: readonly Row[] = [
   { name: 'MOV', opcode: '8C /r', operands: ['Ew', 'Sw'], sem: movFromSegment },
@@ -104,7 +111,7 @@ export const system: readonly Row[] = [
   { name: 'STMXCSR', opcode: 'NP 0F AE /3', operands: ['Md'], sem: (e) => e.write(0, e.mxcsr()) },
   ...[0xd8, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf].map((n): Row => ({
     name: `ESC ${n.toString(16).toUpperCase()}`, opcode: `${n.toString(16).toUpperCase()} /r`, operands: ['Ex87'], flags: 'p',
-    sem: (e) => (e.isMemory(0) ? e.slow('x87', e.imm(32), e.address()) : e.slow('x87', e.imm(32))),
+    sem: (e) => (!e.isMemory(0) ? e.slow('x87', e.imm(32)) : n === 0xd9 ? controlOrMemory(e) : e.slow('x87', e.imm(32), e.address())),
   })),
   { name: 'FWAIT', opcode: '9B', operands: [], sem: (e) => e.slow('x87', i32(0x9b00)) },
   { name: 'BOUND', opcode: '62 /r', operands: ['Gv', 'M'], mode: 'not64', sem: (e) => e.slow('bound', or(e.regNumber(0), i32(e.opSize << 8)), e.address()), unchecked: 'slow path' },
