@@ -4,7 +4,7 @@ import type { MachineHooks } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { descriptorOffset } from './mm/gdt.ts';
 import { ptwrStore, ptwrWatches } from './mm/ptwr.ts';
-import { clockOf } from './time.ts';
+import { clockOf, type Clock } from './time.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** So many are named; a guest that executes random bytes must fill neither the log nor our memory. */
@@ -13,11 +13,12 @@ const MAX_NAMES = 32, OTHERS = 'others';
 /** Hooks for a domain's machine. Instructions that we do not implement are named in the log once each. */
 export function machineHooks(domain: Domain): MachineHooks {
   const vcpu = (id: number): Vcpu => domain.vcpus[id] as Vcpu;
+  let clock: Clock | undefined; // guests read it at each system call
   return {
     storeWatched: (cpu, mfn) => ptwrWatches(vcpu(cpu.id), mfn),
     storeDenied: (cpu, vaLo, vaHi, size, lo, hi) => ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi),
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
-    rdtsc: () => clockOf(domain).tsc(),
+    rdtsc: () => (clock ??= clockOf(domain)).tsc(),
     descriptor: (cpu, selector) => descriptorOffset(vcpu(cpu.id), selector),
     traced: () => domain.trace.any,
     unimplemented: (_cpu, bytes) => {

@@ -28,7 +28,7 @@ export function readMsr(v: Vcpu, msr: number): bigint | undefined {
     case MSR.FS_BASE: return v.cpu.segBase(SEG.fs);
     case MSR.GS_BASE: return v.cpu.segBase(SEG.gs);
     case MSR.SHADOW_GS_BASE: return v.state.gs_base_user;
-    case MSR.TSC: return clockOf(v.domain).tsc();
+    case MSR.TSC: return BigInt(clockOf(v.domain).tsc());
     case MSR.EFER: return EFER_VALUE;
     case MSR.APIC_BASE: return v.id === 0 ? APIC_BASE_VALUE | APIC_BASE_BSP : APIC_BASE_VALUE;
     case MSR.CR_PAT: return PAT_VALUE;

@@ -40,7 +40,7 @@ test('an instruction can take more or less than a nanosecond', () => {
   const u = new DomU(1, { deterministic: true, nsPerInstruction: 0.25 });
   u.retire(u.v, 10);
   assert.equal(clockOf(u.domain).now(), 2);
-  assert.equal(clockOf(u.domain).tsc(), 5n);
+  assert.equal(clockOf(u.domain).tsc(), 5);
 });
 
 test('virtual time jumps forward only', () => {
@@ -68,7 +68,7 @@ test('what a guest computes from pvclock and RDTSC is system time, exactly, year
   const u = new DomU();
   for (const ns of [0, 1, 12345, 1e9, 86400e9, 100 * 86400e9]) {
     clockOf(u.domain).skipTo(ns);
-    const tsc = clockOf(u.domain).tsc();
+    const tsc = BigInt(clockOf(u.domain).tsc());
     assert.equal(tsc, BigInt(ns) * BigInt(TSC_HZ) / 1_000_000_000n);
     assert.equal(pvclock(u.v, tsc), BigInt(ns));
   }
@@ -80,7 +80,7 @@ test('real time follows the host and starts at zero', () => {
   assert.equal(clock.now(), 0);
   u.fake.host.time += 1234.75;
   assert.equal(clock.now(), 1234);
-  assert.equal(pvclock(u.v, clock.tsc()), 1234n);
+  assert.equal(pvclock(u.v, BigInt(clock.tsc())), 1234n);
 });
 
 test('wall clock and system time add up to the time of day', () => {

@@ -58,8 +58,8 @@ export class Clock {
 
   /** System time in whole nanoseconds. */
   now(): number { return Math.floor(this.exact()); }
-  /** The time stamp counter. */
-  tsc(): bigint { return BigInt(Math.floor(this.exact() * (TSC_HZ / 1e9))); }
+  /** The time stamp counter, a whole number: exact below 2^53. */
+  tsc(): number { return Math.floor(this.exact() * (TSC_HZ / 1e9)); }
 
   private exact(): number {
     if (!this.virtual) return this.domain.host.now() - this.origin;

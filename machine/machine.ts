@@ -79,8 +79,8 @@ export interface MachineHooks {
   storeDenied(cpu: Cpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean;
   /** 64 random bits, for RDRAND and RDSEED. */
   random(cpu: Cpu): bigint;
-  /** The time stamp counter as the guest reads it. */
-  rdtsc(cpu: Cpu): bigint;
+  /** The time stamp counter as the guest reads it, a whole number: below 2^53, which are 52 days at 2 GHz, exact; then even. */
+  rdtsc(cpu: Cpu): number;
   /**
    * A code or data segment descriptor, for loads of segment registers and far transfers.
    * @returns capsule offset of the 8 bytes; -1 when the selector is beyond its table's limit; -2 when the table cannot

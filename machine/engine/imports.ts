@@ -34,7 +34,8 @@ export const HOST = {
   translateSlow: signature(['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
   /** (cpu, record) → 0, or an exit code: makes the bounce buffer's write real */
   commit: signature(['i32', 'i32'], 'i32'),
-  rdtsc: signature(['i32'], 'i64'),
+  /** a whole number: a JavaScript bigint would cost more than the clock */
+  rdtsc: signature(['i32'], 'f64'),
   random: signature(['i32'], 'i64'),
   /** (cpu, record, routine | operand size << 8 | address size << 16, argument, low, high) → 0 to go on, or an exit code */
   slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),

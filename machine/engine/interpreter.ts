@@ -75,7 +75,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     const host = {
       translateSlow: (base: number, record: number, lo: number, hi: number, info: number): number => this.translateSlow(cpu(base), record >>> 0, lo, hi, info),
       commit: (base: number, record: number): number => this.commit(cpu(base), record >>> 0),
-      rdtsc: (base: number): bigint => BigInt.asIntN(64, this.within(cpu(base), this.hooks.rdtsc)),
+      rdtsc: (base: number): number => this.within(cpu(base), this.hooks.rdtsc),
       random: (base: number): bigint => BigInt.asIntN(64, this.within(cpu(base), this.hooks.random)),
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
@@ -159,7 +159,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.blocks.hot.noteTarget(record, Number(BigInt.asIntN(64, cpu.rip - cpu.field64(CPU.page))));
   }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
-  private within(cpu: Cpu, ask: (cpu: Cpu) => bigint): bigint {
+  private within<T>(cpu: Cpu, ask: (cpu: Cpu) => T): T {
     const budget = cpu.field32(CPU.budget);
     cpu.setField32(CPU.budget, budget - (this.capsule.u8[cpu.field32(CPU.exitOp) + REC.icount] as number));
     const answer = ask.call(this.hooks, cpu);

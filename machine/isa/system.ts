@@ -2,7 +2,7 @@
 // hypervisor, which emulates them or raises #GP. SDM vol. 2 and 3.
 
 import { CPU, EXIT, FLAG, FX, PRIV, REG, SEG } from '../cpu-state.ts';
-import { and, eq, i32, i64, load, ltU, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { and, eq, i32, i64, load, ltU, op, or, shl, shrU, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
@@ -31,8 +31,10 @@ const arpl = (e: Env): void => {
   e.fn.if(lower, () => e.write(0, or(and(selector, i32(~3)), rpl)));
   e.flags.merge(FLAG.zf, shl(lower, i32(6)));
 };
+/** f64 → i64, of a number that is whole and not negative */
+const truncate = (a: Expr): Expr => op('i64', [0xb1], a);
 const rdtsc = (e: Env): void => {
-  const t = e.fn.let(e.callOut('rdtsc', e.cpu));
+  const t = e.fn.let(truncate(e.callOut('rdtsc', e.cpu)));
   e.setReg(REG.rax, 32, wrap(t));
   e.setReg(REG.rdx, 32, wrap(shrU(t, i64(32))));
 };

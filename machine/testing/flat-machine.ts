@@ -14,7 +14,7 @@ const L1 = 4, FIRST = 8, PAGES = 16, FRAMES = 64;
 const PTE = { present: 1n, writable: 2n, user: 4n, accessedDirty: 0x60n };
 
 export const NO_HOOKS: MachineHooks = {
-  storeWatched: () => false, storeDenied: () => false, rdtsc: () => 0n, random: () => 0n, descriptor: () => -1,
+  storeWatched: () => false, storeDenied: () => false, rdtsc: () => 0, random: () => 0n, descriptor: () => -1,
   unimplemented: (_cpu, name) => { throw new Error(`not implemented: ${name}`); },
 };
 

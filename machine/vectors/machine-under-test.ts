@@ -75,7 +75,7 @@ export class MachineUnderTest implements CpuUnderTest {
     return {
       storeWatched: () => false,
       storeDenied: () => false,
-      rdtsc: () => 0n,
+      rdtsc: () => 0,
       random: () => 0n,
       descriptor: (_cpu, selector) => (selector & 4 || selector >> 3 >= GDT_ENTRIES ? -1 : this.capsule.frame(FRAME.gdt) + (selector & ~7)),
       unimplemented: (_cpu, name) => this.unimplemented.set(name, (this.unimplemented.get(name) ?? 0) + 1),
