@@ -1,40 +1,58 @@
-// Compiles guest code on a worker thread. Its answers are fetched, not delivered: the thread that runs a guest seldom
-// comes to its event loop.
+// Compiles guest code on a worker thread, one for all domains of a process. Each machine has a channel of its own to it.
+// Answers are fetched, not delivered: the thread that runs a guest seldom comes to its event loop.
 
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
 import type { CompiledRegions, RegionCompiler, RegionJob } from '#machine/engine/region-job.ts';
 
-export interface CompileWorkerData {
+/** A machine's end of a channel, as the worker gets it. */
+export interface CompileChannel {
   readonly port: MessagePort;
   /** counts the answers */
   readonly answered: Int32Array;
 }
-
-/** The memory of the domain whose jobs follow, or a job: memory is costly to send. */
+/** On a channel: the memory that the machine's jobs are about, first, or a job. */
 export type CompileMessage = SharedArrayBuffer | Omit<RegionJob, 'memory'>;
 
-export class NodeRegionCompiler implements RegionCompiler {
+export class CompilerThread {
+  private readonly worker: Worker;
   alive = true;
-  private readonly port: MessagePort;
-  private readonly answered = new Int32Array(new SharedArrayBuffer(4));
-  private taken = 0;
-  private memory: SharedArrayBuffer | undefined;
 
   /** @param failed is told why the worker ended, if it does */
   constructor(failed: (reason: string) => void) {
-    const { port1, port2 } = new MessageChannel();
-    this.port = port1;
-    const workerData: CompileWorkerData = { port: port2, answered: this.answered };
-    const worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { workerData, transferList: [port2], resourceLimits: { maxYoungGenerationSizeMb: 8 } });
-    worker.unref();
-    worker.on('error', (error: Error) => {
+    this.worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    this.worker.unref();
+    this.worker.on('error', (error: Error) => {
       this.alive = false;
       failed(error.message);
     });
   }
 
+  /** A compiler for one machine. To be closed when the machine is gone. */
+  open(): MachineCompiler {
+    const { port1, port2 } = new MessageChannel();
+    const answered = new Int32Array(new SharedArrayBuffer(4));
+    this.worker.postMessage({ port: port2, answered } satisfies CompileChannel, [port2]);
+    return new MachineCompiler(this, port1, answered);
+  }
+}
+
+export class MachineCompiler implements RegionCompiler {
+  private readonly thread: CompilerThread;
+  private readonly port: MessagePort;
+  private readonly answered: Int32Array;
+  private taken = 0;
+  private hasMemory = false;
+
+  constructor(thread: CompilerThread, port: MessagePort, answered: Int32Array) {
+    this.thread = thread;
+    this.port = port;
+    this.answered = answered;
+  }
+  get alive(): boolean { return this.thread.alive; }
+
   compile({ id, memory, words }: RegionJob): void {
-    if (memory !== this.memory) this.port.postMessage(this.memory = memory);
+    if (!this.hasMemory) this.port.postMessage(memory);
+    this.hasMemory = true;
     this.port.postMessage({ id, words }, [words.buffer as ArrayBuffer]);
   }
   take(): CompiledRegions | undefined {
@@ -43,4 +61,5 @@ export class NodeRegionCompiler implements RegionCompiler {
     if (received) this.taken++;
     return received?.message;
   }
+  close(): void { this.port.close(); }
 }

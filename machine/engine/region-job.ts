@@ -21,13 +21,15 @@ export interface CompiledRegions {
   /** bytes of the module */
   readonly size: number;
 }
-/** Compiles regions while the guest goes on. */
+/** Compiles regions of one machine while its guest goes on. */
 export interface RegionCompiler {
   /** false once the other thread has failed: nothing more will come from it */
   readonly alive: boolean;
   compile(job: RegionJob): void;
   /** Regions that are ready. Costs little when there are none. */
   take(): CompiledRegions | undefined;
+  /** The machine is gone. */
+  close(): void;
 }
 
 const GOTO = -1, UNAVAILABLE = -2, NONE = -1;

@@ -17,6 +17,7 @@ export class LateCompiler implements RegionCompiler {
     if (this.jobs.length === 0) this.left = this.wait();
     this.jobs.push(job);
   }
+  close(): void { this.jobs.length = 0; }
   take(): CompiledRegions | undefined {
     if (this.jobs.length === 0 || this.left-- > 0) return undefined;
     this.left = this.wait();

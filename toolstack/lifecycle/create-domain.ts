@@ -41,7 +41,7 @@ export interface DomainConfig {
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
   readonly compileAfter?: number | undefined;
-  /** compiles guest code on another thread; not for deterministic domains */
+  /** compiles the domain's code on another thread; not for deterministic domains */
   readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
   /** makes another machine than the ordinary one, for tests */

@@ -7,6 +7,11 @@ CPU, in Node.
 
   run        boot a guest with its console on this terminal
 
+  daemon     run a machine of many domains
+  create     start a domain on it, from an xl.cfg file or key=value words
+  list, console, shutdown, reboot, destroy, pause, unpause, rename, domid,
+  domname, uptime, sched-credit2: as those of xl
+
   --help     this text; \`xenith COMMAND --help\` tells more
   --version  the version
 `;
@@ -48,4 +53,15 @@ Exit status: 0 when the guest powers off, 1 when it crashes (a report is on
 standard error), 124 after --timeout, 2 for bad usage; with -- COMMAND, that
 command's. 128 + N when signal N ends xenith. A guest that reboots starts anew;
 one that runs a COMMAND ends.
+`;
+
+export const DAEMON_HELP = `Usage: xenith daemon [--state DIR]
+
+Runs a machine for many domains in the foreground, until SIGINT or SIGTERM, which
+destroy its domains. Its log goes to standard error.
+
+  --state DIR  where its state and its socket lie; XENITH_STATE if not given, or
+               a folder of the user's. Several daemons run side by side, each
+               with a folder of its own. Who may open the socket may do
+               everything: it is for its owner only.
 `;

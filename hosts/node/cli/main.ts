@@ -1,12 +1,16 @@
 // The xenith command: which subcommand, and what becomes of its errors.
 
 import { readFileSync } from 'node:fs';
+import { RequestError } from '../daemon/client.ts';
+import { AlreadyRunning } from '../daemon/server.ts';
 import { parseRunArgs } from './args.ts';
+import { daemonCommand } from './daemon-command.ts';
+import { DOMAIN_COMMANDS, domainCommand } from './domain-commands.ts';
 import { HELP, RUN_HELP } from './help.ts';
 import { runCommand } from './run-command.ts';
 import { UsageError } from './usage-error.ts';
 
-const BAD_USAGE = 2;
+const FAILED = 1, BAD_USAGE = 2;
 /** EX_SOFTWARE of sysexits.h: a bug of ours */
 const INTERNAL_ERROR = 70;
 
@@ -28,10 +32,15 @@ async function command(words: readonly string[]): Promise<number> {
       const args = parseRunArgs(rest);
       return args.help ? print(RUN_HELP) : runCommand(args);
     }
+    case 'daemon': return daemonCommand(rest);
     case '--help': case '-h': case 'help': return print(HELP);
     case '--version': return print(`xenith ${version()}\n`);
     case undefined: throw new UsageError('no command given');
-    default: throw new UsageError(`${name}: no such command`);
+    default: {
+      const found = Object.hasOwn(DOMAIN_COMMANDS, name) ? DOMAIN_COMMANDS[name] : undefined;
+      if (!found) throw new UsageError(`${name}: no such command`);
+      return print(await domainCommand(name, found, rest));
+    }
   }
 }
 
@@ -46,6 +55,10 @@ function version(): string {
 
 /** Ends the process because of an error. The terminal is put back as it was on the way out. */
 function fail(error: unknown): never {
+  if (error instanceof RequestError || error instanceof AlreadyRunning) {
+    console.error(`xenith: ${error.message}`);
+    process.exit(FAILED);
+  }
   if (error instanceof UsageError) {
     console.error(`xenith: ${error.message}\nTry: xenith --help, or xenith run --help`);
     process.exit(BAD_USAGE);

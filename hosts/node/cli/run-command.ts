@@ -2,7 +2,6 @@
 // with the exit status how it ended.
 
 import type { Host, LogLevel } from '#base/host.ts';
-import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
@@ -15,7 +14,7 @@ import { Store } from '#toolstack/xenstore/store.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { NodePacer } from '../pacer.ts';
-import { NodeRegionCompiler } from '../region-compiler.ts';
+import { CompilerThread, type MachineCompiler } from '../region-compiler.ts';
 import type { RunArgs } from './args.ts';
 import { ConsoleInput, TYPED } from './console-input.ts';
 import { ConsoleOutput } from './console-output.ts';
@@ -57,7 +56,8 @@ class Run {
   private readonly stops: Stops;
   private readonly input: ConsoleInput;
   private readonly output: ConsoleOutput;
-  private readonly compiler: RegionCompiler | undefined;
+  private readonly compilers: CompilerThread | undefined;
+  private compiler: MachineCompiler | undefined;
   private loop: DomainLoop | undefined;
 
   constructor(args: RunArgs, plan: GuestPlan, terminal: Terminal) {
@@ -65,7 +65,7 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
-    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compiler = new NodeRegionCompiler((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
@@ -112,6 +112,8 @@ class Run {
   /** @throws UsageError when a domain cannot be built from what the user gave */
   private build(domid: number): CreatedDomain {
     const { args, plan, store, uuid } = this;
+    this.compiler?.close();
+    this.compiler = this.compilers?.open();
     try {
       const created = createDomain({
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,

@@ -1,0 +1,50 @@
+// What `xenith create` asks for: an xl.cfg file, words as xl takes them behind it, or both.
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { ConfigError } from '#toolstack/xlcfg/config-error.ts';
+import { COMMAND_LINE, parseConfig, withWords, type ConfigFile } from '#toolstack/xlcfg/config-file.ts';
+import { domainConfig, type DomainConfigFile, type ShutdownAction } from '#toolstack/xlcfg/domain-config.ts';
+import { RequestError } from '../daemon/client.ts';
+import type { CreateRequest } from '../daemon/protocol.ts';
+
+/** @param words the file's name, if the first has no `=`, and statements @throws RequestError */
+export function createRequest(words: readonly string[], paused: boolean): { readonly request: CreateRequest; readonly warnings: readonly string[] } {
+  const file = words[0]?.includes('=') === false ? words[0] : undefined;
+  try {
+    const config = withWords(file === undefined ? parseConfig('', COMMAND_LINE) : readConfig(file), file === undefined ? words : words.slice(1));
+    const { config: c, warnings } = domainConfig(config);
+    refuseAbsent(c);
+    return {
+      request: {
+        name: c.name, ...(c.uuid === undefined ? {} : { uuid: c.uuid }), memory: c.memory, vcpus: c.vcpus, cmdline: c.commandLine, weight: c.cpu_weight, cap: c.cap,
+        ...(c.kernel === undefined ? {} : { kernel: resolve(c.kernel) }), ...(c.ramdisk === undefined ? {} : { ramdisk: resolve(c.ramdisk) }),
+        onPoweroff: action('on_poweroff', c.on_poweroff), onReboot: action('on_reboot', c.on_reboot), onCrash: action('on_crash', c.on_crash), paused,
+      },
+      warnings,
+    };
+  } catch (error) {
+    if (error instanceof ConfigError) throw new RequestError(error.message);
+    throw error;
+  }
+}
+function readConfig(file: string): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new RequestError(`${file}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`);
+  }
+  return parseConfig(text, file);
+}
+
+/** What a file may ask for and there is nothing to give yet. */
+function refuseAbsent({ disks, vifs, ramdisk, kernel }: DomainConfigFile): void {
+  if (disks.length > 0) throw new RequestError('disk: there are no block devices yet; give the guest what it needs in its ramdisk');
+  if (vifs.length > 0) throw new RequestError('vif: there is no network yet');
+  if (ramdisk !== undefined && kernel === undefined) throw new RequestError('ramdisk: the default guest has its own; give a kernel as well');
+}
+function action(key: string, value: ShutdownAction): 'destroy' | 'restart' | 'preserve' {
+  if (value === 'destroy' || value === 'restart' || value === 'preserve') return value;
+  throw new RequestError(`${key} = "${value}": not there yet; one of destroy, restart and preserve is`);
+}

@@ -1,0 +1,23 @@
+// `xenith daemon`: runs the machine in the foreground, its log on standard error, as systemd wants it.
+
+import { parseArgs } from 'node:util';
+import { runDaemon } from '../daemon/daemon.ts';
+import { stateDir } from '../daemon/state-dir.ts';
+import { DAEMON_HELP } from './help.ts';
+import { UsageError } from './usage-error.ts';
+
+/** @returns the exit status @throws UsageError, AlreadyRunning */
+export async function daemonCommand(args: readonly string[]): Promise<number> {
+  const { state, help } = parse(args);
+  if (help === true) process.stdout.write(DAEMON_HELP);
+  else await runDaemon(stateDir(state), (line) => process.stderr.write(`xenith: ${line}\n`));
+  return 0;
+}
+function parse(args: readonly string[]): { readonly state?: string; readonly help?: boolean } {
+  try {
+    return parseArgs({ args: [...args], options: { state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(`daemon: ${error.message.split('. ')[0]}`);
+    throw error;
+  }
+}

@@ -1,0 +1,132 @@
+// The commands that a daemon answers, in the words of xl(1).
+
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { ask, RequestError } from '../daemon/client.ts';
+import type { DomainInfo, Request } from '../daemon/protocol.ts';
+import { stateDir } from '../daemon/state-dir.ts';
+import { attachConsole } from './attach.ts';
+import { createRequest } from './create-request.ts';
+import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
+import { Terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
+
+interface Invocation {
+  readonly state: string;
+  readonly words: readonly string[];
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+}
+interface Command {
+  /** words behind the name */
+  readonly usage: string;
+  readonly about: string;
+  /** fewest and most words */
+  readonly words: readonly [number, number];
+  readonly options?: NonNullable<ParseArgsConfig['options']>;
+  run(i: Invocation): Promise<string>;
+}
+
+const list = async (i: Invocation): Promise<DomainInfo[]> => {
+  const all = await ask<DomainInfo[]>(i.state, { command: 'list' });
+  return i.words.length === 0 ? all : i.words.map((which) => find(all, which));
+};
+function find(all: readonly DomainInfo[], which: string): DomainInfo {
+  const found = all.find((d) => String(d.domid) === which) ?? all.find((d) => d.name === which);
+  if (!found) throw new RequestError(`${which}: no such domain`);
+  return found;
+}
+const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
+const JSON_OPTION = { json: { type: 'boolean' } } as const;
+/** A request for one domain that answers nothing. */
+const simple = (command: 'destroy' | 'pause' | 'unpause', about: string): Command => ({
+  usage: 'DOMAIN', about, words: [1, 1],
+  run: async ({ state, words }) => {
+    await ask(state, { command, domain: words[0] as string });
+    return '';
+  },
+});
+/** A request that the guest carries out, if it likes. */
+const asked = (command: 'shutdown' | 'reboot', about: string): Command => ({
+  usage: '[-w] DOMAIN', about, words: [1, 1], options: { wait: { type: 'boolean', short: 'w' } },
+  async run({ state, words, flags }) {
+    const which = words[0] as string;
+    const { domid } = find(await ask<DomainInfo[]>(state, { command: 'list' }), which);
+    await ask(state, { command, domain: which });
+    while (flags['wait'] && (await ask<DomainInfo[]>(state, { command: 'list' })).some((d) => d.domid === domid && !/[sc]/.test(d.state))) await new Promise((done) => { setTimeout(done, 100); });
+    return '';
+  },
+});
+
+export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
+  create: {
+    usage: '[-c] [-p] [FILE] [KEY=VALUE...]', about: 'start a domain from an xl.cfg file, or the default guest', words: [0, 99],
+    options: { console: { type: 'boolean', short: 'c' }, paused: { type: 'boolean', short: 'p' }, ...JSON_OPTION },
+    async run({ state, words, flags }) {
+      const { request, warnings } = createRequest(words, flags['paused'] === true);
+      for (const warning of warnings) process.stderr.write(`xenith: ${warning}\n`);
+      const info = await ask<DomainInfo>(state, { command: 'create', create: request });
+      if (flags['console'] === true) await attachConsole(state, String(info.domid), new Terminal());
+      return flags['json'] === true ? json(info) : flags['console'] === true ? '' : `domain ${info.domid} (${info.name}) is created\n`;
+    },
+  },
+  list: {
+    usage: '[--json] [DOMAIN...]', about: 'domains and what they do', words: [0, 9999], options: JSON_OPTION,
+    run: async (i) => (i.flags['json'] === true ? json(await list(i)) : domainTable(await list(i))),
+  },
+  console: {
+    usage: 'DOMAIN', about: 'attach to a console; Ctrl-] leaves it', words: [1, 1],
+    async run({ state, words }) {
+      await attachConsole(state, words[0] as string, new Terminal());
+      return '';
+    },
+  },
+  destroy: simple('destroy', 'end a domain at once'),
+  shutdown: asked('shutdown', 'ask a guest to power off; -w: wait until it has'),
+  reboot: asked('reboot', 'ask a guest to reboot; -w: wait until it has'),
+  pause: simple('pause', 'stop a domain for the time being'),
+  unpause: simple('unpause', 'let a paused domain go on'),
+  rename: {
+    usage: 'DOMAIN NAME', about: 'give a domain another name', words: [2, 2],
+    async run({ state, words }) {
+      await ask(state, { command: 'rename', domain: words[0] as string, name: words[1] as string } satisfies Request);
+      return '';
+    },
+  },
+  'sched-credit2': {
+    usage: '[-d DOMAIN [-w WEIGHT] [-c CAP]]', about: 'shares of the processor: see them, or set one; a cap is per cent of a CPU', words: [0, 0],
+    options: { domain: { type: 'string', short: 'd' }, weight: { type: 'string', short: 'w' }, cap: { type: 'string', short: 'c' }, ...JSON_OPTION },
+    async run({ state, flags }) {
+      const { domain, weight, cap } = flags as Readonly<Record<string, string | undefined>>;
+      if (domain === undefined && (weight !== undefined || cap !== undefined)) throw new UsageError('sched-credit2: -w and -c need -d DOMAIN');
+      if (domain !== undefined && (weight !== undefined || cap !== undefined)) {
+        await ask(state, { command: 'share', domain, weight: weight === undefined ? undefined : Number(weight), cap: cap === undefined ? undefined : Number(cap) });
+        return '';
+      }
+      const all = (await list({ state, words: domain === undefined ? [] : [domain], flags })).filter((d) => d.domid !== 0);
+      return flags['json'] === true ? json(all.map(({ name, domid, weight: w, cap: c }) => ({ name, domid, weight: w, cap: c }))) : shareTable(all);
+    },
+  },
+  domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },
+  domname: { usage: 'DOMAIN', about: 'the name of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.name}\n` },
+  uptime: {
+    usage: '[--json] [DOMAIN...]', about: 'for how long domains have run', words: [0, 9999], options: JSON_OPTION,
+    run: async (i) => (i.flags['json'] === true ? json((await list(i)).map(({ name, domid, uptime }) => ({ name, domid, uptime }))) : uptimeTable(await list(i))),
+  },
+};
+
+/** @returns what to print @throws UsageError, RequestError */
+export async function domainCommand(name: string, command: Command, args: readonly string[]): Promise<string> {
+  const usage = `Usage: xenith ${name} [--state DIR] ${command.usage}\n\n${command.about.charAt(0).toUpperCase()}${command.about.slice(1)}.\n`;
+  const { values, positionals } = parse(name, command, args);
+  if (values['help'] === true) return usage;
+  const [least, most] = command.words;
+  if (positionals.length < least || positionals.length > most) throw new UsageError(`${name}: ${positionals.length < least ? 'words are missing' : 'too many words'}: xenith ${name} ${command.usage}`);
+  return command.run({ state: stateDir(values['state'] as string | undefined), words: positionals, flags: values as Invocation['flags'] });
+}
+function parse(name: string, command: Command, args: readonly string[]): { readonly values: Record<string, unknown>; readonly positionals: string[] } {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options: { ...command.options, state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(`${name}: ${error.message.split('. ')[0]}`);
+    throw error;
+  }
+}

@@ -1,0 +1,12 @@
+// Where a daemon keeps its state and its socket: --state DIR, XENITH_STATE, or a folder of the user's. Several daemons can run
+// side by side, each with a folder of its own.
+
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+export function stateDir(option: string | undefined): string {
+  const { XENITH_STATE, XDG_STATE_HOME } = process.env;
+  return resolve(option ?? XENITH_STATE ?? join(XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'xenith'));
+}
+/** The local API. Who may open it may do everything: it is guarded by file permission. */
+export const socketPath = (state: string): string => join(state, 'xenith.sock');
