@@ -1,7 +1,7 @@
 // A machine of several domains, from the outside: the daemon and the commands that it answers.
 
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -170,6 +170,11 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
     assert.ok((await list()).length >= 3);
   });
 
+  test('xenstore-ls sees the domains', { skip: existsSync('/usr/bin/xenstore-ls') ? false : 'no xenstore-ls (Debian: xenstore-utils)' }, () => {
+    const tree = execFileSync('xenstore-ls', ['/local/domain/1'], { encoding: 'utf8', env: { ...process.env, XENSTORED_PATH: join(state, 'xenstored.sock') } });
+    assert.match(tree, /^name = "anna"$/m);
+  });
+
   test('the socket is its owner’s, and there is one daemon for each state', async () => {
     assert.equal(statSync(socket).mode & 0o777, 0o600);
     const second = await xenith(['daemon', '--state', state]);
@@ -188,6 +193,7 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
     daemon.kill('SIGTERM');
     assert.equal((await result).status, 0);
     assert.ok(!existsSync(socket));
+    assert.ok(!existsSync(join(state, 'xenstored.sock')));
     assert.match(log, /domain 1 \(anna\): destroyed/);
   });
 });

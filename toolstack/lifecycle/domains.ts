@@ -192,6 +192,7 @@ export class Domains {
     const action = end.kind === 'poweroff' ? domain.spec.onPoweroff : end.kind === 'reboot' ? domain.spec.onReboot : domain.spec.onCrash;
     this.log(`domain ${domain.domid} (${domain.spec.name}): ${end.kind}; ${action}`);
     if (domain.crashReport !== undefined) this.log(domain.crashReport);
+    this.store.shutdownDomain(domain.domid);
     if (action === 'preserve') return;
     if (action === 'destroy') return this.destroy(domain);
     this.remove(domain);

@@ -1,10 +1,13 @@
 // The store as the toolstack and the back ends use it: strings, from within, with domain 0's privileges or another
 // domain's. Errors are StoreErrors; a node that does not exist reads as undefined.
 
-import type { Permissions, Requester } from './permissions.ts';
-import { type Store, type Transaction, type Watcher } from './store.ts';
+import { namesFrom } from './children.ts';
+import { type Permissions, type Requester, requester } from './permissions.ts';
+import type { Store } from './store.ts';
 import { StoreError } from './store-error.ts';
+import type { Transaction } from './transaction.ts';
 import type { View } from './view.ts';
+import type { Watcher } from './watch-table.ts';
 import { toBytes, toText } from './wire.ts';
 
 export class LocalClient {
@@ -14,7 +17,7 @@ export class LocalClient {
 
   constructor(store: Store, domid = 0, transaction?: Transaction) {
     this.store = store;
-    this.who = { domid, privileged: domid === 0 };
+    this.who = requester(domid);
     this.transaction = transaction;
   }
 
@@ -23,7 +26,7 @@ export class LocalClient {
   }
   /** Names of the children; none when the node does not exist. */
   directory(path: string): readonly string[] {
-    return this.unlessMissing((view) => view.directory(path).children) ?? [];
+    return this.unlessMissing((view) => [...namesFrom(view.directory(path).children)]) ?? [];
   }
   write(path: string, value: string): void { this.perform((view) => view.write(path, toBytes(value))); }
   mkdir(path: string): void { this.perform((view) => view.mkdir(path)); }
@@ -41,9 +44,19 @@ export class LocalClient {
   /** Runs `body` in a transaction, again and again until no other client came between. */
   atomically(body: (client: LocalClient) => void): void {
     for (;;) {
-      const transaction = this.store.transaction();
-      body(new LocalClient(this.store, this.who.domid, transaction));
-      if (this.store.commit(transaction)) return;
+      const transaction = this.store.transaction(this.who);
+      try {
+        body(new LocalClient(this.store, this.who.domid, transaction));
+      } catch (e) {
+        transaction.end();
+        throw e;
+      }
+      try {
+        this.store.commit(transaction);
+        return;
+      } catch (e) {
+        if (!(e instanceof StoreError && e.code === 'EAGAIN')) throw e;
+      }
     }
   }
 

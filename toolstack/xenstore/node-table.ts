@@ -1,85 +1,103 @@
-// The nodes of the store by absolute path, and the same table as a transaction sees it. Nodes are never changed, only
-// replaced; each replacement takes a new generation number, by which a transaction notices that it was overtaken.
+// The nodes of the store by absolute path. A node is never changed, only replaced: whoever holds one, as a transaction
+// does, sees by identity whether it is still there.
+//
+// The table keeps the counts of what each domain owns, and which nodes name a domain in their permissions, so that a
+// domain that is gone takes its nodes and rights with it and a later one of the same number finds none.
 
+import { append, bytesOf, type Children } from './children.ts';
 import type { Permissions } from './permissions.ts';
+import { QUOTA } from './quota.ts';
+import { OVERHEAD, type Usage, UsageTable } from './usage.ts';
 
 export interface StoreNode {
   readonly value: Uint8Array;
   readonly perms: Permissions;
-  /** leaf names, in the order of their creation */
-  readonly children: readonly string[];
+  readonly children: Children;
+  /** its place among its parent's children */
+  readonly key: number;
+  /** grows with every change of the store */
   readonly generation: number;
+  /** the domain that made this change */
+  readonly writer: number;
 }
 
+export type NewNode = Pick<StoreNode, 'value' | 'perms' | 'children' | 'key'>;
+
+/** The store itself, or the store as a transaction sees it. */
 export interface NodeTable {
   get(path: string): StoreNode | undefined;
-  /** Stores a node under a new generation, or removes it. */
-  set(path: string, node: Omit<StoreNode, 'generation'> | undefined): void;
+  /** Stores a node, or removes it. */
+  set(path: string, node: NewNode | undefined, writer: number): StoreNode | undefined;
   /** nodes that a domain owns */
-  entries(domid: number): number;
-  /** nodes that a transaction has looked at or changed; 0 for the store itself */
-  readonly touched: number;
+  owned(domid: number): number;
+  /** whose memory a node of this owner takes */
+  payer(owner: number): Usage;
+  nextKey(): number;
 }
 
-const owner = (node: StoreNode | undefined): number | undefined => node?.perms[0].domid;
+/** Bytes of a node as the quota of its size counts them. */
+export function nodeSize({ value, perms, children }: NewNode): number {
+  return QUOTA.nodeHeader + perms.length * 8 + value.length + bytesOf(children);
+}
+
+/** Bytes of a node and its path as the quota of memory counts them. */
+export function nodeMemory(path: string, node: NewNode | undefined): number {
+  return node ? nodeSize(node) + path.length + OVERHEAD : 0;
+}
 
 export class BaseTable implements NodeTable {
+  readonly usage = new UsageTable();
   private readonly nodes = new Map<string, StoreNode>();
-  private readonly owned = new Map<number, number>();
+  private readonly mentions = new Map<number, Set<string>>();
   private generation = 0;
-  readonly touched = 0;
+  private key = 0;
+
+  constructor(root: Permissions) { this.set('/', { value: new Uint8Array(0), perms: root, children: undefined, key: 0 }, 0); }
 
   get(path: string): StoreNode | undefined { return this.nodes.get(path); }
 
-  set(path: string, node: Omit<StoreNode, 'generation'> | undefined): void {
-    this.count(owner(this.nodes.get(path)), -1);
-    if (!node) { this.nodes.delete(path); return; }
-    this.nodes.set(path, { ...node, generation: ++this.generation });
-    this.count(node.perms[0].domid, 1);
+  set(path: string, node: NewNode | undefined, writer: number): StoreNode | undefined {
+    const before = this.nodes.get(path);
+    if (before) this.account(path, before, -1);
+    if (!node) {
+      this.nodes.delete(path);
+      return undefined;
+    }
+    const stored: StoreNode = { value: node.value, perms: node.perms, children: node.children, key: node.key, generation: ++this.generation, writer };
+    this.nodes.set(path, stored);
+    this.account(path, stored, 1);
+    return stored;
   }
 
-  entries(domid: number): number { return this.owned.get(domid) ?? 0; }
+  owned(domid: number): number { return this.usage.of(domid).nodes; }
+  payer(owner: number): Usage { return this.usage.of(owner); }
+  nextKey(): number { return ++this.key; }
 
-  private count(domid: number | undefined, by: number): void {
-    if (domid === undefined) return;
-    const n = this.entries(domid) + by;
-    if (n === 0) this.owned.delete(domid);
-    else this.owned.set(domid, n);
+  /** Paths of the nodes whose permissions name a domain, its own among them. */
+  mentioning(domid: number): readonly string[] { return [...this.mentions.get(domid) ?? []]; }
+
+  /** All nodes, for checks. */
+  [Symbol.iterator](): MapIterator<[string, StoreNode]> { return this.nodes.entries(); }
+
+  private account(path: string, node: StoreNode, sign: 1 | -1): void {
+    const usage = this.usage.of(node.perms[0].domid);
+    usage.nodes += sign;
+    usage.memory += sign * nodeMemory(path, node);
+    for (const { domid } of node.perms) {
+      if (domid !== 0) this.mention(domid, path, sign === 1);
+    }
+  }
+
+  private mention(domid: number, path: string, add: boolean): void {
+    const paths = this.mentions.get(domid);
+    if (add) {
+      if (paths) paths.add(path);
+      else this.mentions.set(domid, new Set([path]));
+    } else if (paths?.delete(path) && paths.size === 0) this.mentions.delete(domid);
   }
 }
 
-/** What a transaction read and wrote. Nothing reaches the base before `commit`. */
-export class TransactionTable implements NodeTable {
-  private readonly base: BaseTable;
-  /** generation of each node when it was first looked at; 0: there was none */
-  private readonly seen = new Map<string, number>();
-  private readonly written = new Map<string, StoreNode | undefined>();
-  private readonly owned = new Map<number, number>();
-
-  constructor(base: BaseTable) { this.base = base; }
-
-  get touched(): number { return this.seen.size; }
-
-  get(path: string): StoreNode | undefined {
-    if (this.written.has(path)) return this.written.get(path);
-    const node = this.base.get(path);
-    if (!this.seen.has(path)) this.seen.set(path, node?.generation ?? 0);
-    return node;
-  }
-
-  set(path: string, node: Omit<StoreNode, 'generation'> | undefined): void {
-    const before = owner(this.get(path));
-    if (before !== undefined) this.owned.set(before, (this.owned.get(before) ?? 0) - 1);
-    if (node) this.owned.set(node.perms[0].domid, (this.owned.get(node.perms[0].domid) ?? 0) + 1);
-    this.written.set(path, node && { ...node, generation: 0 });
-  }
-
-  entries(domid: number): number { return this.base.entries(domid) + (this.owned.get(domid) ?? 0); }
-
-  /** Writes everything to the base; false, with nothing written, when another client changed what this one saw. */
-  commit(): boolean {
-    for (const [path, generation] of this.seen) if ((this.base.get(path)?.generation ?? 0) !== generation) return false;
-    for (const [path, node] of this.written) if (node || this.base.get(path)) this.base.set(path, node);
-    return true;
-  }
+/** The node with one more child. */
+export function withChild(node: NewNode, key: number, leaf: string): NewNode {
+  return { ...node, children: append(node.children, key, leaf) };
 }

@@ -1,14 +1,22 @@
 // Permissions of a node (docs/misc/xenstore.txt, "Permissions"): a list whose first entry names the owner and what
 // everybody else may do; further entries give single domains other rights. The owner may do everything, and so may a
-// privileged client (domain 0).
+// privileged client (domain 0). A domain that has a target (SET_TARGET) has the target's rights beside its own.
 
 export interface Permission { readonly domid: number; readonly read: boolean; readonly write: boolean }
 export type Permissions = readonly [Permission, ...Permission[]];
 
 /** Who asks. */
-export interface Requester { readonly domid: number; readonly privileged: boolean }
+export interface Requester {
+  readonly domid: number;
+  readonly privileged: boolean;
+  /** the domain that it acts for: a device model's guest */
+  target?: number | undefined;
+}
 
 export type Right = 'read' | 'write' | 'owner';
+
+/** Domain 0 is the privileged one. */
+export const requester = (domid: number): Requester => ({ domid, privileged: domid === 0 });
 
 const LETTER = { n: [false, false], r: [true, false], w: [false, true], b: [true, true] } as const;
 
@@ -31,7 +39,8 @@ export function parsePermissions(texts: readonly string[]): Permissions | undefi
 
 export function permits(perms: Permissions, who: Requester, right: Right): boolean {
   const [owner, ...others] = perms;
-  if (who.privileged || owner.domid === who.domid) return true;
+  const isWho = ({ domid }: Permission): boolean => domid === who.domid || domid === who.target;
+  if (who.privileged || isWho(owner)) return true;
   if (right === 'owner') return false;
-  return (others.find((p) => p.domid === who.domid) ?? owner)[right];
+  return (others.find(isWho) ?? owner)[right];
 }

@@ -1,13 +1,20 @@
 // The requests of the protocol, one row each. A handler decodes its payload, acts on the store, and returns the
 // reply's payload; it refuses by throwing a StoreError.
+//
+// Answers are those of Xen 4.17's xenstored (C), but for these: numbers and strings that are none are EINVAL, where it
+// takes a part of them or answers by chance; SET_PERMS by who is not the owner is EACCES, where it may say ENOENT; 128
+// watches are 128, where it allows one more; a transaction meets the quota of nodes when it goes beyond it, not when it
+// ends; and it conflicts over nodes that it looked at, not over those above them too.
 
-import { XENSTORE_PAYLOAD_MAX, XENSTORE_REL_PATH_MAX, XS } from '#abi/io/xs-wire.ts';
+import { XENSTORE_PAYLOAD_MAX, XS } from '#abi/io/xs-wire.ts';
+import { bytesOf, namesFrom } from './children.ts';
 import type { Connection } from './connection.ts';
-import { canonicalPath, domainPath, isSpecial } from './path.ts';
+import { control } from './control.ts';
+import { getDomainPath, introduce, isDomainIntroduced, release, resume, setTarget } from './domain-requests.ts';
 import { formatPermission, parsePermissions } from './permissions.ts';
-import { QUOTA } from './quota.ts';
+import { OK, only, pair } from './payload.ts';
 import { StoreError } from './store-error.ts';
-import { splitStrings, toBytes, toList } from './wire.ts';
+import { fits, splitStrings, toList } from './wire.ts';
 
 export interface RequestContext {
   readonly connection: Connection;
@@ -23,54 +30,33 @@ export interface RequestKind {
   readonly privileged?: true;
 }
 
-const OK = toList(['OK']);
-
-/** The payload as exactly one string. */
-function only(payload: Uint8Array): string {
-  const { strings, rest } = splitStrings(payload, 1);
-  if (strings.length !== 1 || rest.length !== 0) throw new StoreError('EINVAL');
-  return strings[0] as string;
+function directory({ connection, payload, transactionId }: RequestContext): Uint8Array {
+  const path = only(payload);
+  const { children } = connection.perform(transactionId, (view) => view.directory(path));
+  if (!fits(bytesOf(children))) throw new StoreError('E2BIG');
+  return toList([...namesFrom(children)]);
 }
 
-/** The payload as exactly two strings. */
-function pair(payload: Uint8Array): [string, string] {
-  const { strings, rest } = splitStrings(payload, 2);
-  if (strings.length !== 2 || rest.length !== 0) throw new StoreError('EINVAL');
-  return strings as [string, string];
-}
-
-function domid(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw new StoreError('EINVAL');
-  return Number(text);
-}
-
+/** As many whole names as fit behind the generation; an empty one behind the last. */
 function directoryPart({ connection, payload, transactionId }: RequestContext): Uint8Array {
   const [path, from] = pair(payload);
+  if (!/^\d{1,9}$/.test(from)) throw new StoreError('EINVAL');
   const { children, generation } = connection.perform(transactionId, (view) => view.directory(path));
-  const all = toList(children);
-  const head = toList([String(generation)]);
-  const offset = Number(from);
-  if (!/^\d+$/.test(from) || offset >= all.length) return toBytes(`${generation}\0\0`);
-  let end = Math.min(all.length, offset + XENSTORE_PAYLOAD_MAX - head.length - 1);
-  while (end > offset && all[end - 1] !== 0) end--; // whole names only
-  const part = all.subarray(offset, end);
-  const reply = new Uint8Array(head.length + part.length + (end === all.length ? 1 : 0));
-  reply.set(head);
-  reply.set(part, head.length);
-  return reply;
-}
-
-function watch({ connection, payload }: RequestContext): Uint8Array {
-  const [path, token] = pair(payload);
-  if (isSpecial(path)) {
-    if (path.length > XENSTORE_REL_PATH_MAX) throw new StoreError('EINVAL');
-  } else {
-    canonicalPath(path, connection.who.domid);
+  const head = String(generation), names = [head];
+  let room = XENSTORE_PAYLOAD_MAX - head.length - 2; // the empty name needs its byte
+  for (const name of namesFrom(children, Number(from))) {
+    if ((room -= name.length + 1) < 0) return toList(names);
+    names.push(name);
   }
-  connection.addWatch(path, token);
-  return OK;
+  return toList([...names, '']);
 }
 
+function read({ connection, payload, transactionId }: RequestContext): Uint8Array {
+  const path = only(payload);
+  return connection.perform(transactionId, (view) => view.read(path));
+}
+
+/** What follows the path is the value, zero bytes and all. */
 function write({ connection, payload, transactionId }: RequestContext): Uint8Array {
   const { strings: [path], rest } = splitStrings(payload, 1);
   if (path === undefined) throw new StoreError('EINVAL');
@@ -79,13 +65,49 @@ function write({ connection, payload, transactionId }: RequestContext): Uint8Arr
   return OK;
 }
 
+function mkdir({ connection, payload, transactionId }: RequestContext): Uint8Array {
+  const path = only(payload);
+  connection.perform(transactionId, (view) => view.mkdir(path));
+  return OK;
+}
+
+function rm({ connection, payload, transactionId }: RequestContext): Uint8Array {
+  const path = only(payload);
+  connection.perform(transactionId, (view) => view.rm(path));
+  return OK;
+}
+
+function getPermissions({ connection, payload, transactionId }: RequestContext): Uint8Array {
+  const path = only(payload);
+  return toList(connection.perform(transactionId, (view) => view.permissions(path)).map(formatPermission));
+}
+
 function setPermissions({ connection, payload, transactionId }: RequestContext): Uint8Array {
   const { strings: [path, ...texts], rest } = splitStrings(payload, Infinity);
   const perms = parsePermissions(texts);
   if (path === undefined || !perms || rest.length !== 0) throw new StoreError('EINVAL');
-  if (!connection.who.privileged && perms.length > QUOTA.permsPerNode) throw new StoreError('ENOSPC');
   connection.perform(transactionId, (view) => view.setPermissions(path, perms));
   return OK;
+}
+
+function watch({ connection, payload }: RequestContext): Uint8Array {
+  connection.addWatch(...pair(payload));
+  return OK;
+}
+
+function unwatch({ connection, payload }: RequestContext): Uint8Array {
+  connection.removeWatch(...pair(payload));
+  return OK;
+}
+
+function resetWatches({ connection }: RequestContext): Uint8Array {
+  connection.reset();
+  return OK;
+}
+
+function transactionStart({ connection, transactionId }: RequestContext): Uint8Array {
+  if (transactionId !== 0) throw new StoreError('EBUSY');
+  return toList([String(connection.startTransaction())]);
 }
 
 function transactionEnd({ connection, payload, transactionId }: RequestContext): Uint8Array {
@@ -95,33 +117,25 @@ function transactionEnd({ connection, payload, transactionId }: RequestContext):
   return OK;
 }
 
-function transactionStart({ connection, transactionId }: RequestContext): Uint8Array {
-  if (transactionId !== 0) throw new StoreError('EBUSY');
-  return toList([String(connection.startTransaction())]);
-}
-
-/** Domains come and go through the toolstack's own calls (Store.introduceDomain), not over the wire. */
-function refuse(): Uint8Array { throw new StoreError('ENOSYS'); }
-
 export const REQUESTS: Readonly<Partial<Record<number, RequestKind>>> = {
-  [XS.CONTROL]: { handle: refuse, noTransaction: true, privileged: true },
-  [XS.DIRECTORY]: { handle: ({ connection, payload, transactionId }) => toList(connection.perform(transactionId, (view) => view.directory(only(payload))).children) },
-  [XS.DIRECTORY_PART]: { handle: directoryPart },
-  [XS.READ]: { handle: ({ connection, payload, transactionId }) => connection.perform(transactionId, (view) => view.read(only(payload))) },
-  [XS.GET_PERMS]: { handle: ({ connection, payload, transactionId }) => toList(connection.perform(transactionId, (view) => view.permissions(only(payload))).map(formatPermission)) },
+  [XS.CONTROL]: { handle: control, privileged: true },
+  [XS.DIRECTORY]: { handle: directory },
+  [XS.READ]: { handle: read },
+  [XS.GET_PERMS]: { handle: getPermissions },
   [XS.WATCH]: { handle: watch, noTransaction: true },
-  [XS.UNWATCH]: { handle: ({ connection, payload }) => { connection.removeWatch(...pair(payload)); return OK; }, noTransaction: true },
-  [XS.TRANSACTION_START]: { handle: transactionStart, noTransaction: true },
+  [XS.UNWATCH]: { handle: unwatch, noTransaction: true },
+  [XS.TRANSACTION_START]: { handle: transactionStart },
   [XS.TRANSACTION_END]: { handle: transactionEnd },
-  [XS.INTRODUCE]: { handle: refuse, noTransaction: true, privileged: true },
-  [XS.RELEASE]: { handle: refuse, noTransaction: true, privileged: true },
-  [XS.GET_DOMAIN_PATH]: { handle: ({ payload }) => toList([domainPath(domid(only(payload)))]), noTransaction: true },
+  [XS.INTRODUCE]: { handle: introduce, privileged: true },
+  [XS.RELEASE]: { handle: release, privileged: true },
+  [XS.GET_DOMAIN_PATH]: { handle: getDomainPath },
   [XS.WRITE]: { handle: write },
-  [XS.MKDIR]: { handle: ({ connection, payload, transactionId }) => { connection.perform(transactionId, (view) => view.mkdir(only(payload))); return OK; } },
-  [XS.RM]: { handle: ({ connection, payload, transactionId }) => { connection.perform(transactionId, (view) => view.rm(only(payload))); return OK; } },
+  [XS.MKDIR]: { handle: mkdir },
+  [XS.RM]: { handle: rm },
   [XS.SET_PERMS]: { handle: setPermissions },
-  [XS.IS_DOMAIN_INTRODUCED]: { handle: ({ connection, payload }) => toList([connection.store.isIntroduced(domid(only(payload))) ? 'T' : 'F']), noTransaction: true },
-  [XS.RESUME]: { handle: refuse, noTransaction: true, privileged: true },
-  [XS.SET_TARGET]: { handle: refuse, noTransaction: true, privileged: true },
-  [XS.RESET_WATCHES]: { handle: ({ connection }) => { connection.reset(); return OK; }, noTransaction: true },
+  [XS.IS_DOMAIN_INTRODUCED]: { handle: isDomainIntroduced, privileged: true },
+  [XS.RESUME]: { handle: resume, privileged: true },
+  [XS.SET_TARGET]: { handle: setTarget, privileged: true },
+  [XS.RESET_WATCHES]: { handle: resetWatches },
+  [XS.DIRECTORY_PART]: { handle: directoryPart },
 };

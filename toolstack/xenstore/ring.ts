@@ -10,7 +10,7 @@ import {
 import type { Capsule } from '#base/capsule.ts';
 import { Connection } from './connection.ts';
 import type { Store } from './store.ts';
-import { decodeHeader, fits, HEADER_SIZE } from './wire.ts';
+import { Decoder } from './wire.ts';
 
 const MASK = XENSTORE_RING_SIZE - 1;
 
@@ -39,10 +39,7 @@ class Ring implements RingServer {
   private readonly capsule: Capsule;
   private readonly base: number;
   private readonly notify: () => void;
-  private readonly header = new Uint8Array(HEADER_SIZE);
-  /** what is being read: the header, then the payload */
-  private into: Uint8Array = this.header;
-  private filled = 0;
+  private readonly decoder = new Decoder();
   /** bytes of the message at the head of the queue that are in the ring already */
   private written = 0;
   private serving = false;
@@ -62,27 +59,28 @@ class Ring implements RingServer {
     if (this.error !== XENSTORE_ERROR_NONE || this.serving) return;
     this.serving = true;
     let moved = this.flush();
-    while (this.error === XENSTORE_ERROR_NONE && !this.connection.cutOff && this.connection.accepting && this.receive()) {
+    while (this.error === XENSTORE_ERROR_NONE && this.connection.accepting && this.receive()) {
       moved = true;
       this.flush();
     }
-    if (this.connection.cutOff) this.fail(XENSTORE_ERROR_COMM);
+    if (this.connection.closed) this.fail(XENSTORE_ERROR_COMM);
     this.serving = false;
     if (moved || this.error !== XENSTORE_ERROR_NONE) this.notify();
   }
 
   close(): void {
-    this.connection.reset();
     this.error = XENSTORE_ERROR_COMM;
+    this.connection.close();
   }
 
   private load(offset: number): number { return Atomics.load(this.capsule.u32, (this.base + offset) >>> 2); }
   private store32(offset: number, value: number): void { Atomics.store(this.capsule.u32, (this.base + offset) >>> 2, value); }
 
   private fail(why: number): void {
+    if (this.error !== XENSTORE_ERROR_NONE) return;
     this.error = why;
     this.store32(layout.offset.error, why);
-    this.connection.reset();
+    this.connection.close();
   }
 
   /** Takes bytes from the request ring; handles the message that they complete. False when there are none. */
@@ -91,24 +89,13 @@ class Ring implements RingServer {
     const available = (prod - cons) >>> 0;
     if (available > XENSTORE_RING_SIZE) { this.fail(XENSTORE_ERROR_RINGIDX); return false; }
     if (available === 0) return false;
-    const n = Math.min(available, this.into.length - this.filled, XENSTORE_RING_SIZE - (cons & MASK));
+    const n = Math.min(available, this.decoder.wants, XENSTORE_RING_SIZE - (cons & MASK));
     const from = this.base + layout.offset.req + (cons & MASK);
-    this.into.set(this.capsule.u8.subarray(from, from + n), this.filled);
-    this.filled += n;
+    const message = this.decoder.take(this.capsule.u8.subarray(from, from + n));
     this.store32(layout.offset.req_cons, (cons + n) >>> 0);
-    if (this.filled === this.into.length) this.complete();
+    if (this.decoder.failed) this.fail(XENSTORE_ERROR_PROTO);
+    else if (message) this.connection.handle(message);
     return true;
-  }
-
-  /** A header or a payload is complete. */
-  private complete(): void {
-    const { type, requestId, transactionId, length } = decodeHeader(this.header);
-    if (!fits(length)) { this.fail(XENSTORE_ERROR_PROTO); return; }
-    this.filled = 0;
-    if (this.into === this.header && length > 0) { this.into = new Uint8Array(length); return; }
-    const payload = this.into === this.header ? new Uint8Array(0) : this.into;
-    this.into = this.header;
-    this.connection.handle({ type, requestId, transactionId, payload });
   }
 
   /** Puts waiting messages into the response ring as far as there is room. True when it put anything. */

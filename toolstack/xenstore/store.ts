@@ -5,29 +5,48 @@
 // Watch events are delivered after the operation that caused them is complete and answered, in order; what a receiver
 // does in turn joins the end of the queue.
 
-import { BaseTable, type NodeTable, TransactionTable } from './node-table.ts';
-import { INTRODUCE_DOMAIN, isSpecial, isWithin, parentPath, RELEASE_DOMAIN } from './path.ts';
-import { permits, type Requester } from './permissions.ts';
-import { type Change, View } from './view.ts';
+import { type Change, Changes } from './changes.ts';
+import { Conflicts, type Pace } from './conflicts.ts';
+import { BaseTable } from './node-table.ts';
+import type { Cause } from './outbox.ts';
+import { INTRODUCE_DOMAIN, parentPath, RELEASE_DOMAIN } from './path.ts';
+import { type Permissions, type Requester, requester } from './permissions.ts';
+import { Queue } from './queue.ts';
+import { StoreError } from './store-error.ts';
+import { Transaction } from './transaction.ts';
+import type { Usage } from './usage.ts';
+import { View } from './view.ts';
+import { type Watcher, WatchTable } from './watch-table.ts';
 
-export interface Watcher {
+/** A client as the store knows it: what ends with its domain. */
+export interface Client {
   readonly who: Requester;
-  /** absolute path, or the name of a special event */
-  readonly path: string;
-  /** @param path absolute path of the node that changed */
-  fire(path: string): void;
+  reset(): void;
+  close(): void;
 }
 
+const DOM0 = requester(0);
+const PRIVATE: Permissions = [{ domid: 0, read: false, write: false }];
+
 export class Store {
-  private readonly base = new BaseTable();
-  private readonly watchers = new Set<Watcher>();
-  private readonly domains = new Set<number>([0]);
-  private readonly events: (() => void)[] = [];
+  readonly conflicts: Conflicts;
+  readonly pace: Pace | undefined;
+  readonly nodes: BaseTable = new BaseTable(PRIVATE);
+  readonly watches: WatchTable = new WatchTable();
+  /** domains that were introduced, and whether their shutdown was told */
+  private readonly domains = new Map([[0, { down: false }]]);
+  private readonly clients = new Map<number, Set<Client>>();
+  private readonly events = new Queue<{ watcher: Watcher; path: string; cause: Cause | undefined }>();
+  /** whose request is being handled */
+  private cause: Cause | undefined;
   private depth = 0;
 
-  constructor() {
-    this.base.set('/', { value: new Uint8Array(0), perms: [{ domid: 0, read: false, write: false }], children: [] });
-    this.perform({ domid: 0, privileged: true }, undefined, (view) => {
+  /** @param pace what a store needs that serves several domains: without it, one may keep another's transactions from ending, and fill domain 0's queues */
+  constructor(pace?: Pace) {
+    this.pace = pace;
+    this.conflicts = new Conflicts(pace);
+    for (const name of [INTRODUCE_DOMAIN, RELEASE_DOMAIN]) this.nodes.set(name, { value: new Uint8Array(0), perms: PRIVATE, children: undefined, key: 0 }, 0);
+    this.perform(DOM0, undefined, (view) => {
       for (const path of ['/tool/xenstored', '/local/domain']) view.mkdir(path);
     });
   }
@@ -37,47 +56,99 @@ export class Store {
    * @throws StoreError what the operation throws
    */
   perform<T>(who: Requester, transaction: Transaction | undefined, body: (view: View) => T): T {
-    if (transaction) return body(new View(transaction.table, who, transaction.changes));
-    const changes: Change[] = [];
+    if (transaction) return body(new View(transaction, who, transaction.changes));
+    const changes = new Changes();
     return this.settle(() => {
       try {
-        return body(new View(this.base, who, changes));
+        return body(new View(this.nodes, who, changes));
       } finally {
-        this.queue(changes, this.base);
+        this.queue(changes);
       }
     });
   }
 
-  transaction(): Transaction { return new Transaction(this.base); }
+  /** @throws StoreError ENOSPC */
+  transaction(who: Requester): Transaction { return new Transaction(this.nodes, who); }
 
-  /** Makes a transaction's changes real; false when another client's came between. */
-  commit(transaction: Transaction): boolean {
-    return this.settle(() => {
-      if (!transaction.table.commit()) return false;
-      this.queue(transaction.changes, this.base);
-      return true;
+  /**
+   * Makes a transaction's changes real.
+   * @throws StoreError EAGAIN when another client came between; what Transaction.commit throws
+   */
+  commit(transaction: Transaction): void {
+    this.settle(() => {
+      const { domid } = transaction.who;
+      this.queue(transaction.commit((writer) => { if (writer !== domid) this.conflicts.caused(writer); }));
     });
   }
 
   /** Adds a watch; it fires once at the start (simplifies clients, as the protocol says). */
   watch(watcher: Watcher): void {
-    this.watchers.add(watcher);
-    this.settle(() => this.events.push(() => this.deliver(watcher, watcher.path)));
+    this.watches.add(watcher);
+    this.settle(() => this.events.push({ watcher, path: watcher.path, cause: undefined }));
   }
 
-  unwatch(watcher: Watcher): void { this.watchers.delete(watcher); }
+  unwatch(watcher: Watcher): void { this.watches.remove(watcher); }
+
+  usageOf(domid: number): Usage { return this.nodes.usage.of(domid); }
+
+  /** A client has come. What belongs to it ends with its domain. */
+  connect(client: Client): void {
+    const { domid } = client.who;
+    const clients = this.clients.get(domid);
+    if (clients) clients.add(client);
+    else this.clients.set(domid, new Set([client]));
+  }
+
+  disconnect(client: Client): void {
+    const clients = this.clients.get(client.who.domid);
+    clients?.delete(client);
+    if (clients?.size === 0) this.clients.delete(client.who.domid);
+  }
 
   introduceDomain(domid: number): void {
-    this.domains.add(domid);
+    this.domains.set(domid, { down: false });
     this.fireSpecial(INTRODUCE_DOMAIN);
   }
 
+  /** A domain that was introduced is again: its clients begin anew. */
+  reintroduceDomain(domid: number): void { for (const client of this.clients.get(domid) ?? []) client.reset(); }
+
+  /** Ends a domain's connections and takes it out of the store: its watches and transactions, its nodes, its rights. */
   releaseDomain(domid: number): void {
-    this.domains.delete(domid);
+    this.settle(() => {
+      for (const agent of [domid, ...this.watches.agentsOf(domid)]) {
+        for (const { who } of this.clients.get(agent) ?? []) this.watches.setTarget(who, undefined);
+      }
+      for (const client of this.clients.get(domid) ?? []) client.close(); // each takes itself off the set
+      this.perform(DOM0, undefined, (view) => { for (const path of this.nodes.mentioning(domid)) view.forget(path, domid); });
+      this.nodes.usage.release(domid);
+      this.conflicts.release(domid);
+      this.domains.delete(domid);
+      this.fireSpecial(RELEASE_DOMAIN);
+    });
+  }
+
+  /** The domain has shut down or crashed: told once, until `resumeDomain`. */
+  shutdownDomain(domid: number): void {
+    const domain = this.domains.get(domid);
+    if (!domain || domain.down) return;
+    domain.down = true;
     this.fireSpecial(RELEASE_DOMAIN);
   }
 
+  resumeDomain(domid: number): void { (this.domains.get(domid) ?? { down: false }).down = false; }
+
   isIntroduced(domid: number): boolean { return this.domains.has(domid); }
+
+  /**
+   * Gives a domain another's rights beside its own.
+   * @throws StoreError ENOENT: one of them is not connected
+   */
+  setTarget(domid: number, target: number): void {
+    const clients = this.clients.get(domid);
+    if (!clients || !this.isIntroduced(domid) || !this.isIntroduced(target)) throw new StoreError('ENOENT');
+    for (const { who } of clients) this.watches.setTarget(who, target);
+  }
 
   /** Runs `body`; the outermost one delivers the events that came up. */
   settle<T>(body: () => T): T {
@@ -85,36 +156,38 @@ export class Store {
     try {
       return body();
     } finally {
-      if (this.depth === 1) for (let event; (event = this.events.shift());) event();
-      this.depth--;
-    }
-  }
-
-  private fireSpecial(name: string): void {
-    this.settle(() => {
-      for (const w of this.watchers) if (w.path === name && w.who.privileged) this.events.push(() => this.deliver(w, name));
-    });
-  }
-
-  private queue(changes: readonly Change[], table: NodeTable): void {
-    for (const change of changes) {
-      const parent = table.get(parentPath(change.path));
-      for (const w of this.watchers) {
-        if (isSpecial(w.path) || !(change.exact ? w.path === change.path : isWithin(change.path, w.path))) continue;
-        const allowed = permits(change.node.perms, w.who, 'read') || (change.oldPerms && permits(change.oldPerms, w.who, 'read')) || (parent && permits(parent.perms, w.who, 'read'));
-        if (allowed) this.events.push(() => this.deliver(w, change.path));
+      try {
+        if (this.depth === 1) this.deliver();
+      } finally {
+        this.depth--;
       }
     }
   }
 
-  private deliver(watcher: Watcher, path: string): void {
-    if (this.watchers.has(watcher)) watcher.fire(path);
+  /** The same, for a request of a client: the events that it causes know whose they are. */
+  settleFor(client: Client & Cause, body: () => void): void {
+    this.settle(() => {
+      const before = this.cause;
+      this.cause = client.who.privileged ? undefined : client;
+      try {
+        body();
+      } finally {
+        this.cause = before;
+      }
+    });
   }
-}
 
-/** A client's transaction: sees the store as it was when it looked, and its own changes. */
-export class Transaction {
-  readonly table: TransactionTable;
-  readonly changes: Change[] = [];
-  constructor(base: BaseTable) { this.table = new TransactionTable(base); }
+  private deliver(): void {
+    for (let event; (event = this.events.shift());) if (this.watches.has(event.watcher)) event.watcher.fire(event.path, event.cause);
+  }
+
+  private fireSpecial(name: string): void { this.settle(() => this.queueOne(name, { perms: this.nodes.get(name)?.perms ?? PRIVATE, exact: true })); }
+
+  private queue(changes: Iterable<[string, Change]>): void { for (const [path, change] of changes) this.queueOne(path, change); }
+
+  private queueOne(path: string, { perms, oldPerms, parentPerms, exact }: Change): void {
+    const parent = parentPerms ?? this.nodes.get(parentPath(path))?.perms;
+    const visibleBy = [perms, oldPerms, parent].filter((p) => p !== undefined);
+    for (const watcher of this.watches.matching(path, exact, visibleBy)) this.events.push({ watcher, path, cause: this.cause });
+  }
 }

@@ -3,84 +3,76 @@
 //
 // Errors are those of Xen's xenstored: who may not read a node's nearest existing ancestor is told EACCES, not ENOENT.
 
+import type { Changes } from './changes.ts';
+import { type Children, namesFrom, without } from './children.ts';
 import { StoreError } from './store-error.ts';
-import type { NodeTable, StoreNode } from './node-table.ts';
-import { canonicalPath, childPath, leafName, parentPath } from './path.ts';
+import { type NewNode, nodeMemory, nodeSize, type NodeTable, type StoreNode, withChild } from './node-table.ts';
+import { canonicalOrSpecial, canonicalPath, childPath, isSpecial, parentPath, upward } from './path.ts';
 import { type Permissions, permits, type Requester, type Right } from './permissions.ts';
 import { QUOTA } from './quota.ts';
 
-/** One node that changed, for the watches. */
-export interface Change {
-  readonly path: string;
-  /** the node as it is, or as it was when it was removed */
-  readonly node: StoreNode;
-  /** permissions before, when they changed: who could read the node then learns of it */
-  readonly oldPerms?: Permissions;
-  /** fires only watches on exactly this node: it went with an ancestor, whose own change fires the others */
-  readonly exact: boolean;
-}
-
-type NewNode = Omit<StoreNode, 'generation'>;
 const EMPTY = new Uint8Array(0);
 
 export class View {
   private readonly table: NodeTable;
   private readonly who: Requester;
-  private readonly changes: Change[];
+  private readonly changes: Changes;
 
   /** @param changes takes what the operations change, in order */
-  constructor(table: NodeTable, who: Requester, changes: Change[]) {
+  constructor(table: NodeTable, who: Requester, changes: Changes) {
     this.table = table;
     this.who = who;
     this.changes = changes;
   }
 
-  read(path: string): Uint8Array { return this.find(this.canonical(path), 'read').value; }
+  read(path: string): Uint8Array { return this.find(canonicalPath(path, this.who), 'read').value; }
 
-  directory(path: string): { children: readonly string[]; generation: number } { return this.find(this.canonical(path), 'read'); }
+  directory(path: string): { children: Children; generation: number } { return this.find(canonicalPath(path, this.who), 'read'); }
 
-  permissions(path: string): Permissions { return this.find(this.canonical(path), 'read').perms; }
-
-  exists(path: string): boolean { return this.table.get(this.canonical(path)) !== undefined; }
+  permissions(path: string): Permissions { return this.find(canonicalPath(path, this.who), 'read').perms; }
 
   write(path: string, value: Uint8Array): void {
-    const at = this.canonical(path);
+    const at = canonicalPath(path, this.who);
     const node = this.lookup(at, 'write');
-    this.put(at, node ? { ...node, value } : this.created(at, value));
+    if (node) this.replace(at, node, { ...node, value });
+    else this.create(at, value);
   }
 
   /** Creates an empty node; an existing one is left alone. */
   mkdir(path: string): void {
-    const at = this.canonical(path);
-    if (!this.lookup(at, 'write')) this.put(at, this.created(at, EMPTY));
+    const at = canonicalPath(path, this.who);
+    if (!this.lookup(at, 'write')) this.create(at, EMPTY);
   }
 
   /** Removes a node and all below it. No node is no error, as long as its parent exists. */
   rm(path: string): void {
-    const at = this.canonical(path);
+    const at = canonicalPath(path, this.who);
     const node = this.lookup(at, 'write');
     if (!node) {
       if (this.table.get(parentPath(at))) return;
       throw new StoreError('ENOENT');
     }
     if (at === '/') throw new StoreError('EINVAL');
-    const parentAt = parentPath(at);
-    const parent = this.table.get(parentAt);
-    if (!parent) throw new StoreError('EINVAL');
-    this.checkSize();
-    this.table.set(parentAt, { ...parent, children: parent.children.filter((c) => c !== leafName(at)) });
-    this.remove(at, node, false);
+    this.removeTree(at, node);
   }
 
+  /** Sets the permissions of a node, or of a special event. */
   setPermissions(path: string, perms: Permissions): void {
-    const at = this.canonical(path);
+    const at = canonicalOrSpecial(path, this.who);
     if (!this.who.privileged && perms.length > QUOTA.permsPerNode) throw new StoreError('ENOSPC');
     const node = this.find(at, 'owner');
     if (!this.who.privileged && perms[0].domid !== node.perms[0].domid) throw new StoreError('EPERM');
-    this.put(at, { ...node, perms }, node.perms);
+    this.replace(at, node, { ...node, perms }, node.perms);
   }
 
-  private canonical(path: string): string { return canonicalPath(path, this.who.domid); }
+  /** Takes a domain that is gone out of a node: with the node, when it was the owner, or with its rights. */
+  forget(at: string, domid: number): void {
+    const node = this.table.get(at);
+    if (!node) return; // it went with one above it
+    const [owner, ...others] = node.perms;
+    if (owner.domid === domid && at !== '/' && !isSpecial(at)) this.removeTree(at, node);
+    else this.table.set(at, { ...node, perms: [owner.domid === domid ? { ...owner, domid: 0 } : owner, ...others.filter((p) => p.domid !== domid)] }, this.who.domid);
+  }
 
   /** The node, if it exists; a StoreError when the requester lacks the right, or may not know. */
   private lookup(at: string, right: Right): StoreNode | undefined {
@@ -89,6 +81,7 @@ export class View {
       if (!permits(node.perms, this.who, right)) throw new StoreError('EACCES');
       return node;
     }
+    if (isSpecial(at)) throw new StoreError('ENOENT');
     if (!permits(this.ancestor(at).node.perms, this.who, right)) throw new StoreError('EACCES');
     return undefined;
   }
@@ -100,63 +93,68 @@ export class View {
   }
 
   private ancestor(at: string): { path: string; node: StoreNode } {
-    for (let path = parentPath(at); ; path = parentPath(path)) {
+    for (const path of upward(parentPath(at))) {
       const node = this.table.get(path);
       if (node) return { path, node };
-      if (path === '/') throw new StoreError('EIO'); // the root cannot be removed
     }
+    throw new StoreError('EIO'); // the root cannot be removed
   }
 
-  /** A new node, with its missing ancestors made and entered in their parents. Permissions come from the ancestor. */
-  private created(at: string, value: Uint8Array): NewNode {
+  /** Makes a node and its missing ancestors. Permissions come from the nearest ancestor; who is not privileged owns what it makes. */
+  private create(at: string, value: Uint8Array): void {
     const { path: existing, node: ancestor } = this.ancestor(at);
     const names = at.slice(existing === '/' ? 1 : existing.length + 1).split('/');
     const { domid, privileged } = this.who;
-    if (!privileged && this.table.entries(domid) + names.length > QUOTA.nodesPerDomain) throw new StoreError('ENOSPC');
     const [owner, ...others] = ancestor.perms;
     const perms: Permissions = [privileged ? owner : { ...owner, domid }, ...others];
-    const node = { value, perms, children: [] };
-    this.checkNode(node);
-    this.checkSize();
-    this.addChild(existing, ancestor, names[0] as string);
-    let path = existing;
-    for (let i = 0; i + 1 < names.length; i++) {
+    const keys = names.map(() => this.table.nextKey());
+    const made: { path: string; node: NewNode }[] = [];
+    for (let i = 0, path = existing; i < names.length; i++) {
       path = childPath(path, names[i] as string);
-      this.table.set(path, { value: EMPTY, perms, children: [names[i + 1] as string] });
+      const node = { value: i + 1 === names.length ? value : EMPTY, perms, children: undefined, key: keys[i] as number };
+      made.push({ path, node: i + 1 < names.length ? withChild(node, keys[i + 1] as number, names[i + 1] as string) : node });
     }
-    return node;
+    const parent = withChild(ancestor, keys[0] as number, names[0] as string);
+    if (!privileged && this.table.owned(domid) + names.length > QUOTA.nodesPerDomain) throw new StoreError('ENOSPC');
+    for (const { node } of made) this.checkSize(node);
+    this.checkSize(parent);
+    this.checkMemory(perms[0].domid, made.reduce((n, { path, node }) => n + nodeMemory(path, node), 0));
+    this.table.set(existing, parent, domid);
+    for (const { path, node } of made) this.table.set(path, node, domid);
+    this.changes.add(at, { perms, exact: false });
   }
 
-  private addChild(path: string, node: StoreNode, leaf: string): void {
-    const grown = { ...node, children: [...node.children, leaf] };
-    this.checkNode(grown);
-    this.table.set(path, grown);
+  private replace(at: string, before: StoreNode, node: NewNode, oldPerms?: Permissions): void {
+    this.checkSize(node);
+    this.checkMemory(node.perms[0].domid, nodeMemory(at, node) - nodeMemory(at, before));
+    this.table.set(at, node, this.who.domid);
+    if (!isSpecial(at)) this.changes.add(at, { perms: node.perms, oldPerms, exact: false });
   }
 
-  private put(at: string, node: NewNode, oldPerms?: Permissions): void {
-    this.checkNode(node);
-    this.checkSize();
-    this.table.set(at, node);
-    this.changes.push({ path: at, node: this.table.get(at) as StoreNode, exact: false, ...(oldPerms && { oldPerms }) });
-  }
-
-  private remove(at: string, node: StoreNode, exact: boolean): void {
-    this.table.set(at, undefined);
-    this.changes.push({ path: at, node, exact });
-    for (const leaf of node.children) {
-      const path = childPath(at, leaf);
-      const child = this.table.get(path);
-      if (child) this.remove(path, child, true);
+  private removeTree(at: string, node: StoreNode): void {
+    const parentAt = parentPath(at);
+    const parent = this.table.get(parentAt);
+    if (!parent) throw new StoreError('EIO'); // every node has its parent
+    this.table.set(parentAt, { ...parent, children: without(parent.children, node.key) }, this.who.domid);
+    this.changes.add(at, { perms: node.perms, exact: false });
+    const doomed = [{ path: at, node }];
+    for (let next; (next = doomed.pop());) {
+      for (const leaf of namesFrom(next.node.children)) {
+        const path = childPath(next.path, leaf);
+        const child = this.table.get(path);
+        if (!child) continue;
+        doomed.push({ path, node: child });
+        this.changes.add(path, { perms: child.perms, parentPerms: next.node.perms, exact: true });
+      }
+      this.table.set(next.path, undefined, this.who.domid);
     }
   }
 
-  private checkNode(node: NewNode): void {
-    if (this.who.privileged) return;
-    const size = QUOTA.nodeHeader + node.perms.length * 8 + node.value.length + node.children.reduce((n, c) => n + c.length + 1, 0);
-    if (size >= QUOTA.nodeSize) throw new StoreError('ENOSPC');
+  private checkSize(node: NewNode): void {
+    if (!this.who.privileged && nodeSize(node) >= QUOTA.nodeSize) throw new StoreError('ENOSPC');
   }
 
-  private checkSize(): void {
-    if (!this.who.privileged && this.table.touched > QUOTA.nodesPerTransaction) throw new StoreError('ENOSPC');
+  private checkMemory(owner: number, growth: number): void {
+    if (!this.who.privileged && growth > 0 && this.table.payer(owner).memory + growth > QUOTA.memory) throw new StoreError('ENOMEM');
   }
 }

@@ -29,6 +29,42 @@ export function decodeHeader(bytes: Uint8Array): { type: number; requestId: numb
   return { type: header.type, requestId: header.req_id, transactionId: header.tx_id, length: header.len };
 }
 
+/**
+ * Puts messages together out of bytes as they come. It is given no more than it wants, so that what follows a message
+ * stays where it is until the message is dealt with.
+ */
+export class Decoder {
+  private readonly header = new Uint8Array(HEADER_SIZE);
+  /** what is being filled: the header, then the payload */
+  private into: Uint8Array = this.header;
+  private filled = 0;
+  /** A length was beyond the maximum: there is no telling where the next message begins. */
+  failed = false;
+
+  /** Bytes to the end of what is being read. */
+  get wants(): number { return this.failed ? 0 : this.into.length - this.filled; }
+
+  /** Takes at the most `wants` bytes. The message, when they complete one. */
+  take(bytes: Uint8Array): Message | undefined {
+    this.into.set(bytes, this.filled);
+    this.filled += bytes.length;
+    if (this.filled < this.into.length) return undefined;
+    const { type, requestId, transactionId, length } = decodeHeader(this.header);
+    this.filled = 0;
+    if (!fits(length)) {
+      this.failed = true;
+      return undefined;
+    }
+    if (this.into === this.header && length > 0) {
+      this.into = new Uint8Array(length);
+      return undefined;
+    }
+    const payload = this.into === this.header ? new Uint8Array(0) : this.into;
+    this.into = this.header;
+    return { type, requestId, transactionId, payload };
+  }
+}
+
 export const fits = (length: number): boolean => length <= XENSTORE_PAYLOAD_MAX;
 
 export function toBytes(text: string): Uint8Array {

@@ -7,8 +7,9 @@ import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { NodePacer } from '../pacer.ts';
 import { CompilerThread } from '../region-compiler.ts';
+import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
 import { ApiServer } from './server.ts';
-import { socketPath } from './state-dir.ts';
+import { socketPath, xenstorePath } from './state-dir.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -21,9 +22,11 @@ export async function runDaemon(state: string, log: (line: string) => void): Pro
   const host = nodeHost((level, message) => { if (level === 'warning' || level === 'error') log(message); });
   const cpu = new PhysicalCpu(new NodePacer(), () => host.now());
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`));
-  const domains = new Domains(new Store(), host, cpu, { compiler: () => compilers.open(), decompressors: NODE_DECOMPRESSORS }, log);
+  const store = new Store(storePace);
+  const domains = new Domains(store, host, cpu, { compiler: () => compilers.open(), decompressors: NODE_DECOMPRESSORS }, log);
   const server = new ApiServer(domains, socketPath(state), () => cpu.stop());
   await server.listen();
+  const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
   for (const signal of SIGNALS) process.on(signal, () => cpu.stop());
   log(`ready; state in ${state}`);
   try {
@@ -31,6 +34,7 @@ export async function runDaemon(state: string, log: (line: string) => void): Pro
   } finally {
     for (const domain of domains.list()) domains.destroy(domain);
     server.close();
+    await xenstore.close();
     log('ended');
   }
 }

@@ -10,3 +10,5 @@ export function stateDir(option: string | undefined): string {
 }
 /** The local API. Who may open it may do everything: it is guarded by file permission. */
 export const socketPath = (state: string): string => join(state, 'xenith.sock');
+/** Xenstore for the tools of Domain-0: Debian's xenstore-ls and its like find it by XENSTORED_PATH. */
+export const xenstorePath = (state: string): string => join(state, 'xenstored.sock');
