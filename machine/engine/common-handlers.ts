@@ -31,8 +31,10 @@ function parse(row: number, text: string): HandlerSpec | undefined {
   };
 }
 
+let parsed: readonly HandlerSpec[] | undefined;
 /** All variants of the list whose rows the table still has. */
-export function commonHandlers(): HandlerSpec[] {
+export function commonHandlers(): readonly HandlerSpec[] { return parsed ??= parseList(); }
+function parseList(): HandlerSpec[] {
   const rows = new Map(ENTRIES.map((e, i) => [`${e.row.name} ${e.row.opcode}`, i]));
   return Object.entries(list as Record<string, string>).flatMap(([name, variants]) => {
     const row = rows.get(name);

@@ -101,19 +101,17 @@ export class MmuContexts {
       else this.spoil(slot, DROP.writes);
     }
   }
-  /** Drops everything of every context, as at the beginning. */
+  /** Drops everything of every context, as at the beginning. Each is emptied when it is used: most never are. */
   reset(): void {
     this.forgetStacks();
+    this.misses = this.tlbMisses;
     for (let slot = 0; slot < CONTEXTS; slot++) {
-      const { u32 } = this.capsule;
-      this.fillBytes(this.context(slot), EMPTY, MMU.cleared);
-      for (const log of [MMU.pages, MMU.targets]) u32[(this.context(slot) + log.count) >>> 2] = 0;
-      this.guardJumps(slot);
-      this.stale[slot] = 0;
-      u32[(this.context(slot) + MMU.base) >>> 2] = this.bases[slot] as number;
+      this.spoil(slot, DROP.all);
+      for (const log of [MMU.pages, MMU.targets]) this.capsule.u32[(this.context(slot) + log.count) >>> 2] = log.size + 1; // all of it
+      this.misses -= MMU.pages.size + 1;
     }
+    this.cleanUsed();
   }
-
   /** How often a page was looked up in the page tables. */
   get tlbMisses(): number { return this.bases.reduce((n, _, slot) => n + (this.capsule.u32[(this.context(slot) + MMU.pages.count) >>> 2] as number), this.misses); }
 

@@ -23,7 +23,7 @@ import { BuilderError } from '../builder/builder-error.ts';
 import { buildDomain, memoryNeeded } from '../builder/builder.ts';
 import { DECOMPRESSORS, type Decompressors } from '../builder/decompress/decompressors.ts';
 import { enterKernel } from '../builder/first-vcpu.ts';
-import { loadKernel } from '../builder/kernel-image.ts';
+import { loadKernel, type KernelImage } from '../builder/kernel-image.ts';
 import { introduceDomain } from '../xenstore/domain-tree.ts';
 import { serveRing, type RingServer } from '../xenstore/ring.ts';
 import type { Store } from '../xenstore/store.ts';
@@ -32,7 +32,8 @@ export interface DomainConfig {
   readonly domid: number;
   readonly name: string;
   readonly uuid: string;
-  readonly kernel: Uint8Array;
+  /** a file's bytes, or one that is loaded already, for many domains */
+  readonly kernel: Uint8Array | KernelImage;
   readonly initrd?: Uint8Array;
   readonly commandLine: string;
   /** guest RAM in MiB */
@@ -69,7 +70,7 @@ export interface CreatedDomain {
 export function createDomain(config: DomainConfig, host: Host, store: Store, output: (bytes: Uint8Array) => void): CreatedDomain {
   const decompressors = config.decompressors ?? DECOMPRESSORS;
   checkSizes(config);
-  const image = loadKernel(config.kernel, decompressors);
+  const image = config.kernel instanceof Uint8Array ? loadKernel(config.kernel, decompressors) : config.kernel;
   const guestFrames = config.memory * 256;
   const needed = memoryNeeded(image, config.initrd?.length ?? 0);
   if (needed > guestFrames * PAGE_SIZE) {

@@ -10,6 +10,7 @@ import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
 import { releaseDomain } from '../xenstore/domain-tree.ts';
 import type { Store } from '../xenstore/store.ts';
+import type { KernelImage } from '../builder/kernel-image.ts';
 import type { Decompressors } from '../builder/decompress/decompressors.ts';
 import { ConsoleLog } from './console-log.ts';
 import { createDomain, type CreatedDomain } from './create-domain.ts';
@@ -31,7 +32,7 @@ export interface DomainSpec {
   readonly onPoweroff: EventAction;
   readonly onReboot: EventAction;
   readonly onCrash: EventAction;
-  readonly images: () => { readonly kernel: Uint8Array; readonly initrd: Uint8Array | undefined; readonly commandLine: string };
+  readonly images: () => { readonly kernel: KernelImage; readonly initrd: Uint8Array | undefined; readonly commandLine: string };
 }
 
 /** One that the toolstack refuses, for the user: what is wrong and what to do. */

@@ -1,8 +1,11 @@
 // From a request to what a domain is made from.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { loadKernel, type KernelImage } from '#toolstack/builder/kernel-image.ts';
 import { guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
 import { DomainError, type DomainSpec } from '#toolstack/lifecycle/domains.ts';
+import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import type { CreateRequest } from './protocol.ts';
 
 /** @throws DomainError */
@@ -10,13 +13,26 @@ export function specOf(request: CreateRequest): DomainSpec {
   const { name, memory, vcpus, weight, cap, onPoweroff, onReboot, onCrash, kernel, ramdisk, cmdline } = request;
   const images = (): ReturnType<DomainSpec['images']> => {
     if (kernel === undefined) {
-      return { kernel: readFileSync(part('vmlinuz-xenith')), initrd: readFileSync(part('initramfs.cpio.gz')), commandLine: guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline }) };
+      return { kernel: kernelAt(part('vmlinuz-xenith')), initrd: readFileSync(part('initramfs.cpio.gz')), commandLine: guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline }) };
     }
-    return { kernel: readInput('kernel', kernel), initrd: ramdisk === undefined ? undefined : readInput('ramdisk', ramdisk), commandLine: cmdline };
+    return { kernel: kernelAt(kernel), initrd: ramdisk === undefined ? undefined : readInput('ramdisk', ramdisk), commandLine: cmdline };
   };
   return { name, uuid: request.uuid ?? crypto.randomUUID(), memory, vcpus, weight, cap, onPoweroff, onReboot, onCrash, images };
 }
-const part = (name: string): URL => new URL(`../../../guest/dist/${name}`, import.meta.url);
+const part = (name: string): string => fileURLToPath(new URL(`../../../guest/dist/${name}`, import.meta.url));
+
+/** Kernels that were unpacked last: most domains run the same one. */
+const unpacked = new Map<string, KernelImage>();
+const KEPT = 2;
+function kernelAt(path: string): KernelImage {
+  const about = statSync(path, { throwIfNoEntry: false });
+  const key = `${path} ${about?.mtimeMs} ${about?.size}`;
+  const image = unpacked.get(key) ?? loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
+  unpacked.delete(key);
+  unpacked.set(key, image);
+  for (const oldest of unpacked.keys()) if (unpacked.size > KEPT) unpacked.delete(oldest);
+  return image;
+}
 
 function readInput(key: string, path: string): Uint8Array {
   try {
