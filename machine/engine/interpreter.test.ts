@@ -90,6 +90,21 @@ both('code is changed by a string instruction, and across a page boundary', (mak
   assert.equal(m.cpu.get(REG.rax), 9n);
 });
 
+both('a jump to an instruction that reaches into the next page finds the page that is there now', (make) => {
+  const m = make();
+  m.put(0, 'e9 f8 0f 00 00'); // jmp 4093
+  m.put(4093, 'b8 01 00'); // mov $…, %eax over the page's end
+  m.put(4096, '00 00 0f 0b'); // … 1; ud2
+  m.put(2 * 4096, '00 07 0f 0b'); // or 0x7000001
+  for (const [page, value] of [[1, 1n], [2, 0x0700_0001n], [1, 1n]] as const) {
+    m.map(1, page);
+    m.machine.flushTlb();
+    for (let i = 0; i < 5; i++) {
+      m.finish(0);
+      assert.equal(m.cpu.get(0), value, `page ${page}`);
+    }
+  }
+});
 both('a page that is mapped anew runs its new code after the flush', (make) => {
   const m = make();
   m.put(0x1000, `b8 01 00 00 00 ${UD2}`);
