@@ -132,7 +132,6 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     for (;;) {
       cpu.setField32(CPU.codeChanged, 0);
       const code = record === 0 ? this.resume(cpu.base) : this.enter(cpu.base, record);
-      (globalThis as any).CC ??= {}; (globalThis as any).CC[code + (cpu.kernelMode ? 'k' : 'u')] = ((globalThis as any).CC[code + (cpu.kernelMode ? 'k' : 'u')] ?? 0) + 1;(globalThis as any).II = this;
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
