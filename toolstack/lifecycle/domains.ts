@@ -48,7 +48,6 @@ export class ManagedDomain {
   readonly since: number;
   /** how it ended; undefined while it runs */
   ended: 'poweroff' | 'reboot' | 'crash' | undefined;
-  crashReport: string | undefined;
 
   constructor(domid: number, spec: DomainSpec, created: ManagedDomain['created'], console: ConsoleLog, placed: Placed, since: number) {
     this.domid = domid;
@@ -189,10 +188,9 @@ export class Domains {
     if (!domain) return;
     const end = endOf(domain.domain);
     domain.ended = end.kind;
-    if (end.kind === 'crash') domain.crashReport = end.report;
     const action = end.kind === 'poweroff' ? domain.spec.onPoweroff : end.kind === 'reboot' ? domain.spec.onReboot : domain.spec.onCrash;
     this.log(`domain ${domain.domid} (${domain.spec.name}): ${end.kind}; ${action}`);
-    if (domain.crashReport !== undefined) this.log(domain.crashReport);
+    if (end.kind === 'crash') this.log(end.report);
     this.store.shutdownDomain(domain.domid);
     if (action === 'preserve') return;
     if (action === 'destroy') return this.destroy(domain);

@@ -2,6 +2,7 @@
 // with xl's defaults. A value that cannot be used is an error that names its place, where xl would often go on without.
 
 import { MAX_VCPUS } from '#base/capsule.ts';
+import { DEFAULT_WEIGHT, MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { ConfigError, printable, quote } from './config-error.ts';
 import type { ConfigFile, Setting } from './config-file.ts';
 import { parseCpuList, type CpuRange } from './cpu-list.ts';
@@ -54,12 +55,11 @@ const KEYS = new Set([
   'cpu_weight', 'cap', 'nomigrate', 'on_poweroff', 'on_reboot', 'on_watchdog', 'on_crash', 'on_soft_reset', 'disk', 'vif',
 ]);
 
-const DEFAULT_WEIGHT = 256;
 /** libxl's */
 const DEFAULT_MEMORY = 32;
 /** MiB: a domain lies in one memory of 4 GiB, beside what the hypervisor keeps of it */
 const MEMORY = { min: 1, max: 4095 };
-const WEIGHT = { min: 1, max: 65_535 };
+const WEIGHT = { min: MIN_WEIGHT, max: MAX_WEIGHT };
 const CAP = { min: 0, max: 65_535 };
 /** any number but 0 is true */
 const BOOLEAN = { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER };

@@ -83,7 +83,7 @@ function parseOptions(args: readonly string[]): Values {
 }
 
 /** What Node says about a bad option, less the advice on positional arguments, which are not for this command. */
-function firstSentence(message: string): string {
+export function firstSentence(message: string): string {
   const [first = message] = message.split(/\. |\n/);
   return first.charAt(0).toLowerCase() + first.slice(1);
 }

@@ -5,8 +5,10 @@ import { resolve } from 'node:path';
 import { ConfigError } from '#toolstack/xlcfg/config-error.ts';
 import { COMMAND_LINE, parseConfig, withWords, type ConfigFile } from '#toolstack/xlcfg/config-file.ts';
 import { domainConfig, type DomainConfigFile, type ShutdownAction } from '#toolstack/xlcfg/domain-config.ts';
+import type { EventAction } from '#toolstack/lifecycle/domains.ts';
 import { RequestError } from '../daemon/client.ts';
 import type { CreateRequest } from '../daemon/protocol.ts';
+import { reasonOf } from '../input-file.ts';
 
 /** @param words the file's name, if the first has no `=`, and statements @throws RequestError */
 export function createRequest(words: readonly string[], paused: boolean): { readonly request: CreateRequest; readonly warnings: readonly string[] } {
@@ -33,7 +35,7 @@ function readConfig(file: string): ConfigFile {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new RequestError(`${file}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`);
+    throw new RequestError(`${file}: ${reasonOf(error)}`);
   }
   return parseConfig(text, file);
 }
@@ -44,7 +46,7 @@ function refuseAbsent({ disks, vifs, ramdisk, kernel }: DomainConfigFile): void 
   if (vifs.length > 0) throw new RequestError('vif: there is no network yet');
   if (ramdisk !== undefined && kernel === undefined) throw new RequestError('ramdisk: the default guest has its own; give a kernel as well');
 }
-function action(key: string, value: ShutdownAction): 'destroy' | 'restart' | 'preserve' {
+function action(key: string, value: ShutdownAction): EventAction {
   if (value === 'destroy' || value === 'restart' || value === 'preserve') return value;
   throw new RequestError(`${key} = "${value}": not there yet; one of destroy, restart and preserve is`);
 }

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { runDaemon } from '../daemon/daemon.ts';
 import { stateDir } from '../daemon/state-dir.ts';
+import { firstSentence } from './args.ts';
 import { DAEMON_HELP } from './help.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -17,7 +18,7 @@ function parse(args: readonly string[]): { readonly state?: string; readonly hel
   try {
     return parseArgs({ args: [...args], options: { state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(`daemon: ${error.message.split('. ')[0]}`);
+    if (error instanceof TypeError) throw new UsageError(`daemon: ${firstSentence(error.message)}`);
     throw error;
   }
 }

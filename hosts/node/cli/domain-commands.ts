@@ -4,6 +4,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { ask, RequestError } from '../daemon/client.ts';
 import type { DomainInfo, Request } from '../daemon/protocol.ts';
 import { stateDir } from '../daemon/state-dir.ts';
+import { firstSentence } from './args.ts';
 import { attachConsole } from './attach.ts';
 import { createRequest } from './create-request.ts';
 import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
@@ -126,7 +127,7 @@ function parse(name: string, command: Command, args: readonly string[]): { reado
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options: { ...command.options, state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(`${name}: ${error.message.split('. ')[0]}`);
+    if (error instanceof TypeError) throw new UsageError(`${name}: ${firstSentence(error.message)}`);
     throw error;
   }
 }

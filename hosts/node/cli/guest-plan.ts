@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { encodeCommand, guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
+import { guestFile, reasonOf } from '../input-file.ts';
 import type { RunArgs } from './args.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -26,7 +27,7 @@ export function planGuest(args: RunArgs, terminal: Terminal): GuestPlan {
   }
   const pipe = !terminal.isPerson;
   return {
-    kernel: readDefault('vmlinuz-xenith'), initrd: readDefault('initramfs.cpio.gz'),
+    kernel: readFileSync(guestFile('vmlinuz-xenith')), initrd: readFileSync(guestFile('initramfs.cpio.gz')),
     commandLine: guestCommandLine({
       command: args.command !== undefined, quiet: args.command !== undefined, pipe, append: args.append,
       ...(args.name === undefined ? {} : { hostname: args.name }),
@@ -46,15 +47,10 @@ function encoded(words: readonly string[]): string {
   }
 }
 
-function readDefault(name: string): Uint8Array { return readFileSync(new URL(`../../../guest/dist/${name}`, import.meta.url)); }
-
-const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EACCES: 'permission denied', EISDIR: 'is a directory' };
-
 function readInput(option: string, path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    throw new UsageError(`${option} ${path}: ${REASONS[code] ?? message}`);
+    throw new UsageError(`${option} ${path}: ${reasonOf(error)}`);
   }
 }

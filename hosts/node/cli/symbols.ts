@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hex64 } from '#hypervisor/trace.ts';
+import { reasonOf } from '../input-file.ts';
 import { UsageError } from './usage-error.ts';
 
 export class Symbols {
@@ -26,7 +27,7 @@ export class Symbols {
     try {
       text = readFileSync(file, 'utf8');
     } catch (error) {
-      throw new UsageError(`--system-map ${file}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+      throw new UsageError(`--system-map ${file}: ${reasonOf(error)}`);
     }
     const symbols = new Symbols(text);
     if (symbols.addresses.length === 0) throw new UsageError(`--system-map ${file}: no symbols of code in it; a guest's own are in its /proc/kallsyms`);

@@ -24,7 +24,7 @@ export async function runDaemon(state: string, log: (line: string) => void): Pro
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`));
   const store = new Store(storePace);
   const domains = new Domains(store, host, cpu, { compiler: () => compilers.open(), decompressors: NODE_DECOMPRESSORS }, log);
-  const server = new ApiServer(domains, socketPath(state), () => cpu.stop());
+  const server = new ApiServer(domains, socketPath(state));
   await server.listen();
   const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
   for (const signal of SIGNALS) process.on(signal, () => cpu.stop());

@@ -1,25 +1,24 @@
 // From a request to what a domain is made from.
 
 import { readFileSync, statSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { loadKernel, type KernelImage } from '#toolstack/builder/kernel-image.ts';
 import { guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
 import { DomainError, type DomainSpec } from '#toolstack/lifecycle/domains.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
+import { guestFile, reasonOf } from '../input-file.ts';
 import type { CreateRequest } from './protocol.ts';
 
 /** @throws DomainError */
 export function specOf(request: CreateRequest): DomainSpec {
-  const { name, memory, vcpus, weight, cap, onPoweroff, onReboot, onCrash, kernel, ramdisk, cmdline } = request;
+  const { kernel, ramdisk, cmdline, name, uuid = crypto.randomUUID() } = request;
   const images = (): ReturnType<DomainSpec['images']> => {
     if (kernel === undefined) {
-      return { kernel: kernelAt(part('vmlinuz-xenith')), initrd: readFileSync(part('initramfs.cpio.gz')), commandLine: guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline }) };
+      return { kernel: kernelAt(guestFile('vmlinuz-xenith')), initrd: readFileSync(guestFile('initramfs.cpio.gz')), commandLine: guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline }) };
     }
     return { kernel: kernelAt(kernel), initrd: ramdisk === undefined ? undefined : readInput('ramdisk', ramdisk), commandLine: cmdline };
   };
-  return { name, uuid: request.uuid ?? crypto.randomUUID(), memory, vcpus, weight, cap, onPoweroff, onReboot, onCrash, images };
+  return { ...request, uuid, images };
 }
-const part = (name: string): string => fileURLToPath(new URL(`../../../guest/dist/${name}`, import.meta.url));
 
 /** Kernels that were unpacked last: most domains run the same one. */
 const unpacked = new Map<string, KernelImage>();
@@ -38,6 +37,6 @@ function readInput(key: string, path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new DomainError(`${key} ${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : (error as Error).message}`);
+    throw new DomainError(`${key} ${path}: ${reasonOf(error)}`);
   }
 }

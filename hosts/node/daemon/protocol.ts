@@ -1,25 +1,19 @@
 // The local API of the daemon: a connection carries one request, a line of JSON, and its answer, another. Behind the answer to
 // `console` the connection is the console, byte for byte in both directions.
 
+import type { DomainSpec } from '#toolstack/lifecycle/domains.ts';
+
 /** Where kernel and initrd are files, their paths are absolute. Without a kernel the default guest is started. */
-export interface CreateRequest {
-  readonly name: string;
+export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images'> {
   readonly uuid?: string;
-  readonly memory: number;
-  readonly vcpus: number;
   readonly kernel?: string;
   readonly ramdisk?: string;
   readonly cmdline: string;
-  readonly weight: number;
-  readonly cap: number;
-  readonly onPoweroff: 'destroy' | 'restart' | 'preserve';
-  readonly onReboot: 'destroy' | 'restart' | 'preserve';
-  readonly onCrash: 'destroy' | 'restart' | 'preserve';
   readonly paused: boolean;
 }
 export type Request =
   | { readonly command: 'create'; readonly create: CreateRequest }
-  | { readonly command: 'list' | 'stop' }
+  | { readonly command: 'list' }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   | { readonly command: 'share'; readonly domain: string; readonly weight: number | undefined; readonly cap: number | undefined };

@@ -18,15 +18,12 @@ export class AlreadyRunning extends Error {}
 export class ApiServer {
   private readonly domains: Domains;
   private readonly path: string;
-  private readonly stop: () => void;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
 
-  /** @param stop ends the daemon */
-  constructor(domains: Domains, path: string, stop: () => void) {
+  constructor(domains: Domains, path: string) {
     this.domains = domains;
     this.path = path;
-    this.stop = stop;
     this.server = createServer((socket) => this.accept(socket));
   }
 
@@ -78,7 +75,6 @@ export class ApiServer {
     switch (request.command) {
       case 'list': return [domainZero(), ...domains.list().map(infoOf)];
       case 'create': return infoOf(domains.create(specOf(request.create), request.create.paused));
-      case 'stop': setImmediate(this.stop); return null;
       case 'rename': domains.rename(domains.get(request.domain), request.name); return null;
       case 'share': domains.setShare(domains.get(request.domain), request.weight, request.cap); return null;
       case 'destroy': domains.destroy(domains.get(request.domain)); return null;
