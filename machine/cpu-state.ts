@@ -13,7 +13,7 @@ export const CPU = {
   zero: 0x080, // u64, always 0: stands in for an absent base or index register or segment base
   rip: 0x088, // u64; exact whenever no guest code runs
   ccOp: 0x090, // u32: how CF, OF and AF follow from ccRes and ccA (isa/flags.ts)
-  ccRes: 0x098, // u64: the last result, sign-extended from its size
+  ccRes: 0x098, // u64: the last result, zero-extended from its size
   ccA: 0x0a0, // u64: first operand, or flag bits
   flags: 0x0a8, // u32: RFLAGS bits other than CF, PF, AF, ZF, SF, OF (DF, TF, IF, IOPL, NT, AC, ID)
   segBase: 0x0b0, // 6 × u64
@@ -45,6 +45,7 @@ export const CPU = {
   fxState: 0x200, // 512 bytes: x87, MXCSR and XMM registers in FXSAVE64 layout, always current
   dr: 0x400, // 8 × u64: DR0..DR7
   watching: 0x448, // u32: data breakpoints are on; accesses that miss the TLB are for the slow path
+  redo: 0x44c, // u32: record whose write compiled code leaves to its handler; or 0
   segShort: 0x450, // 6 × u32: by how much each segment's limit is below 2^32 - 1; outside 64-bit mode
   page: 0x468, // u64: address of the page that the executing block begins in; records and relative operands count from it
   segRights: 0x440, // 6 × u8: SEG_DENIES bits of the descriptors in the segment registers

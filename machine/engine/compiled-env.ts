@@ -11,8 +11,8 @@ import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags, FlagWords } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, type Expr } from '../wasm/expr.ts';
-import type { Fn, Label, Var } from '../wasm/fn.ts';
-import { emitDirectExit, emitIndirectExit, InterpEnv, type Calls, type Shape } from './interp-env.ts';
+import type { Callee, Fn, Label, Var } from '../wasm/fn.ts';
+import { InterpEnv, type Calls, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './record.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { codeEntryOf } from './tables.ts';
@@ -37,7 +37,7 @@ export class Frame {
   /** the page that the stack was in last, and its capsule offset less its address; or -1 */
   readonly stackPage: Var;
   readonly stackAdd: Var;
-  /** a store of the current instruction has overwritten decoded code; set only where that can be */
+  /** a routine outside, which the current instruction called, has overwritten decoded code */
   readonly codeChanged: Var;
   private readonly registers: readonly Var[];
   private readonly op: Var;
@@ -127,13 +127,10 @@ export class Frame {
   }
   /** The code was mapped elsewhere when it was compiled. */
   private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
-  noteCodeChanged(): void { this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged)); }
   private loadStack(): void {
     this.stackPage.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
     this.stackAdd.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
   }
-  /** Translations may have changed. */
-  forgetStack(): void { this.stackPage.set(i64(-1)); }
   /** Registers and flags from the context. */
   private reload(): void {
     const cpu = this.fn.param(0);
@@ -142,14 +139,14 @@ export class Frame {
     this.res.set(load('i64', 64, cpu, CPU.ccRes));
     this.a.set(load('i64', 64, cpu, CPU.ccA));
   }
-  private spill(budget: Expr = this.budget.get): void {
+  private spill(): void {
     const { fn } = this;
     const cpu = fn.param(0);
     this.registers.forEach((r, n) => { if (this.written & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
     fn.store(32, cpu, this.op.get, CPU.ccOp);
     fn.store(64, cpu, this.res.get, CPU.ccRes);
     fn.store(64, cpu, this.a.get, CPU.ccA);
-    fn.store(32, cpu, budget, CPU.budget);
+    fn.store(32, cpu, this.budget.get, CPU.budget);
   }
   private wayTo(way: WayOut): Label {
     this.taken.add(way);
@@ -162,9 +159,8 @@ export class Frame {
   /** A routine outside has noted an exception. */
   faultIf(condition: Expr): void { this.fn.brIf(this.wayTo('fault'), condition, false); }
   private fault(): void {
-    const cpu = this.fn.param(0);
-    this.spill(sub(this.budget.get, load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)));
-    this.fn.return(i32(EXIT.exception));
+    this.spill();
+    this.fn.returnCall(this.calls.fault, this.fn.param(0));
   }
   sayLeave(record: Expr, code: Expr, done: Expr): void {
     this.code.set(code);
@@ -196,7 +192,7 @@ export class Frame {
   }
   private direct(): void {
     this.spill();
-    emitDirectExit(this.fn, this.calls, this.handlerType, this.fn.let(this.record.get), this.fn.let(this.target.get));
+    this.fn.returnCall(this.calls.direct, this.fn.param(0), this.record.get, this.target.get);
   }
   sayIndirect(record: Expr, target: Expr): void {
     this.record.set(record);
@@ -205,7 +201,7 @@ export class Frame {
   }
   private indirect(): void {
     this.spill();
-    emitIndirectExit(this.fn, this.calls, this.handlerType, this.fn.let(this.record.get), this.fn.let(this.target.get));
+    this.fn.returnCall(this.calls.indirect, this.fn.param(0), this.record.get, this.target.get);
   }
   /** The rest of an instruction that ends its block is a routine's outside. */
   saySlow(record: Expr, routine: number, argument: Expr, va: Expr): void {
@@ -235,8 +231,8 @@ export class Frame {
     const code = this.fn.let(call());
     this.fn.if(code, () => this.fn.return(code));
     this.reload();
-    this.forgetStack();
-    this.noteCodeChanged();
+    this.stackPage.set(i64(-1)); // translations may have changed
+    this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged));
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
@@ -256,6 +252,8 @@ export interface Site {
 export class CompiledEnv extends InterpEnv {
   private readonly frame: Frame;
   private readonly site: Site;
+  /** the instruction called a routine that may change any state */
+  private slowed = false;
 
   constructor(frame: Frame, row: Row, shape: Shape, flags: Flags, instructions: number, site: Site) {
     super(frame.fn, row, shape, flags, frame.calls, frame.handlerType, instructions, i32(site.record));
@@ -311,7 +309,6 @@ export class CompiledEnv extends InterpEnv {
     this.fn.if(this.inStackPage(va, bits), () => this.fn.store(bits, this.stackAddress32(va), value), () => {
       const host = this.outsideStackPage(va, bits, true, part);
       this.fn.store(bits, host, value);
-      this.commit(host);
     }, true);
     return true;
   }
@@ -330,13 +327,11 @@ export class CompiledEnv extends InterpEnv {
     frame.stackAdd.set(load('i32', 32, this.cpu, CPU.stackAdd));
     return host;
   }
-  protected override commitNow(): void {
-    super.commitNow();
-    this.frame.forgetStack();
-    this.frame.noteCodeChanged();
-  }
-  /** Leaves when the instruction has overwritten decoded code, maybe the region's own. */
-  leaveIfStale(): void { this.fn.if(this.frame.codeChanged.get, () => this.leave(i32(INNER.lookup), true), undefined, false); }
+  protected override writeRoutine(): Callee { return this.calls.store; }
+  /** What has to be committed does not come so far: the interpreter does it. */
+  override commit(): void {}
+  /** Leaves when a routine has overwritten decoded code, maybe the region's own. */
+  leaveIfStale(): void { if (this.slowed) this.fn.if(this.frame.codeChanged.get, () => this.leave(i32(INNER.lookup), true), undefined, false); }
   protected override mmu(): Expr { return this.frame.mmu.get; }
   override budget(): Expr { return this.frame.budget.get; }
   protected override spend(n: Expr): void { this.frame.budget.set(sub(this.frame.budget.get, n)); }
@@ -351,6 +346,7 @@ export class CompiledEnv extends InterpEnv {
     else if (this.row.ends) this.frame.saySlow(this.record, this.slowNumber(name), argument, va ?? i64(0));
     else {
       const pinned = this.fn.let(argument);
+      this.slowed = true;
       this.frame.around(() => this.callSlow(name, pinned, va));
     }
   }
@@ -363,7 +359,7 @@ export class CompiledEnv extends InterpEnv {
     const go = (): void => {
       this.spend(this.retired());
       const to = this.site.node.jumps.get(this.site.at);
-      if (to) this.stay(to, this.stores);
+      if (to) this.stay(to);
       else this.frame.sayDirect(this.record, this.target());
     };
     if (condition) this.fn.if(condition, go);
@@ -373,14 +369,13 @@ export class CompiledEnv extends InterpEnv {
     const t = this.fn.let(target);
     this.spend(this.retired());
     const { returnTo, computed } = this.site.node;
-    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, this.frame.linear(to.block.start)), () => this.stay(to, this.stores), undefined, returnTo ? true : undefined);
+    for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, this.frame.linear(to.block.start)), () => this.stay(to), undefined, returnTo ? true : undefined);
     this.frame.sayIndirect(this.record, t);
   }
-  /** A jump to a block of the region. @param check the instruction wrote memory, which may have been code */
-  private stay(to: Node, check: boolean): void {
+  /** A jump to a block of the region. */
+  private stay(to: Node): void {
     const target = this.frame.linear(to.block.start);
     this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget), undefined, false);
-    if (check) this.fn.if(this.frame.codeChanged.get, () => this.frame.sayAway(target, INNER.lookup), undefined, false);
     if (needsCheck(this.site.node, to)) {
       this.requirePage(to.block.start, to.block.mfn, target);
       if (to.block.secondMfn >= 0) this.requirePage(to.block.start + PAGE_SIZE, to.block.secondMfn, target);
@@ -400,7 +395,7 @@ export class CompiledEnv extends InterpEnv {
    */
   fallInto(to: Node, retired: number): void {
     this.spend(i32(retired));
-    if (to.block.start <= this.site.node.block.start) this.stay(to, false);
+    if (to.block.start <= this.site.node.block.start) this.stay(to);
     else this.site.go(to);
   }
 }

@@ -69,9 +69,8 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
   if (spec === 'goto') { bare(frame, flags, site).jumpRelative(); return; }
   if (spec === 'unavailable') { bare(frame, flags, site).raise(7); return; }
   flags.dead = spec.dead;
-  frame.codeChanged.set(i32(0));
   const env = emitInstruction(spec, (row, shape, instructions) => new CompiledEnv(frame, row, shape, flags, instructions, site));
-  if (!env.row.ends && env.stores) env.leaveIfStale();
+  if (!env.row.ends) env.leaveIfStale();
 }
 /** For what is not an instruction. */
 const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new CompiledEnv(frame, JMP, JUMP, flags, 0, site);

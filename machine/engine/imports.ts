@@ -13,10 +13,17 @@ export const RUNTIME = {
   cf: READER, of: READER, pf: READER, status: READER, be: READER, l: READER, le: READER,
   /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
-  /** As translate, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
+  /** As translate, for compiled code: a write that has to be committed gives 0 too, and notes in CPU.redo what to do about it */
+  store: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** As store, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
   stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** (cpu): leaves compiled code where one of these gave 0, or with an exception that a routine has noted */
+  fault: signature(['i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
+  /** (cpu, record, target): where a jump goes whose record may be linked to its target; where a computed one goes */
+  direct: signature(['i32', 'i32', 'i64'], 'i32'),
+  indirect: signature(['i32', 'i32', 'i64'], 'i32'),
   /** (cpu, record, target): leaves for a target that the jump cache does not have; CPU.exitOp says whether it may be linked */
   jumpMiss: signature(['i32', 'i32', 'i64'], 'i32'),
   /** (cpu): goes on at rip, or returns INNER.lookup */

@@ -148,14 +148,14 @@ export class InterpEnv extends Env {
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
   private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
-    return this.fn.call(this.calls.translate, this.cpu, this.record, va, i32(info));
+    return this.fn.call(write ? this.writeRoutine() : this.calls.translate, this.cpu, this.record, va, i32(info));
   }
+  protected writeRoutine(): Callee { return this.calls.translate; }
   translate(address: Expr, bits: number, write: boolean, part: Part): Expr {
     const va = this.fn.let(address);
     const stack = this.stackHost(va, bits, write, part);
-    if (stack) { this.stores ||= write; return stack; }
+    if (stack) return stack;
     if (!this.mode64) this.checkSegment(va, bits, write, part);
-    this.stores ||= write;
     const half = write ? MMU.write : MMU.read;
     const entry = tlbEntry(this.fn, this.mmu(), va);
     const host = this.fn.var('i32');
@@ -173,15 +173,11 @@ export class InterpEnv extends Env {
     }, undefined, false);
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
-  /** the record's code writes guest memory, or calls what does */
-  stores = false;
-  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.commitNow(), undefined, false); }
+  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)), undefined, false); }
   /** An engine's shorter way to the stack, for accesses that are to it. */
   protected stackHost(_va: Expr, _bits: number, _write: boolean, _part: Part): Expr | undefined { return undefined; }
   protected stackStore(_va: Expr, _bits: number, _value: Expr, _part: Part): boolean { return false; }
-  protected commitNow(): void { this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)); }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
-    this.stores = true;
     const va = this.fn.let(address);
     const pinned = this.fn.let(value);
     if (this.stackStore(va, bits, pinned, part)) return;
@@ -220,7 +216,6 @@ export class InterpEnv extends Env {
     this.fn.if(code, () => this.fn.return(code));
   }
   protected callSlow(name: SlowName, argument: Expr, va?: Expr): Expr {
-    this.stores = true;
     const lo = va ? wrap(va) : i32(0);
     const hi = va ? wrap(shrU(va, i64(32))) : i32(0);
     return this.fn.call(this.calls.slow, this.cpu, this.record, i32(this.slowNumber(name)), argument, lo, hi);
@@ -250,7 +245,7 @@ export class InterpEnv extends Env {
   jumpRelative(condition?: Expr): void {
     const go = (): void => {
       this.spend(this.retired());
-      emitDirectExit(this.fn, this.calls, this.handlerType, this.record, this.target());
+      emitDirectExit(this.fn, this.calls.jumpMiss, this.handlerType, this.record, this.target());
     };
     if (condition) {
       this.fn.if(condition, go);
@@ -260,7 +255,7 @@ export class InterpEnv extends Env {
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);
     this.spend(this.retired());
-    emitIndirectExit(this.fn, this.calls, this.handlerType, this.record, t);
+    emitIndirectExit(this.fn, this.calls.jumpMiss, this.handlerType, this.record, t);
   }
   /** Ends the handler: on to the next record. */
   finish(): void { continueAt(this.fn, this.handlerType, this.fn.let(add(this.record, i32(REC.size)))); }
@@ -296,7 +291,7 @@ export function emitInstruction<E extends InterpEnv>(spec: Shape & { readonly ro
 // ---- how control goes from block to block; the instructions of the block that ends are paid for already
 
 /** Where a jump goes whose record may be linked to its target. */
-export function emitDirectExit(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr): void {
+export function emitDirectExit(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr): void {
   const cpu = fn.param(0);
   const spent = ltS(load('i32', 32, cpu, CPU.budget), i32(0));
   const link = fn.let(load('i32', 32, record, REC.link));
@@ -305,23 +300,23 @@ export function emitDirectExit(fn: Fn, calls: Calls, handlerType: number, record
     fn.store(64, cpu, target, CPU.rip);
     fn.return(i32(EXIT.budget));
   });
-  throughCache(fn, calls, handlerType, record, target, record);
+  throughCache(fn, jumpMiss, handlerType, record, target, record);
 }
 /** Where a computed jump goes. Its target may not be canonical. */
-export function emitIndirectExit(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr): void {
+export function emitIndirectExit(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr): void {
   const cpu = fn.param(0);
   fn.if(ltS(load('i32', 32, cpu, CPU.budget), i32(0)), () => {
     fn.store(64, cpu, target, CPU.rip);
     fn.store(32, cpu, record, CPU.exitOp);
     fn.return(select(isCanonical(fn, target), i32(EXIT.budget), i32(INNER.badTarget)));
   });
-  throughCache(fn, calls, handlerType, record, target, i32(0));
+  throughCache(fn, jumpMiss, handlerType, record, target, i32(0));
 }
 /** Goes on at a target that the jump cache may know. @param linked the record that may be linked to it, or 0 */
-function throughCache(fn: Fn, calls: Calls, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
+function throughCache(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
   const cpu = fn.param(0);
   const entry = jumpEntry(fn, cpu, target);
   fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlockAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8)), target), undefined, true);
   fn.store(32, cpu, linked, CPU.exitOp);
-  fn.returnCall(calls.jumpMiss, cpu, record, target);
+  fn.returnCall(jumpMiss, cpu, record, target);
 }

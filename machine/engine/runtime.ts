@@ -1,12 +1,13 @@
 // The shared routines of generated code, written with the same emitter: flag readers, 128-bit division, leaving, jumping
 // through the jump cache, and the page walk that fills the TLB. What needs a decision goes on to TypeScript.
 
-import { CPU, MODE } from '../cpu-state.ts';
+import { CPU, EXIT, MODE } from '../cpu-state.ts';
 import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
 import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { emitDirectExit, emitIndirectExit } from './interp-env.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
 import { codeEntryOf, enterBlockAt, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
 import { ACCESS_INFO, BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
@@ -40,12 +41,19 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
     readers[name] = callee;
   });
   leave(define('leave').fn);
-  jumpMiss(define('jumpMiss').fn, handlerType, g);
+  const miss = define('jumpMiss');
+  jumpMiss(miss.fn, handlerType, g);
+  const direct = define('direct').fn, indirect = define('indirect').fn;
+  emitDirectExit(direct, miss.callee, handlerType, direct.param(1), direct.param(2));
+  emitIndirectExit(indirect, miss.callee, handlerType, indirect.param(1), indirect.param(2));
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   const translate = define('translate');
   fillTlb(translate.fn, slow, g);
-  stackPage(define('stack').fn, translate.callee);
+  const store = define('store');
+  storeAddress(store.fn, translate.callee);
+  stackPage(define('stack').fn, translate.callee, store.callee);
+  fault(define('fault').fn, handlerType);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
   const { fn: rflags, callee: readFlags } = m.fn(['i32'], 'i32', 'rflags');
@@ -199,7 +207,7 @@ function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {
 }
 
 /** The stack's page comes from the TLB of writes: it may be read and written. An access in another page asks again. */
-function stackPage(fn: Fn, translate: Callee): void {
+function stackPage(fn: Fn, translate: Callee, store: Callee): void {
   const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   const page = fn.let(and(va, i64(-4096)));
   const entry = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
@@ -213,7 +221,29 @@ function stackPage(fn: Fn, translate: Callee): void {
   fn.store(64, cpu, i64(-1), CPU.stackPage);
   const write = and(info, i32(ACCESS_INFO.write));
   fn.if(and(inside, and(eqz(write), eq(load('i64', 64, entry, MMU.read), page))), () => fn.return(add(wrap(va), load('i32', 32, entry, MMU.read + 8))));
+  fn.if(write, () => fn.return(fn.call(store, cpu, record, va, info)));
   fn.return(fn.call(translate, cpu, record, va, info));
+}
+/** A write that has to be committed, to a frame with code or page tables or across pages, is left to the interpreter. */
+function storeAddress(fn: Fn, translate: Callee): void {
+  const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const host = fn.let(fn.call(translate, cpu, record, va, info));
+  fn.if(eq(host, add(cpu, i32(CPU.bounce))), () => {
+    fn.store(32, cpu, record, CPU.redo);
+    fn.return(i32(0));
+  }, undefined, false);
+  fn.return(host);
+}
+/** The state is that before an instruction, which raises an exception or is now executed by its handler. */
+function fault(fn: Fn, handlerType: number): void {
+  const cpu = fn.param(0);
+  const redo = fn.let(load('i32', 32, cpu, CPU.redo));
+  fn.if(redo, () => {
+    fn.store(32, cpu, i32(0), CPU.redo);
+    fn.returnCallIndirect(handlerType, load('i32', 32, redo, REC.real), cpu, redo);
+  });
+  fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)), CPU.budget);
+  fn.return(i32(EXIT.exception));
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Fn } from '../wasm/fn.ts';
 import { CODE_HASH, INNER, MMU, REC, type EntryLog } from './record.ts';
 
 /** Address of the TLB entry for an address, less the offset of the read or write half. */
-export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(wrap(shrU(va, i64(8))), i32((MMU.entries - 1) << 4))));
+export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(shrU(wrap(va), i32(8)), i32((MMU.entries - 1) << 4))));
 /** Address of the jump cache entry for a target, less MMU.jumps. */
 export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
   const low = fn.let(wrap(target));

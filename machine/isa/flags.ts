@@ -1,16 +1,16 @@
 // The six status flags, kept lazily. State is three words of the register file:
-//   ccRes  the last result, sign-extended to 64 bits: gives ZF, SF and PF
+//   ccRes  the last result, zero-extended to 64 bits: gives ZF, SF and PF
 //   ccA    see the kind
 //   ccOp   kind | (size in bits - 1) << 8
 // Kinds:
 //   bits   CF, AF and OF are bits of ccA, at their places in RFLAGS
 //   all    all six are bits of ccA; ccRes is not used
-//   add    ccA is the first operand, sign-extended; CF, OF, AF follow from it and the result
+//   add    ccA is the first operand, zero-extended; CF, OF, AF follow from it and the result
 //   sub    likewise
 // Within one function the last flags are also known symbolically: a compare and the branch after it become one test.
 
 import { CPU, FLAG } from '../cpu-state.ts';
-import { and, constant, eq, eqz, extend16, extend8, i32, i64, leS, leU, load, ltS, ltU, ne, or, popcnt, select, shl, shrU, sub, widenS, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
+import { and, constant, eq, eqz, extend16, extend8, i32, i64, leS, leU, load, ltS, ltU, ne, or, popcnt, select, shl, shrU, sub, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 
 export const CC = { bits: 0, all: 1, add: 2, sub: 3 } as const;
@@ -75,7 +75,7 @@ export class Flags {
     for (const part of Object.values(this.known ?? {})) if (part instanceof Expr && part.local !== undefined) into.add(part.local);
   }
 
-  private wide(v: Expr, bits: number): Expr { return bits === 64 ? v : widenS(bits === 8 ? extend8(v) : bits === 16 ? extend16(v) : v); }
+  private wide(v: Expr, bits: number): Expr { return bits === 64 ? v : widenU(v); }
   /** What is written under a condition is not known behind it. */
   private note(known: Known | undefined): void { this.known = this.fn.nesting === this.nesting ? known : undefined; }
   private keep(kind: number, bits: number, result: Expr, a: Expr): void {
@@ -166,7 +166,7 @@ export class Flags {
       case COND.b: return this.read(r.cf);
       case COND.z: return this.quick(eqz(this.words.res()), FLAG.zf);
       case COND.be: return this.read(r.be);
-      case COND.s: return this.quick(ltS(this.words.res(), i64(0)), FLAG.sf);
+      case COND.s: return this.quick(topBit(this.words.op(), this.words.res()), FLAG.sf);
       case COND.p: return this.read(r.pf);
       case COND.l: return this.read(r.l);
       default: return this.read(r.le);
@@ -177,6 +177,8 @@ export class Flags {
 
 const kindOf = (op: Expr): Expr => and(op, i32(0xff));
 const bitOf = (a: Expr, flag: number): Expr => ne(and(wrap(a), i32(flag)), i32(0));
+/** The bit of a value that is its sign in the size of the last operation. */
+const topBit = (op: Expr, v: Expr): Expr => and(wrap(shrU(v, widenU(shrU(op, i32(8))))), i32(1));
 const zfOrSf = (op: Expr, a: Expr, lazy: Expr, flag: number): Expr => select(eq(kindOf(op), i32(CC.all)), bitOf(a, flag), lazy);
 
 /** CF, 0 or 1, of the three words. */
@@ -187,8 +189,6 @@ function carryOf(fn: Fn, op: Expr, res: Expr, a: Expr): Expr {
 
 /** Writes the bodies of the shared routines; each takes the three words and gives an i32. */
 export function emitReaders(define: (name: keyof FlagReaders, body: (fn: Fn, op: Expr, res: Expr, a: Expr, readers: Partial<FlagReaders>) => void) => void): void {
-  const topBit = (op: Expr, v: Expr): Expr => and(wrap(shrU(v, widenU(shrU(op, i32(8))))), i32(1));
-
   define('cf', (fn, op, res, a) => {
     fn.return(carryOf(fn, op, res, a));
   });
@@ -203,7 +203,7 @@ export function emitReaders(define: (name: keyof FlagReaders, body: (fn: Fn, op:
     fn.return(eqz(and(popcnt(and(wrap(res), i32(0xff))), i32(1))));
   });
   define('be', (fn, op, res, a, r) => fn.return(or(zfOrSf(op, a, eqz(res), FLAG.zf), fn.call(r.cf as Callee, op, res, a))));
-  define('l', (fn, op, res, a, r) => fn.return(xor(zfOrSf(op, a, ltS(res, i64(0)), FLAG.sf), fn.call(r.of as Callee, op, res, a))));
+  define('l', (fn, op, res, a, r) => fn.return(xor(zfOrSf(op, a, topBit(op, res), FLAG.sf), fn.call(r.of as Callee, op, res, a))));
   define('le', (fn, op, res, a, r) => fn.return(or(zfOrSf(op, a, eqz(res), FLAG.zf), fn.call(r.l as Callee, op, res, a))));
   define('status', (fn, op, res, a, r) => {
     const k = fn.let(kindOf(op));
@@ -213,7 +213,7 @@ export function emitReaders(define: (name: keyof FlagReaders, body: (fn: Fn, op:
     const af = select(ltU(k, i32(CC.add)), and(wrap(a), i32(FLAG.af)), and(wrap(xor(a, xor(res, other))), i32(FLAG.af)));
     const flag = (on: Expr, bit: number): Expr => shl(on, i32(bit));
     fn.return([
-      fn.call(r.cf as Callee, op, res, a), flag(fn.call(r.pf as Callee, op, res, a), 2), af, flag(eqz(res), 6), flag(ltS(res, i64(0)), 7),
+      fn.call(r.cf as Callee, op, res, a), flag(fn.call(r.pf as Callee, op, res, a), 2), af, flag(eqz(res), 6), flag(topBit(op, res), 7),
       flag(fn.call(r.of as Callee, op, res, a), 11),
     ].reduce(or));
   });
