@@ -3,10 +3,12 @@
 import { Flags } from '../isa/flags.ts';
 import { i32, sub } from '../wasm/expr.ts';
 import { Fn } from '../wasm/fn.ts';
-import { CompiledEnv, Frame, type Site } from './compiled-env.ts';
+import { CompiledEnv, type Site } from './compiled-env.ts';
+import { Frame } from './compiled-frame.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
+import type { PageKnowledge } from './known-pages.ts';
 import { INNER, REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { Structure } from './structure.ts';
@@ -34,17 +36,18 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
   const frame = new Frame(fn, calls, handlerType, dv, pageOfNode(region.entry));
   const ways = new Map<Node, number>();
   for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);
-  /** what is known of the flags where a block begins that is reached from one place only */
-  const inherited = new Map<Node, unknown>();
+  /** what is known of flags and pages where a block begins that is reached from one place only */
+  const inherited = new Map<Node, { readonly flags: unknown; readonly pages: PageKnowledge }>();
   const inUse = new Set<number>();
   frame.wrap(() => {
     fn.scope();
     const structure = new Structure<Node>(fn, successors, (node) => {
       const flags = new Flags(fn, calls, false, frame.flagWords, true);
-      flags.inherit(inherited.get(node));
+      flags.inherit(inherited.get(node)?.flags);
+      frame.pages.begin(inherited.get(node)?.pages);
       const go = (to: Node): void => {
         if (ways.get(to) === 1 && to !== region.entry) {
-          inherited.set(to, flags.knowledge);
+          inherited.set(to, { flags: flags.knowledge, pages: frame.pages.knowledge });
           flags.localsInUse(inUse);
         }
         structure.go(to);

@@ -17,6 +17,8 @@ export const RUNTIME = {
   store: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** As store, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
   stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** (cpu, record, address, bytes) → 1: they are in a page of the stack that may be written, see CPU.stackPage; or as store */
+  stackRange: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu): leaves compiled code where one of these gave 0, or with an exception that a routine has noted */
   fault: signature(['i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */

@@ -8,7 +8,7 @@ import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ENTRIES } from '../decode/opcode-map.ts';
-import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
@@ -141,29 +141,38 @@ export class InterpEnv extends Env {
   protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
   /** Leaves with the exception that a routine outside has noted, when a condition holds. */
   protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception)), undefined, false); }
-  private hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
+  protected hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
     return eq(this.lastPage(va, bits), load('i64', 64, entry, half));
   }
   /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
-  private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
+  protected missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
     return this.fn.call(write ? this.writeRoutine() : this.calls.translate, this.cpu, this.record, va, i32(info));
   }
   protected writeRoutine(): Callee { return this.calls.translate; }
   translate(address: Expr, bits: number, write: boolean, part: Part): Expr {
-    const va = this.fn.let(address);
-    const stack = this.stackHost(va, bits, write, part);
-    if (stack) return stack;
+    const host = this.fn.var('i32');
+    this.access(this.fn.let(address), bits, write, part, (at) => host.set(at));
+    return this.fn.let(host.get);
+  }
+  loadGuest(type: Type, bits: number, address: Expr, part: Part): Expr {
+    const value = this.fn.var(type);
+    this.access(this.fn.let(address), bits, false, part, (at) => value.set(load(type, bits, at)));
+    return this.fn.let(value.get);
+  }
+  /** Writes an access twice: at where the TLB says that an address is, and for what it does not know. @param use gets the capsule offset */
+  protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
     if (!this.mode64) this.checkSegment(va, bits, write, part);
     const half = write ? MMU.write : MMU.read;
     const entry = tlbEntry(this.fn, this.mmu(), va);
-    const host = this.fn.var('i32');
-    this.fn.if(this.hit(entry, va, bits, half), () => host.set(add(wrap(va), load('i32', 32, entry, half + 8))), () => {
-      host.set(this.missed(va, bits, write, part === 'stack'));
-      this.faultIf(eq(host.get, i32(0)));
-    }, true);
-    return this.fn.let(host.get);
+    this.fn.if(this.hit(entry, va, bits, half), () => use(add(wrap(va), load('i32', 32, entry, half + 8)), false), () => use(this.outside(va, bits, write, part), true), true);
+  }
+  /** What a routine outside says to an access. */
+  protected outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
+    const host = this.fn.let(this.missed(va, bits, write, part === 'stack'));
+    this.faultIf(eq(host, i32(0)));
+    return host;
   }
   probeStack(va: Expr, bits: number): void {
     if (!this.mode64) this.checkSegment(va, bits, true, 'stack');
@@ -174,21 +183,13 @@ export class InterpEnv extends Env {
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
   commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)), undefined, false); }
-  /** An engine's shorter way to the stack, for accesses that are to it. */
-  protected stackHost(_va: Expr, _bits: number, _write: boolean, _part: Part): Expr | undefined { return undefined; }
-  protected stackStore(_va: Expr, _bits: number, _value: Expr, _part: Part): boolean { return false; }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     const va = this.fn.let(address);
     const pinned = this.fn.let(value);
-    if (this.stackStore(va, bits, pinned, part)) return;
-    if (!this.mode64) this.checkSegment(va, bits, true, part);
-    const entry = tlbEntry(this.fn, this.mmu(), va);
-    this.fn.if(this.hit(entry, va, bits, MMU.write), () => this.fn.store(bits, add(wrap(va), load('i32', 32, entry, MMU.write + 8)), pinned), () => {
-      const host = this.fn.let(this.missed(va, bits, true, part === 'stack'));
-      this.faultIf(eq(host, i32(0)));
-      this.fn.store(bits, host, pinned);
-      this.commit(host);
-    }, true);
+    this.access(va, bits, true, part, (at, missed) => {
+      this.fn.store(bits, at, pinned);
+      if (missed) this.commit(at);
+    });
   }
 
   // ---- ways out

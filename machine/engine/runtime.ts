@@ -53,6 +53,7 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   const store = define('store');
   storeAddress(store.fn, translate.callee);
   stackPage(define('stack').fn, translate.callee, store.callee);
+  stackRange(define('stackRange').fn);
   fault(define('fault').fn, handlerType);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
@@ -212,17 +213,31 @@ function stackPage(fn: Fn, translate: Callee, store: Callee): void {
   const page = fn.let(and(va, i64(-4096)));
   const entry = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
   const inside = leU(add(and(wrap(va), i32(4095)), and(info, i32(0xff))), i32(4096));
-  fn.if(and(inside, eq(load('i64', 64, entry, MMU.write), page)), () => {
-    const by = fn.let(load('i32', 32, entry, MMU.write + 8));
-    fn.store(32, cpu, by, CPU.stackAdd);
-    fn.store(64, cpu, page, CPU.stackPage);
-    fn.return(add(wrap(va), by));
-  });
+  fn.if(and(inside, eq(load('i64', 64, entry, MMU.write), page)), () => fn.return(add(wrap(va), rememberStack(fn, cpu, entry, page))));
   fn.store(64, cpu, i64(-1), CPU.stackPage);
   const write = and(info, i32(ACCESS_INFO.write));
   fn.if(and(inside, and(eqz(write), eq(load('i64', 64, entry, MMU.read), page))), () => fn.return(add(wrap(va), load('i32', 32, entry, MMU.read + 8))));
   fn.if(write, () => fn.return(fn.call(store, cpu, record, va, info)));
   fn.return(fn.call(translate, cpu, record, va, info));
+}
+/** The stack is in a page that the TLB has. @returns capsule offset less address */
+function rememberStack(fn: Fn, cpu: Expr, entry: Expr, page: Expr): Expr {
+  const by = fn.let(load('i32', 32, entry, MMU.write + 8));
+  fn.store(32, cpu, by, CPU.stackAdd);
+  fn.store(64, cpu, page, CPU.stackPage);
+  return by;
+}
+/** What the TLB does not have is left to the interpreter, which fills it. */
+function stackRange(fn: Fn): void {
+  const [cpu, record, va, bytes] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const page = fn.let(and(va, i64(-4096)));
+  const entry = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
+  fn.if(and(leU(add(and(wrap(va), i32(4095)), bytes), i32(4096)), eq(load('i64', 64, entry, MMU.write), page)), () => {
+    fn.drop(rememberStack(fn, cpu, entry, page));
+    fn.return(i32(1));
+  });
+  fn.store(32, cpu, record, CPU.redo);
+  fn.return(i32(0));
 }
 /** A write that has to be committed, to a frame with code or page tables or across pages, is left to the interpreter. */
 function storeAddress(fn: Fn, translate: Callee): void {
@@ -260,6 +275,11 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
     fn.brIf(giveUp, load('i32', 32, cpu, CPU.watching));
     fn.brIf(giveUp, eqz(isCanonical(fn, va)));
     const write = fn.let(and(shrU(info, i32(8)), i32(1)));
+    const mmu = fn.let(load('i32', 32, cpu, CPU.mmu));
+    const half = fn.let(add(tlbEntry(fn, mmu, va), select(write, i32(MMU.write), i32(MMU.read))));
+    const page = fn.let(and(va, i64(-4096)));
+    // compiled code that looked for another page first has not asked the TLB
+    fn.if(eq(load('i64', 64, half), page), () => fn.return(add(lo, load('i32', 32, half, 8))));
     const need = fn.let(or(i64(0x21), widenU(shl(write, i32(1))))); // present, accessed; writable for writes
     const table = fn.var('i32', load('i32', 32, cpu, CPU.cr3));
     for (const shift of [39, 30, 21, 12]) {
@@ -271,10 +291,6 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
       table.set(frameOf(fn, entry, g, giveUp));
     }
     fn.brIf(giveUp, and(write, ne(load('i32', 8, add(table.get, i32(g.frameFlags))), i32(0))));
-    const mmu = fn.let(load('i32', 32, cpu, CPU.mmu));
-    const at = tlbEntry(fn, mmu, va);
-    const half = fn.let(add(at, select(write, i32(MMU.write), i32(MMU.read))));
-    const page = fn.let(and(va, i64(-4096)));
     const host = fn.let(add(shl(table.get, i32(12)), i32(g.frames)));
     fn.store(64, half, page);
     fn.store(32, half, sub(host, wrap(page)), 8);

@@ -85,6 +85,8 @@ export abstract class Env {
   /** Checks that a place on the stack can be written; leaves the function when it cannot. */
   abstract probeStack(va: Expr, bits: number): void;
   abstract commit(host: Expr): void;
+  /** A plain load from guest memory. */
+  abstract loadGuest(type: Type, bits: number, va: Expr, part: Part): Expr;
   /** A plain store to guest memory. */
   abstract storeGuest(va: Expr, bits: number, value: Expr, part: Part): void;
   /** Leaves with an exception; the state is that before the instruction. */
@@ -151,7 +153,7 @@ export abstract class Env {
     const place = this.place(k);
     if (place.kind === 'imm') return this.imm((bits === 8 ? 8 : bits) as Bits);
     if (place.kind === 'general') return this.fn.let(this.readGeneral(place.n, place.high, bits));
-    return this.fn.let(load(typeOf(bits), bits, place.kind === 'reg' ? place.address : this.translate(this.address(), bits, false, 'operand')));
+    return place.kind === 'reg' ? this.fn.let(load(typeOf(bits), bits, place.address)) : this.loadGuest(typeOf(bits), bits, this.address(), 'operand');
   }
   /** Reads operand k that will be written by the same instruction: faults as a write does. */
   modify(k: number): Expr {
@@ -188,7 +190,7 @@ export abstract class Env {
     const place = this.place(k);
     assert(place.kind === 'reg' || place.kind === 'mem', 'a vector register or memory operand');
     if (place.kind === 'mem' && aligned) this.requireAligned(this.address(), width / 8);
-    return this.fn.let(load(type, width, place.kind === 'reg' ? place.address : this.translate(this.address(), width, false, 'operand')));
+    return place.kind === 'reg' ? this.fn.let(load(type, width, place.address)) : this.loadGuest(type, width, this.address(), 'operand');
   }
   /** Writes `width` bits of operand k; the rest of a register stays. */
   writeVector(k: number, width: number, value: Expr, aligned = false): void {
@@ -256,7 +258,7 @@ export abstract class Env {
 
   // ---- memory by address
 
-  load(va: Expr, bits: number, part: Part = 'operand'): Expr { return this.fn.let(load(typeOf(bits), bits, this.translate(va, bits, false, part))); }
+  load(va: Expr, bits: number, part: Part = 'operand'): Expr { return this.loadGuest(typeOf(bits), bits, va, part); }
   store(va: Expr, bits: number, value: Expr, part: Part = 'operand'): void { this.storeGuest(va, bits, value, part); }
 
   // ---- the stack

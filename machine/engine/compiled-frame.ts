@@ -1,0 +1,245 @@
+// The function that a region becomes: where it keeps the state of a vCPU, and its ways out.
+//
+// State goes back into the context on the ways out only. Each is written once, at the end of the function; an
+// instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
+// before the instruction, because descriptions fault before they change anything.
+
+import { CPU, EXIT } from '../cpu-state.ts';
+import type { FlagWords } from '../isa/flags.ts';
+import { add, eq, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
+import type { Fn, Label, Var } from '../wasm/fn.ts';
+import type { Calls } from './interp-env.ts';
+import { KnownPages } from './known-pages.ts';
+import { REC } from './record.ts';
+import type { Node } from './region.ts';
+
+const REGISTERS = 16;
+/** Where user addresses end. */
+const USER_END = 2 ** 47;
+const NO_GROUP = { node: undefined, until: -1 };
+
+/** Where a function keeps the state of a vCPU, and its ways out. */
+export class Frame {
+  readonly fn: Fn;
+  readonly calls: Calls;
+  readonly handlerType: number;
+  readonly dv: DataView;
+  readonly mmu: Var;
+  /** the page that the region begins in; and where that is when it runs, for code that may be mapped elsewhere too */
+  private readonly page: number;
+  private readonly pageNow: Var | undefined;
+  readonly budget: Var;
+  /** the page that the stack was in last, and its capsule offset less its address; or -1 */
+  readonly stackPage: Var;
+  readonly stackAdd: Var;
+  readonly pages: KnownPages;
+  /** steps of a node up to which pushes and pops are known to be in the stack's page */
+  grouped: { readonly node: Node | undefined; readonly until: number } = NO_GROUP;
+  /** a routine outside, which the current instruction called, has overwritten decoded code */
+  readonly codeChanged: Var;
+  private readonly registers: readonly Var[];
+  private readonly op: Var;
+  private readonly res: Var;
+  private readonly a: Var;
+  /** what a way out needs to know */
+  private readonly record: Var;
+  private readonly code: Var;
+  private readonly done: Var;
+  private readonly target: Var;
+  private readonly argument: Var;
+  private readonly labels = new Map<WayOut, Label>();
+  /** ways out that something takes: the others are not written */
+  private readonly taken = new Set<WayOut>();
+  private used = 0;
+  private written = 0;
+
+  /** @param page where the region begins, when it is compiled */
+  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: number) {
+    this.fn = fn;
+    this.calls = calls;
+    this.handlerType = handlerType;
+    this.dv = dv;
+    this.mmu = fn.var('i32');
+    this.page = page;
+    this.pageNow = page >= 0 && page < USER_END ? fn.var('i64') : undefined;
+    this.budget = fn.var('i32');
+    this.stackPage = fn.var('i64');
+    this.stackAdd = fn.var('i32');
+    this.codeChanged = fn.var('i32');
+    this.pages = new KnownPages(fn);
+    this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
+    this.op = fn.var('i32');
+    this.res = fn.var('i64');
+    this.a = fn.var('i64');
+    this.record = fn.var('i32');
+    this.code = fn.var('i32');
+    this.done = fn.var('i32');
+    this.target = fn.var('i64');
+    this.argument = fn.var('i64');
+  }
+
+  get pagesMove(): boolean { return this.pageNow !== undefined; }
+  get flagWords(): FlagWords {
+    return {
+      op: () => this.op.get, res: () => this.res.get, a: () => this.a.get,
+      set: (op, res, a) => { this.op.set(op); this.res.set(res); this.a.set(a); },
+    };
+  }
+  register(n: number): Expr {
+    this.used |= 1 << n;
+    return (this.registers[n] as Var).get;
+  }
+  /** @param moves the register is likely to lead to another page */
+  setRegister(n: number, value: Expr, moves: boolean): void {
+    this.used |= 1 << n;
+    this.written |= 1 << n;
+    (this.registers[n] as Var).set(value);
+    if (moves) this.pages.drop(n);
+  }
+
+  /** An address of the region's code: a kernel's is where it was, a program's moves with the region. */
+  linear(va: number): Expr { return this.pageNow ? add(this.pageNow.get, i64(BigInt(va - this.page))) : i64(BigInt(va)); }
+
+  /** Writes the whole function around a body, which never comes to its end. */
+  wrap(body: () => void): void {
+    const { fn } = this;
+    const nest = (k: number): void => {
+      if (k === WAYS_OUT.length) { body(); fn.unreachable(); return; }
+      const way = WAYS_OUT[k] as WayOut;
+      fn.block((label) => {
+        this.labels.set(way, label);
+        nest(k + 1);
+      });
+      if (this.taken.has(way)) this[way]();
+      else fn.unreachable();
+    };
+    nest(0);
+    fn.before(() => this.enter());
+  }
+  private enter(): void {
+    const { fn } = this;
+    const cpu = fn.param(0);
+    this.mmu.set(load('i32', 32, cpu, CPU.mmu));
+    if (this.pageNow) this.pageNow.set(load('i64', 64, cpu, CPU.page));
+    else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(BigInt(this.page))), () => this.interpret(), undefined, false);
+    this.budget.set(load('i32', 32, cpu, CPU.budget));
+    this.reload();
+    this.takeStackPage();
+    this.pages.reset();
+  }
+  /** The code was mapped elsewhere when it was compiled. */
+  private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
+  /** What is remembered of the stack's page. */
+  takeStackPage(): void {
+    this.stackPage.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
+    this.stackAdd.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
+  }
+  /** Registers and flags from the context. */
+  private reload(): void {
+    const cpu = this.fn.param(0);
+    this.registers.forEach((r, n) => { if (this.used & 1 << n) r.set(load('i64', 64, cpu, CPU.regs + n * 8)); });
+    this.op.set(load('i32', 32, cpu, CPU.ccOp));
+    this.res.set(load('i64', 64, cpu, CPU.ccRes));
+    this.a.set(load('i64', 64, cpu, CPU.ccA));
+  }
+  private spill(): void {
+    const { fn } = this;
+    const cpu = fn.param(0);
+    this.registers.forEach((r, n) => { if (this.written & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
+    fn.store(32, cpu, this.op.get, CPU.ccOp);
+    fn.store(64, cpu, this.res.get, CPU.ccRes);
+    fn.store(64, cpu, this.a.get, CPU.ccA);
+    fn.store(32, cpu, this.budget.get, CPU.budget);
+  }
+  private wayTo(way: WayOut): Label {
+    this.taken.add(way);
+    return this.labels.get(way) as Label;
+  }
+  private out(way: WayOut): void { this.fn.br(this.wayTo(way)); }
+
+  // ---- the ways out: what an instruction says, and what is written at the function's end
+
+  /** A routine outside has noted an exception. */
+  faultIf(condition: Expr): void { this.fn.brIf(this.wayTo('fault'), condition, false); }
+  private fault(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.fault, this.fn.param(0));
+  }
+  sayLeave(record: Expr, code: Expr, done: Expr): void {
+    this.code.set(code);
+    this.record.set(record);
+    this.done.set(done);
+    this.out('leave');
+  }
+  private leave(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.leave, this.fn.param(0), this.record.get, this.code.get, this.done.get);
+  }
+  /** To an address where the slice ends, or whose code may have moved or changed and has to be found anew. */
+  sayAway(target: Expr, code: number): void {
+    this.target.set(target);
+    this.code.set(i32(code));
+    this.out('away');
+  }
+  private away(): void {
+    const { fn } = this;
+    this.spill();
+    fn.store(64, fn.param(0), this.target.get, CPU.rip);
+    fn.if(eq(this.code.get, i32(EXIT.budget)), () => fn.return(i32(EXIT.budget)));
+    fn.returnCall(this.calls.resume, fn.param(0));
+  }
+  sayDirect(record: Expr, target: Expr): void {
+    this.record.set(record);
+    this.target.set(target);
+    this.out('direct');
+  }
+  private direct(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.direct, this.fn.param(0), this.record.get, this.target.get);
+  }
+  sayIndirect(record: Expr, target: Expr): void {
+    this.record.set(record);
+    this.target.set(target);
+    this.out('indirect');
+  }
+  private indirect(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.indirect, this.fn.param(0), this.record.get, this.target.get);
+  }
+  /** The rest of an instruction that ends its block is a routine's outside. */
+  saySlow(record: Expr, routine: number, argument: Expr, va: Expr): void {
+    this.record.set(record);
+    this.code.set(i32(routine));
+    this.done.set(argument);
+    this.argument.set(va);
+    this.out('slow');
+  }
+  private slow(): void {
+    this.spill();
+    const va = this.argument.get;
+    this.fn.return(this.fn.call(this.calls.slow, this.fn.param(0), this.record.get, this.code.get, this.done.get, wrap(va), wrap(shrU(va, i64(32)))));
+  }
+  saySystemCall(record: Expr): void {
+    this.record.set(record);
+    this.out('systemCall');
+  }
+  private systemCall(): void {
+    this.spill();
+    this.fn.returnCall(this.calls.systemCall, this.fn.param(0), this.record.get);
+  }
+  /** Around a routine outside that may read and change any state. It returns 0, or the code to leave with. */
+  around(call: () => Expr): void {
+    this.used = this.written = 0xffff;
+    this.spill();
+    const code = this.fn.let(call());
+    this.fn.if(code, () => this.fn.return(code));
+    this.reload();
+    this.stackPage.set(i64(-1)); // translations may have changed
+    this.pages.forget();
+    this.grouped = NO_GROUP;
+    this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged));
+    this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
+  }
+}
+const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'indirect', 'slow', 'systemCall'] as const;
+type WayOut = (typeof WAYS_OUT)[number];
