@@ -62,6 +62,44 @@ both('a store across pages reaches both, and neither when the second faults', (m
   assert.equal(m.capsule.u8[m.at(0x5ffe)], 0x33);
 });
 
+both('pushes in a row reach across pages, and stop where one faults', (make) => {
+  const m = make();
+  m.map(4, -1);
+  m.put(0, `50 53 51 52 ${UD2}`); // push rax; push rbx; push rcx; push rdx
+  [REG.rax, REG.rbx, REG.rcx, REG.rdx].forEach((r, i) => m.cpu.set(r, BigInt(i + 1)));
+  for (let round = 0; round < 5; round++) {
+    m.cpu.set(REG.rsp, BigInt(BASE + 0x5010));
+    assert.equal(m.run(0), EXIT.exception);
+    assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.field64(CPU.cr2)], [14, BigInt(BASE + 0x4ff8)]);
+    assert.deepEqual([m.cpu.rip, m.cpu.get(REG.rsp)], [BigInt(BASE + 2), BigInt(BASE + 0x5000)]);
+    assert.equal(m.machine.retired(m.cpu), round * 2 + 2);
+  }
+  m.map(4, 9);
+  m.cpu.set(REG.rsp, BigInt(BASE + 0x5010));
+  m.finish(0);
+  assert.deepEqual([0x5008, 0x5000, 0x9ff8, 0x9ff0].map((at) => m.capsule.u64[m.at(at) >>> 3]), [1n, 2n, 3n, 4n]);
+});
+
+both('fields of a structure lie in one page or in two', (make) => {
+  const m = make();
+  m.map(6, 9);
+  m.map(7, 7, false);
+  m.put(0, `48 8b 03 48 8b 4b 08 48 89 43 10 48 8b 53 10 ${UD2}`); // mov rax,[rbx]; mov rcx,[rbx+8]; mov [rbx+16],rax; mov rdx,[rbx+16]
+  for (const [at, fields] of [[0x5000, [0x5000, 0x5008, 0x5010]], [0x5ff0, [0x5ff0, 0x5ff8, 0x9000]], [0x5ff8, [0x5ff8, 0x9000, 0x9008]], [0x6008, [0x9008, 0x9010, 0x9018]]] as const) {
+    for (let round = 0; round < 4; round++) {
+      const [first, second, third] = fields.map((f) => m.at(f) >>> 3) as [number, number, number];
+      m.capsule.u64.set([BigInt(at + round)], first);
+      m.capsule.u64.set([BigInt(at - round)], second);
+      m.cpu.set(REG.rbx, BigInt(BASE + at));
+      m.finish(0);
+      assert.deepEqual([m.cpu.get(REG.rax), m.cpu.get(REG.rcx), m.cpu.get(REG.rdx), m.capsule.u64[third]], [BigInt(at + round), BigInt(at - round), BigInt(at + round), BigInt(at + round)]);
+    }
+  }
+  m.cpu.set(REG.rbx, BigInt(BASE + 0x7000)); // what may be read may not be written
+  assert.equal(m.run(0), EXIT.exception);
+  assert.deepEqual([m.cpu.rip, m.cpu.field64(CPU.cr2), m.cpu.field32(CPU.errorCode)], [BigInt(BASE + 7), BigInt(BASE + 0x7010), PFEC.present | PFEC.write]);
+});
+
 both('a store into the instructions that follow it is seen by them', (make) => {
   const m = make();
   // mov byte [rip+1],42 changes the immediate of the next instruction: mov eax,7
