@@ -28,6 +28,14 @@ export const FRAME_INFO_SIZE = 16;
 
 const align = (n: number, to: number): number => Math.ceil(n / to) * to;
 
+/** A capsule as another thread gets it. */
+export interface CapsuleShape {
+  readonly memory: WasmMemory;
+  readonly guestFrames: number;
+  readonly xenFrames: number;
+  readonly scratchSize: number;
+}
+
 export class Capsule {
   readonly memory: WasmMemory;
   readonly buffer: SharedArrayBuffer;
@@ -53,9 +61,10 @@ export class Capsule {
    * @param guestFrames guest RAM in 4 KiB frames
    * @param xenFrames frames for Xen's own use, before the guest's
    * @param scratchSize bytes for what can be recomputed
+   * @param memory that of a capsule of the same sizes, to look at it from another thread; otherwise a new one, all zeros
    * @throws RangeError when the sum does not fit one 4 GiB memory
    */
-  constructor(guestFrames: number, xenFrames: number, scratchSize: number) {
+  constructor(guestFrames: number, xenFrames: number, scratchSize: number, memory?: WasmMemory) {
     this.xenFrames = xenFrames;
     this.guestFrames = guestFrames;
     this.totalFrames = xenFrames + guestFrames;
@@ -64,7 +73,7 @@ export class Capsule {
     this.scratchSize = scratchSize;
     const pages = Math.ceil((this.scratch + scratchSize) / 0x1_0000);
     if (pages > 0x1_0000) throw new RangeError(`a domain of ${guestFrames / 256} MiB does not fit one 4 GiB memory`);
-    this.memory = new Wasm.Memory({ initial: pages, maximum: pages, shared: true });
+    this.memory = memory ?? new Wasm.Memory({ initial: pages, maximum: pages, shared: true });
     this.buffer = this.memory.buffer;
     this.u8 = new Uint8Array(this.buffer);
     this.u16 = new Uint16Array(this.buffer);
@@ -73,7 +82,11 @@ export class Capsule {
     this.u64 = new BigUint64Array(this.buffer);
     this.f64 = new Float64Array(this.buffer);
     this.dv = new DataView(this.buffer);
+    assert(this.buffer.byteLength === pages * 0x1_0000, 'the memory is that of a capsule of these sizes');
   }
+
+  static attach({ guestFrames, xenFrames, scratchSize, memory }: CapsuleShape): Capsule { return new Capsule(guestFrames, xenFrames, scratchSize, memory); }
+  get shape(): CapsuleShape { return { memory: this.memory, guestFrames: this.guestFrames, xenFrames: this.xenFrames, scratchSize: this.scratchSize }; }
 
   /** Capsule offset of a frame's first byte. The frame must exist. */
   frame(mfn: number): number {

@@ -3,50 +3,88 @@
 // who has slept goes before who has run. When the best one has none left, all start anew.
 //
 // A cap is the most that somebody may have of one CPU, in per cent, over periods of CAP_PERIOD_NS.
+//
+// The state lies in the domain's capsule: it moves with it, and Domain-0 reads it where it lies. Times are the host's.
+
+import { struct } from '#base/struct.ts';
+import type { Capsule } from '#base/capsule.ts';
+import { DOMAIN_STATE } from './layout.ts';
 
 /** Credit at the beginning, and the most that anyone saves up: ns of running at weight DEFAULT_WEIGHT. */
-const CREDIT_INIT = 10e6;
+export const CREDIT_INIT = 10e6;
 export const DEFAULT_WEIGHT = 256, MIN_WEIGHT = 1, MAX_WEIGHT = 65535;
 const CAP_PERIOD_NS = 100e6;
 
+const domain_credit = struct('domain_credit', 48, {
+  weight: 'u32',
+  cap: 'u32', // per cent of a CPU; 0: none
+  credit: 'f64',
+  ran: 'f64', // ns that it has run, all in all
+  wanted: 'f64', // ns that it has run or could have run
+  periodEnd: 'f64', // of the cap's period
+  ranInPeriod: 'f64',
+});
+type State = { -readonly [K in 'weight' | 'cap' | 'credit' | 'ran' | 'wanted' | 'periodEnd' | 'ranInPeriod']: number };
+
 /** What is kept of one that shares the CPU. */
 export class Share {
-  weight: number = DEFAULT_WEIGHT;
+  private readonly state: State;
+
+  /** @param state where it is kept; the default is nowhere in particular */
+  constructor(state: State = { weight: DEFAULT_WEIGHT, cap: 0, credit: CREDIT_INIT, ran: 0, wanted: 0, periodEnd: 0, ranInPeriod: 0 }) { this.state = state; }
+
+  /** A domain's, where it lies. */
+  static of(capsule: Capsule): Share { return new Share(domain_credit.on(capsule.buffer).at(DOMAIN_STATE.credit)); }
+  /** A new domain's. */
+  static begin(capsule: Capsule, weight: number, cap: number): Share {
+    const share = Share.of(capsule);
+    share.set(weight, cap);
+    share.credit = CREDIT_INIT;
+    return share;
+  }
+
+  get weight(): number { return this.state.weight; }
   /** per cent of a CPU; 0: no cap */
-  cap = 0;
-  credit: number = CREDIT_INIT;
+  get cap(): number { return this.state.cap; }
+  set(weight: number, cap: number): void {
+    this.state.weight = weight;
+    this.state.cap = cap;
+  }
+  get credit(): number { return this.state.credit; }
+  set credit(credit: number) { this.state.credit = credit; }
   /** ns that it has run, all in all */
-  ran = 0;
-  private periodEnd = 0;
-  private ranInPeriod = 0;
+  get ran(): number { return this.state.ran; }
+  /** ns that it has run or could have run */
+  get wanted(): number { return this.state.wanted; }
 
   /** Time when it may run again, 0 for now. */
   parkedUntil(now: number): number {
-    if (this.cap === 0 || now >= this.periodEnd) return 0;
-    return this.ranInPeriod >= this.cap / 100 * CAP_PERIOD_NS ? this.periodEnd : 0;
+    const { cap, periodEnd, ranInPeriod } = this.state;
+    if (cap === 0 || now >= periodEnd) return 0;
+    return ranInPeriod >= cap / 100 * CAP_PERIOD_NS ? periodEnd : 0;
   }
   /** How long it may run at once, of at most `ns`. */
   allowance(now: number, ns: number): number {
-    if (this.cap === 0) return ns;
-    if (now >= this.periodEnd) {
-      // what it ran too long counts in the period that follows
-      this.ranInPeriod = this.periodEnd === 0 || now >= this.periodEnd + CAP_PERIOD_NS ? 0 : Math.max(0, this.ranInPeriod - this.cap / 100 * CAP_PERIOD_NS);
-      this.periodEnd = now + CAP_PERIOD_NS;
+    const { state } = this;
+    if (state.cap === 0) return ns;
+    const most = state.cap / 100 * CAP_PERIOD_NS;
+    if (now >= state.periodEnd) {
+      // what it ran too long counts in the period that follows, which begins where the last one ended if it has not slept
+      const slept = state.periodEnd === 0 || now >= state.periodEnd + CAP_PERIOD_NS;
+      state.ranInPeriod = slept ? 0 : Math.max(0, state.ranInPeriod - most);
+      state.periodEnd = (slept ? now : state.periodEnd) + CAP_PERIOD_NS;
     }
-    return Math.min(ns, Math.max(0, this.cap / 100 * CAP_PERIOD_NS - this.ranInPeriod));
+    return Math.min(ns, Math.max(0, most - state.ranInPeriod));
   }
   /** It has run for so long. */
   charge(ns: number): void {
-    this.ran += ns;
-    this.ranInPeriod += ns;
-    this.credit -= ns * DEFAULT_WEIGHT / this.weight;
+    const { state } = this;
+    state.ran += ns;
+    state.ranInPeriod += ns;
+    state.credit -= ns * DEFAULT_WEIGHT / state.weight;
   }
-}
-
-/** The one of `ready` that is next; of several with as much credit the first. Undefined when there is none. */
-export function chooseNext<T extends { readonly share: Share }>(ready: readonly T[]): T | undefined {
-  let best: T | undefined;
-  for (const one of ready) if (!best || one.share.credit > best.share.credit) best = one;
-  if (best && best.share.credit <= 0) for (const { share } of ready) share.credit = Math.min(CREDIT_INIT, share.credit + CREDIT_INIT);
-  return best;
+  /** It could run, or ran, for so long. */
+  want(ns: number): void { this.state.wanted += ns; }
+  /** All have started anew, so many times. */
+  renew(times: number): void { this.state.credit = Math.min(CREDIT_INIT, this.state.credit + times * CREDIT_INIT); }
 }

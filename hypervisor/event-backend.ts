@@ -7,7 +7,7 @@
 import { EINVAL } from '#abi/errno.ts';
 import { assert } from '#base/assert.ts';
 import type { Domain } from './domain.ts';
-import { ECS, freePort, getFreePort, portIsValid, portOf, setPortPending } from './event-port.ts';
+import { ECS, freePort, getFreePort, portIsValid, portOf, setPortPending, validPorts } from './event-port.ts';
 
 type OnNotify = () => void;
 const wires = new WeakMap<Domain, Map<number, OnNotify>>();
@@ -44,6 +44,14 @@ export function bindBackend(domain: Domain, port: number, onNotify: OnNotify): n
   chn.missed = 0;
   if (missed) onNotify();
   return 0;
+}
+
+/**
+ * Takes up again all of Domain-0's bindings, for a domain whose capsule has come from elsewhere.
+ * @param onNotify called at every event the guest sends, with the port; and for each port with one that was missed
+ */
+export function rebindBackends(domain: Domain, onNotify: (port: number) => void): void {
+  for (let port = 1, end = validPorts(domain); port < end; port++) if (boundToBackend(domain, port)) bindBackend(domain, port, () => onNotify(port));
 }
 
 /** Sends an event from Domain-0 to a guest port that it is bound to. @returns 0, or -EINVAL when it is not */

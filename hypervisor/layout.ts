@@ -13,6 +13,7 @@ export const DOMAIN_STATE = {
   version: DOMAIN_BASE + 0x2300, // 128 bytes, version.ts
   physdev: DOMAIN_BASE + 0x2380, // 128 bytes, physdev.ts
   console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
+  credit: DOMAIN_BASE + 0x2f00, // 256 bytes, credit.ts
   eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 4096 ports × 32 bytes
   grants: DOMAIN_BASE + 0x3_0000, // 128 KiB: 16384 entries × 8 bytes, grant-active.ts
   maptrack: DOMAIN_BASE + 0x5_0000, // 64 KiB: 4096 handles × 16 bytes, grant-map.ts

@@ -81,10 +81,15 @@ export class Clock {
     this.state.start += Math.max(0, time - this.exact());
   }
 
-  /** Records where the real clock stands, so that a copy of the capsule made now goes on from here. */
-  record(): void {
+  /** Records where the real clock stands, so that a copy of the capsule made now goes on from here. @returns the host time of that */
+  record(): number {
     if (!this.virtual) this.state.start = this.now();
+    return this.hostTime(this.state.start);
   }
+  /** Host time of a system time of the real clock; Infinity stays. */
+  hostTime(time: number): number { return time + this.origin; }
+  /** The domain was moved: no time has been lost since `record` was called at a host time that is this host's too. */
+  goOn(recordedAt: number): void { this.origin = recordedAt - this.state.start; }
 
   /** Sets wall clock time in the shared info page from the host's clock, or the epoch of a deterministic domain. */
   updateWallClock(): void {

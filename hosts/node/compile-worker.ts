@@ -2,9 +2,13 @@
 
 import { parentPort } from 'node:worker_threads';
 import { compileJob } from '#machine/engine/region-job.ts';
-import type { CompileChannel, CompileMessage } from './region-compiler.ts';
+import type { CompileChannel, CompileMessage, CompileOpening } from './region-compiler.ts';
 
-parentPort?.on('message', ({ port, answered }: CompileChannel) => {
+function open(opening: CompileOpening): void {
+  if ('thread' in opening) opening.thread.on('message', open);
+  else serve(opening);
+}
+function serve({ port, answered }: CompileChannel): void {
   let memory: SharedArrayBuffer;
   port.on('message', (message: CompileMessage) => {
     if ('byteLength' in message) {
@@ -14,4 +18,5 @@ parentPort?.on('message', ({ port, answered }: CompileChannel) => {
     port.postMessage(compileJob({ ...message, memory }));
     Atomics.add(answered, 0, 1);
   });
-});
+}
+parentPort?.on('message', open);

@@ -10,45 +10,67 @@ export interface CompileChannel {
   /** counts the answers */
   readonly answered: Int32Array;
 }
+/** What the worker gets: the channel of a machine, or a port on which another thread will send some. */
+export type CompileOpening = CompileChannel | { readonly thread: MessagePort };
 /** On a channel: the memory that the machine's jobs are about, first, or a job. */
 export type CompileMessage = SharedArrayBuffer | Omit<RegionJob, 'memory'>;
 
+/** The way of one thread to the worker, as it can be sent to that thread. */
+export interface CompilerAccess {
+  readonly port: MessagePort;
+  /** 0 once the worker has ended */
+  readonly alive: Int32Array;
+}
+
 export class CompilerThread {
   private readonly worker: Worker;
-  alive = true;
+  private readonly alive = new Int32Array(new SharedArrayBuffer(4)).fill(1);
 
   /** @param failed is told why the worker ended, if it does */
   constructor(failed: (reason: string) => void) {
     this.worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
     this.worker.unref();
     this.worker.on('error', (error: Error) => {
-      this.alive = false;
+      Atomics.store(this.alive, 0, 0);
       failed(error.message);
     });
   }
 
-  /** A compiler for one machine. To be closed when the machine is gone. */
-  open(): MachineCompiler {
+  /** A way to the worker for another thread, which makes a CompilerClient of it. The port has to be transferred. */
+  access(): CompilerAccess {
     const { port1, port2 } = new MessageChannel();
-    const answered = new Int32Array(new SharedArrayBuffer(4));
-    this.worker.postMessage({ port: port2, answered } satisfies CompileChannel, [port2]);
-    return new MachineCompiler(this, port1, answered);
+    this.worker.postMessage({ thread: port2 } satisfies CompileOpening, [port2]);
+    return { port: port1, alive: this.alive };
   }
 }
 
-export class MachineCompiler implements RegionCompiler {
-  private readonly thread: CompilerThread;
+export class CompilerClient {
+  private readonly access: CompilerAccess;
+
+  constructor(access: CompilerAccess) { this.access = access; }
+
+  /** A compiler for one machine. To be closed when the machine is gone. */
+  open(): RegionCompiler {
+    const { port1, port2 } = new MessageChannel();
+    const answered = new Int32Array(new SharedArrayBuffer(4));
+    this.access.port.postMessage({ port: port2, answered } satisfies CompileOpening, [port2]);
+    return new MachineCompiler(this.access.alive, port1, answered);
+  }
+}
+
+class MachineCompiler implements RegionCompiler {
+  private readonly threadAlive: Int32Array;
   private readonly port: MessagePort;
   private readonly answered: Int32Array;
   private taken = 0;
   private hasMemory = false;
 
-  constructor(thread: CompilerThread, port: MessagePort, answered: Int32Array) {
-    this.thread = thread;
+  constructor(threadAlive: Int32Array, port: MessagePort, answered: Int32Array) {
+    this.threadAlive = threadAlive;
     this.port = port;
     this.answered = answered;
   }
-  get alive(): boolean { return this.thread.alive; }
+  get alive(): boolean { return this.threadAlive[0] !== 0; }
 
   compile({ id, memory, words }: RegionJob): void {
     if (!this.hasMemory) this.port.postMessage(memory);

@@ -58,9 +58,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
    * @param hooks may be filled in after construction, before the first run
    * @param options compileAfter: executions after which a block's region is compiled; 0: none is. compiler: compiles them on
    *   another thread, at a time of its own: runs do not repeat then. systemCalls: code for those
-   *   that need no exit. scratch: capsule offset, if not where the capsule has it
+   *   that need no exit. scratch: capsule offset, if not where the capsule has it. takenUp: the vCPUs have run before, on a
+   *   machine that is no more
    */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; compiler?: RegionCompiler | undefined; systemCalls?: SystemCallPaths; scratch?: number } = {}) {
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; compiler?: RegionCompiler | undefined; systemCalls?: SystemCallPaths; scratch?: number; takenUp?: boolean } = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -92,7 +93,11 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.contexts.reset();
     this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler);
-    for (const c of this.cpus) this.reset(c);
+    for (const c of this.cpus) {
+      if (options.takenUp === true) this.forgetPlaces(c);
+      else this.reset(c);
+    }
+    if (options.takenUp === true) this.mmu.clearFlags();
   }
 
   /** Power-on values of what the hypervisor does not set: FCW, MXCSR, empty x87 stack. */
@@ -102,6 +107,11 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.capsule.dv.setUint32(fx + FX.mxcsr, 0x1f80, true);
     this.capsule.dv.setUint32(fx + FX.mxcsrMask, 0xffff, true);
     this.setFlags(cpu, 2);
+  }
+
+  /** Forgets where another machine had its contexts and records. */
+  private forgetPlaces(cpu: Cpu): void {
+    for (const field of [CPU.mmu, CPU.kernelMmu, CPU.userMmu, CPU.jumpedFrom, CPU.exitOp]) cpu.setField32(field, 0);
   }
 
   // ---- running

@@ -72,6 +72,9 @@ export class Mmu {
     if (on && old === 0) this.contexts.dropWrites(this.capsule.frames + mfn * PAGE_SIZE);
   }
 
+  /** Nobody has anything to do with any frame: as in fresh scratch. */
+  clearFlags(): void { this.capsule.u8.fill(0, this.frameFlags, this.frameFlags + this.capsule.totalFrames); }
+
   // ---- the walk
 
   /**

@@ -1,68 +1,30 @@
 // A machine of several domains, from the outside: the daemon and the commands that it answers.
 
 import assert from 'node:assert/strict';
-import { execFileSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { ended, start, xenith, type Ended } from './xenith.ts';
+import type { DomainInfo } from '#hosts/node/daemon/protocol.ts';
+import { Daemon, wait } from './daemon-process.ts';
+import { xenith } from './xenith.ts';
 
-interface Info { readonly domid: number; readonly name: string; readonly state: string; readonly time: number; readonly vcpus: number; readonly memory: number }
+const daemon = new Daemon(['--cpus', '2']);
+const { state, socket } = daemon;
+const call: Daemon['call'] = (...words) => daemon.call(...words);
+const ok: Daemon['ok'] = (...words) => daemon.ok(...words);
+const list: Daemon['list'] = (...which) => daemon.list(...which);
+const one: Daemon['one'] = (which) => daemon.one(which);
+const until: Daemon['until'] = (what, holds) => daemon.until(what, holds);
+const converse: Daemon['converse'] = (which, input, pattern) => daemon.converse(which, input, pattern);
 
-const state = mkdtempSync(join(tmpdir(), 'xenith-daemon-'));
-const socket = join(state, 'xenith.sock');
-let daemon: ChildProcess;
-let log = '';
-
-async function startDaemon(): Promise<void> {
-  const child = start(['daemon', '--state', state]);
-  child.stderr.on('data', (bytes: Buffer) => { log += bytes.toString(); });
-  daemon = child;
-  const count = log.split('ready;').length;
-  for (let i = 0; log.split('ready;').length === count; i++) {
-    assert.ok(i < 200, `the daemon gets ready: ${log}`);
-    await wait(50);
-  }
-}
-const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
-const call = (command: string, ...words: string[]): Promise<Ended> => xenith([command, '--state', state, ...words]);
-async function ok(command: string, ...words: string[]): Promise<string> {
-  const r = await call(command, ...words);
-  assert.equal(r.status, 0, r.err);
-  return r.out;
-}
-const list = async (...which: string[]): Promise<Info[]> => JSON.parse(await ok('list', '--json', ...which)) as Info[];
-const one = async (which: string): Promise<Info> => (await list(which))[0] as Info;
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; !await holds(); i++) {
-    assert.ok(i < 100, what);
-    await wait(200);
-  }
-}
 /** What bert gets of the time that anna and bert have together, over a few seconds. */
 async function partOfBert(): Promise<number> {
   const before = await list('anna', 'bert');
   await wait(3000);
-  const [anna, bert] = (await list('anna', 'bert')).map((d, i) => d.time - (before[i] as Info).time) as [number, number];
+  const [anna, bert] = (await list('anna', 'bert')).map((d, i) => d.time - (before[i] as DomainInfo).time) as [number, number];
   return bert / (anna + bert);
-}
-/** Types at a console until it says something. */
-function converse(which: string, input: string, pattern: RegExp): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const c = connect(socket);
-    let heard = '';
-    const timer = setTimeout(() => reject(new Error(`the console said: ${heard}`)), 30_000);
-    c.on('data', (bytes: Buffer) => {
-      heard += bytes.toString();
-      if (!pattern.test(heard)) return;
-      clearTimeout(timer);
-      c.destroy();
-      resolve(heard);
-    });
-    c.write(`${JSON.stringify({ command: 'console', domain: which })}\n${input}`);
-  });
 }
 /** Sends bytes as they are; what comes back until the connection ends. */
 function raw(bytes: string | Uint8Array): Promise<string> {
@@ -77,11 +39,8 @@ function raw(bytes: string | Uint8Array): Promise<string> {
 }
 
 describe('a machine of several domains', { timeout: 240_000 }, () => {
-  before(startDaemon);
-  after(() => {
-    daemon.kill('SIGKILL');
-    rmSync(state, { recursive: true, force: true });
-  });
+  before(() => daemon.start());
+  after(() => daemon.end());
 
   test('domains are created, listed in the columns of xl, and found by name and number', async () => {
     for (const name of ['anna', 'bert', 'carl']) await ok('create', `name="${name}"`, 'memory=48');
@@ -133,6 +92,7 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
     for (const name of ['anna', 'bert']) await converse(name, 'while :; do :; done & echo bu""sy\n', /busy/);
     await ok('create', 'name="idle"', 'memory=48');
     await converse('idle', 'echo re""ady\n', /ready/);
+    for (const name of ['anna', 'bert']) await ok('vcpu-pin', name, 'all', '0');
     assert.ok(Math.abs(await partOfBert() - 0.5) < 0.15, 'equal weights');
     await ok('sched-credit2', '-d', 'bert', '-w', '768');
     assert.match(await ok('sched-credit2'), /bert +2 +768 +0/);
@@ -141,6 +101,28 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
     const begin = performance.now();
     await converse('idle', 'echo at on""ce\n', /at once/);
     assert.ok(performance.now() - begin < 2000);
+  });
+
+  test('domains on two CPUs run at the same time, and a list says where', async () => {
+    await ok('vcpu-pin', 'bert', '0', '1');
+    const before = await list('anna', 'bert');
+    const begin = performance.now();
+    await wait(3000);
+    const [anna, bert] = (await list('anna', 'bert')).map((d, i) => (d.time - (before[i] as DomainInfo).time) / (performance.now() - begin) * 1000) as [number, number];
+    assert.ok(anna > 0.7 && bert > 0.7, `parts of the time: ${anna}, ${bert}`);
+    assert.match(await ok('vcpu-list'), /\nanna +1 +0 +0 +[r-][b-]- +\d+\.\d +0\nbert +2 +0 +1 +[r-][b-]- +\d+\.\d +1\n/);
+    assert.deepEqual((JSON.parse(await ok('vcpu-list', '--json', 'bert')) as { cpu: number; affinity: string }[]).map(({ cpu, affinity }) => [cpu, affinity]), [[1, '1']]);
+  });
+
+  test('pins that cannot be are refused; cpus= of a file holds', async () => {
+    assert.match((await call('vcpu-pin', 'anna', '1', '0')).err, /vCPU 1: the domain has vCPUs 0 to 0/);
+    assert.match((await call('vcpu-pin', 'anna', 'all', '7')).err, /there is no CPU that all vCPUs may run on/);
+    assert.match((await call('vcpu-pin', 'anna', 'all', 'x')).err, /cpus: “x” is not a CPU/);
+    assert.match((await call('vcpu-pin', 'anna', 'x', '0')).err, /neither the number of a vCPU nor all/);
+    assert.match((await call('create', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0","1"]')).err, /there is no CPU that all vCPUs may run on/);
+    await ok('create', '-p', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0-1","1"]');
+    assert.match(await ok('vcpu-list', 'two'), /two +\d+ +0 +1 +--p .* all\ntwo +\d+ +1 +- +--p .* 1\n/);
+    await ok('destroy', 'two');
   });
 
   test('a domain gets another name, once', async () => {
@@ -183,17 +165,13 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
   });
 
   test('killed, it can be started again; told to end, it leaves nothing', async () => {
-    const killed = new Promise((done) => { daemon.once('close', done); });
-    daemon.kill('SIGKILL');
-    await killed;
+    await daemon.kill();
     assert.match((await call('list')).err, /no daemon runs/);
-    await startDaemon();
+    await daemon.start();
     await ok('create', 'name="anna"', 'memory=48');
-    const result = ended(daemon as Parameters<typeof ended>[0]);
-    daemon.kill('SIGTERM');
-    assert.equal((await result).status, 0);
+    assert.equal((await daemon.stop()).status, 0);
     assert.ok(!existsSync(socket));
     assert.ok(!existsSync(join(state, 'xenstored.sock')));
-    assert.match(log, /domain 1 \(anna\): destroyed/);
+    assert.match(daemon.log, /domain 1 \(anna\): destroyed/);
   });
 });

@@ -18,17 +18,10 @@ export class ConsoleLog {
   private size = 0;
   private readonly readers = new Set<ConsoleReader>();
   private console: ConsoleBackend | undefined;
-  private wake: () => void = () => {};
   private isOver = false;
 
-  /**
-   * A domain writes here from now on: the first, or one that has taken its place.
-   * @param wake called after the guest was given input
-   */
-  connect(console: ConsoleBackend, wake: () => void): void {
-    this.console = console;
-    this.wake = wake;
-  }
+  /** A domain writes here from now on: the first, or one that has taken its place. */
+  connect(console: ConsoleBackend): void { this.console = console; }
   write(bytes: Uint8Array): void {
     this.kept.push(bytes);
     this.size += bytes.length;
@@ -42,10 +35,7 @@ export class ConsoleLog {
     else this.readers.add(reader);
     return () => { this.readers.delete(reader); };
   }
-  feed(bytes: Uint8Array): void {
-    this.console?.feed(bytes);
-    this.wake();
-  }
+  feed(bytes: Uint8Array): void { this.console?.feed(bytes); }
   /** The domain is gone, and none takes its place. */
   end(): void {
     this.isOver = true;

@@ -1,153 +1,124 @@
 // The domains of this machine, as the toolstack in Domain-0 knows them: what libxl does for xl. Domain-0 itself is this
-// process; it has a line in the list and nothing else can be done to it.
+// thread; it has a line in the list and nothing else can be done to it. The others run on physical CPUs, threads of their own
+// (cpu-link.ts); what is asked of them takes until the end of a slice.
 
+import { Capsule } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
-import type { Domain } from '#hypervisor/domain.ts';
-import { VPF } from '#hypervisor/vcpu.ts';
-import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
 import { releaseDomain } from '../xenstore/domain-tree.ts';
 import type { Store } from '../xenstore/store.ts';
-import type { KernelImage } from '../builder/kernel-image.ts';
-import type { Decompressors } from '../builder/decompress/decompressors.ts';
+import { type Affinity, allowedCpus } from './affinity.ts';
+import { connectDomain } from './connect-domain.ts';
 import { ConsoleLog } from './console-log.ts';
-import { createDomain, type CreatedDomain } from './create-domain.ts';
-import { endOf } from './domain-end.ts';
-import type { PhysicalCpu, Placed } from './physical-cpu.ts';
-
-/** What becomes of a domain that has ended by itself (xl.cfg(5), "Event Actions"). */
-export type EventAction = 'destroy' | 'restart' | 'preserve';
-/** What a domain is made from. Kernel and initrd are read anew each time it starts. */
-export interface DomainSpec {
-  readonly name: string;
-  readonly uuid: string;
-  /** MiB */
-  readonly memory: number;
-  readonly vcpus: number;
-  readonly weight: number;
-  /** per cent of a CPU; 0: no cap */
-  readonly cap: number;
-  readonly onPoweroff: EventAction;
-  readonly onReboot: EventAction;
-  readonly onCrash: EventAction;
-  readonly images: () => { readonly kernel: KernelImage; readonly initrd: Uint8Array | undefined; readonly commandLine: string };
-}
+import { CpuLink, type StartCpu } from './cpu-link.ts';
+import type { CpuReport } from './cpu-mail.ts';
+import type { DomainEnd } from './domain-end.ts';
+import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
+import { bestMove, leastLoaded, type Load } from './placement.ts';
 
 /** One that the toolstack refuses, for the user: what is wrong and what to do. */
 export class DomainError extends Error {}
-
-export class ManagedDomain {
-  readonly domid: number;
-  spec: DomainSpec;
-  readonly created: CreatedDomain & { readonly compiler: RegionCompiler };
-  readonly console: ConsoleLog;
-  readonly placed: Placed;
-  /** host time of its creation, ns */
-  readonly since: number;
-  /** how it ended; undefined while it runs */
-  ended: 'poweroff' | 'reboot' | 'crash' | undefined;
-
-  constructor(domid: number, spec: DomainSpec, created: ManagedDomain['created'], console: ConsoleLog, placed: Placed, since: number) {
-    this.domid = domid;
-    this.spec = spec;
-    this.created = created;
-    this.console = console;
-    this.placed = placed;
-    this.since = since;
-  }
-  get domain(): Domain { return this.created.domain; }
-  get isPaused(): boolean { return this.domain.vcpus.every((v) => (v.pauseFlags & VPF.paused) !== 0); }
-  /** As `xl list` shows it: running, blocked, paused, shut down, crashed. */
-  get state(): string {
-    const blocked = !this.domain.vcpus.some((v) => (v.pauseFlags & ~VPF.paused) === 0);
-    const letter = (c: string, on: boolean): string => (on ? c : '-');
-    const runs = this.ended === undefined;
-    return letter('r', runs && !blocked && !this.isPaused) + letter('b', runs && blocked) + letter('p', this.isPaused) + letter('s', this.ended === 'poweroff' || this.ended === 'reboot') + letter('c', this.ended === 'crash') + letter('d', false);
-  }
-}
 
 function checkShare({ weight, cap, vcpus }: DomainSpec): void {
   if (!Number.isInteger(weight) || weight < MIN_WEIGHT || weight > MAX_WEIGHT) throw new DomainError(`weight ${weight}: not from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   if (!Number.isInteger(cap) || cap < 0 || cap > vcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${vcpus * 100} per cent`);
 }
 const FIRST_DOMID = 1, LAST_DOMID = 0x7fef;
+/** ns between two looks at how evenly the CPUs are loaded */
+const BALANCE_NS = 500e6;
+
+/** A domain that is being made. */
+interface Claim extends Load { readonly name: string; readonly domid: number }
 
 export class Domains {
   readonly store: Store;
   /** told what an administrator wants in the log */
   private readonly log: (line: string) => void;
   private readonly host: Host;
-  private readonly cpu: PhysicalCpu;
-  private readonly make: { readonly compiler: () => RegionCompiler; readonly decompressors: Decompressors };
+  private readonly start: StartCpu;
+  private readonly links: CpuLink[];
   private readonly byId = new Map<number, ManagedDomain>();
+  private readonly claims = new Set<Claim>();
   private nextDomid = FIRST_DOMID;
+  private balanced = 0;
 
-  constructor(store: Store, host: Host, cpu: PhysicalCpu, make: Domains['make'], log: (line: string) => void) {
+  /** @param cpus how many physical CPUs there are @param start starts the thread of one */
+  constructor(store: Store, host: Host, cpus: number, start: StartCpu, log: (line: string) => void) {
     this.store = store;
     this.host = host;
-    this.cpu = cpu;
-    this.make = make;
+    this.start = start;
     this.log = log;
-    cpu.onEnd = (placed) => this.ended(placed);
+    this.links = Array.from({ length: cpus }, (_, id) => this.startCpu(id));
   }
 
+  get cpuCount(): number { return this.links.length; }
+  /** Host time in ns, as in ManagedDomain.since. */
+  now(): number { return this.host.now(); }
   list(): ManagedDomain[] { return [...this.byId.values()]; }
   /** @param which name or number @throws DomainError */
   get(which: string): ManagedDomain {
     const found = /^\d+$/.test(which) ? this.byId.get(Number(which)) : undefined;
     const domain = found ?? this.list().find((d) => d.spec.name === which);
-    if (!domain) throw new DomainError(which === '0' || which === 'Domain-0' ? 'Domain-0 is the machine itself: that cannot be done to it' : `${which}: no such domain`);
+    if (!domain || domain.dying) throw new DomainError(which === '0' || which === 'Domain-0' ? 'Domain-0 is the machine itself: that cannot be done to it' : `${which}: no such domain`);
     return domain;
   }
 
-  /** @throws DomainError, BuilderError */
-  create(spec: DomainSpec, paused: boolean, console: ConsoleLog = new ConsoleLog()): ManagedDomain {
+  /** @throws DomainError, BuilderError, CpuDied */
+  async create(spec: DomainSpec, paused: boolean, console: ConsoleLog = new ConsoleLog()): Promise<ManagedDomain> {
     this.requireFree(spec.name);
-    const domid = this.newDomid();
     checkShare(spec);
-    const compiler = this.make.compiler();
-    const created = this.build(spec, domid, console, compiler);
-    console.connect(created.console, () => this.cpu.wake());
-    if (paused) for (const v of created.domain.vcpus) v.pause(VPF.paused);
-    const placed = this.cpu.place(created.domain);
-    placed.share.weight = spec.weight;
-    placed.share.cap = spec.cap;
-    const domain = new ManagedDomain(domid, spec, { ...created, compiler }, console, placed, this.host.now());
-    this.byId.set(domid, domain);
-    this.log(`domain ${domid} (${spec.name}): created${paused ? ', paused' : ''}`);
-    return domain;
+    const allowed = this.allowed(spec.affinity, spec.vcpus);
+    const { kernel, initrd, commandLine } = spec.images();
+    const link = this.leastLoaded(allowed);
+    const claim = { name: spec.name, domid: this.newDomid(), cpu: link.id, load: spec.weight, allowed };
+    const { domid } = claim;
+    this.claims.add(claim);
+    try {
+      const { name, uuid, memory, vcpus, weight, cap } = spec;
+      const { capsule: shape, wires } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, commandLine, kernel, ...(initrd ? { initrd } : {}) });
+      const capsule = Capsule.attach(shape);
+      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, this.host.now());
+      domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
+      console.connect(domain.backEnds.console);
+      this.byId.set(domid, domain);
+      this.log(`domain ${domid} (${name}): created${paused ? ', paused' : ''}`);
+      if (!paused) link.tell('unpause', domid);
+      return domain;
+    } finally {
+      this.claims.delete(claim);
+    }
   }
-  pause(domain: ManagedDomain): void { for (const v of domain.domain.vcpus) v.pause(VPF.paused); }
-  unpause(domain: ManagedDomain): void {
-    for (const v of domain.domain.vcpus) v.unpause(VPF.paused);
-    this.cpu.wake();
-  }
+  /** When it resolves the domain does not run. */
+  async pause(domain: ManagedDomain): Promise<void> { await this.ask(domain, (link) => link.ask('pause', domain.domid)); }
+  async unpause(domain: ManagedDomain): Promise<void> { await this.ask(domain, (link) => link.ask('unpause', domain.domid)); }
   /** Changes what part of the processor a domain gets; undefined: as it is. @throws DomainError */
-  setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): void {
+  async setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): Promise<void> {
     const spec = { ...domain.spec, weight, cap };
     checkShare(spec);
     domain.spec = spec;
-    Object.assign(domain.placed.share, { weight, cap });
+    await this.ask(domain, (link) => link.ask('share', domain.domid, weight, cap));
+  }
+  /** Says where a vCPU may run, or all of them; the domain is moved if it has to be. @throws DomainError */
+  async pin(domain: ManagedDomain, vcpu: number | 'all', list: Affinity): Promise<void> {
+    const { vcpus, affinity } = domain.spec;
+    if (vcpu !== 'all' && (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= vcpus)) throw new DomainError(`vCPU ${vcpu}: the domain has vCPUs 0 to ${vcpus - 1}`);
+    const lists = Array.from({ length: vcpus }, (_, i) => (vcpu === 'all' || vcpu === i ? list : affinity[i]));
+    domain.allowed = this.allowed(lists, vcpus);
+    domain.spec = { ...domain.spec, affinity: lists };
+    await domain.moving;
+    if (!domain.allowed.has(domain.cpu)) await this.move(domain, this.leastLoaded(domain.allowed));
   }
   /** Asks the guest to power off or to reboot, by xenstore (xenstore-paths, control/shutdown). */
   request(domain: ManagedDomain, what: 'poweroff' | 'reboot'): void {
     new LocalClient(this.store).write(`${domainPath(domain.domid)}/control/shutdown`, what);
-    this.cpu.wake();
   }
-  /** Ends a domain at once. */
-  destroy(domain: ManagedDomain): void {
-    this.remove(domain);
+  /** Ends a domain at once. When it resolves nothing is left of it. */
+  async destroy(domain: ManagedDomain): Promise<void> {
+    if (!await this.remove(domain)) return;
     domain.console.end();
     this.log(`domain ${domain.domid} (${domain.spec.name}): destroyed`);
-  }
-  private remove(domain: ManagedDomain): void {
-    this.cpu.remove(domain.placed);
-    this.byId.delete(domain.domid);
-    domain.created.xenstore.close();
-    domain.created.compiler.close();
-    releaseDomain(this.store, domain.domid, domain.spec.uuid);
   }
   /** @throws DomainError */
   rename(domain: ManagedDomain, name: string): void {
@@ -157,46 +128,128 @@ export class Domains {
     client.write(`${domainPath(domain.domid)}/name`, name);
     client.write(`/vm/${domain.spec.uuid}/name`, name);
   }
+  /** Moves a domain to another CPU, while it runs. */
+  async move(domain: ManagedDomain, to: CpuLink): Promise<void> {
+    await domain.moving;
+    if (domain.link === to || domain.dying || domain.ended !== undefined) return;
+    domain.move(this.carry(domain, to));
+    await domain.moving;
+  }
+  /** Moves a domain to another CPU by number. @throws DomainError */
+  async moveTo(domain: ManagedDomain, cpu: number): Promise<void> {
+    const link = this.links[cpu];
+    if (!link) throw new DomainError(`CPU ${cpu}: there are CPUs 0 to ${this.links.length - 1}`);
+    await this.move(domain, link);
+  }
+  /** Ends all domains and CPUs. */
+  async close(): Promise<void> {
+    await Promise.all(this.list().map((domain) => this.destroy(domain)));
+    for (const link of this.links) link.end();
+  }
 
-  private build(spec: DomainSpec, domid: number, console: ConsoleLog, compiler: RegionCompiler): CreatedDomain {
-    try {
-      const { kernel, initrd, commandLine } = spec.images();
-      return createDomain({
-        domid, name: spec.name, uuid: spec.uuid, memory: spec.memory, vcpus: spec.vcpus, kernel, ...(initrd ? { initrd } : {}), commandLine, deterministic: false,
-        compiler, decompressors: this.make.decompressors,
-      }, this.host, this.store, (bytes) => console.write(bytes));
-    } catch (error) {
-      compiler.close();
-      throw error;
+  // ---- CPUs
+
+  private startCpu(id: number): CpuLink { return new CpuLink(id, this.start, (report, link) => this.told(report, link), (link, reason) => this.died(link, reason)); }
+  private told(report: CpuReport, link: CpuLink): void {
+    switch (report.kind) {
+      case 'events': {
+        const { events } = report;
+        for (let i = 0; i < events.length; i += 2) this.byId.get(events[i] as number)?.backEnds?.onEvent(events[i + 1] as number);
+        return;
+      }
+      case 'ended': {
+        const domain = this.byId.get(report.domid);
+        if (domain) this.ended(domain, report.end);
+        return;
+      }
+      case 'crowded': return this.balance();
+      case 'log': return this.host.log(report.level, report.message);
+      default: throw new Error(`physical CPU ${link.id} says ${report.kind}, which nobody understands`);
     }
   }
+  private died(link: CpuLink, reason: string): void {
+    this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`);
+    this.links[link.id] = this.startCpu(link.id);
+    for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
+  }
+  private lose(domain: ManagedDomain, why: string): void { this.ended(domain, { kind: 'crash', report: `Domain ${domain.domid} crashed: ${why}` }); }
+  private async carry(domain: ManagedDomain, to: CpuLink): Promise<void> {
+    const parcel = await domain.link.ask('detach', domain.domid).catch(() => undefined);
+    if (!parcel) return; // it has ended meanwhile, which was told
+    domain.link = to;
+    try {
+      await to.ask('attach', parcel);
+    } catch (error) {
+      this.lose(domain, error instanceof Error ? error.message : String(error));
+    }
+  }
+  /** Asks the CPU that a domain is on, once it is on one; one that has ended is on none. */
+  private async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
+    await domain.moving;
+    if (domain.ended === undefined) await question(domain.link);
+  }
+  private allowed(lists: readonly Affinity[], vcpus: number): ReadonlySet<number> {
+    const allowed = allowedCpus(lists, vcpus, this.links.length);
+    if (allowed.size === 0) throw new DomainError(`there is no CPU that all vCPUs may run on: a domain's vCPUs are on one CPU, of 0 to ${this.links.length - 1}`);
+    return allowed;
+  }
+  private loads(): readonly ManagedDomain[] {
+    const now = this.host.now();
+    const all = this.list();
+    for (const domain of all) domain.measure(now);
+    return all;
+  }
+  private leastLoaded(allowed: ReadonlySet<number>): CpuLink { return this.links[leastLoaded([...this.loads(), ...this.claims], this.links.length, allowed) as number] as CpuLink; }
+  /** Moves one domain, if that evens out the load. */
+  private balance(): void {
+    const now = this.host.now();
+    if (this.links.length < 2 || now < this.balanced + BALANCE_NS) return;
+    this.balanced = now;
+    const best = bestMove(this.loads().filter((d) => !d.moving && !d.dying), this.links.length);
+    if (best) void this.move(best.domain, this.links[best.to] as CpuLink);
+  }
+
+  // ---- beginnings and ends
+
   private requireFree(name: string): void {
     if (!/^[A-Za-z0-9_][A-Za-z0-9._+-]{0,62}$/.test(name) || /^\d+$/.test(name) || name === 'Domain-0') throw new DomainError(`${name}: a domain's name has up to 63 letters, digits, dots, dashes, pluses and underscores, and is no number`);
-    if (this.list().some((d) => d.spec.name === name)) throw new DomainError(`${name}: there is a domain of that name`);
+    if (this.list().some((d) => d.spec.name === name) || [...this.claims].some((c) => c.name === name)) throw new DomainError(`${name}: there is a domain of that name`);
   }
   private newDomid(): number {
     for (let tried = 0; tried <= LAST_DOMID; tried++) {
       const domid = this.nextDomid;
       this.nextDomid = domid === LAST_DOMID ? FIRST_DOMID : domid + 1;
-      if (!this.byId.has(domid)) return domid;
+      if (!this.byId.has(domid) && ![...this.claims].some((c) => c.domid === domid)) return domid;
     }
     throw new DomainError('there is no free domain number: destroy a domain first');
   }
-  /** A domain has ended by itself. */
-  private ended(placed: Placed): void {
-    const domain = this.list().find((d) => d.placed === placed);
-    if (!domain) return;
-    const end = endOf(domain.domain);
+  /** Takes a domain off its CPU and out of the store. False when somebody else does so already. */
+  private async remove(domain: ManagedDomain): Promise<boolean> {
+    if (domain.dying) return false;
+    domain.dying = true;
+    await this.ask(domain, (link) => link.ask('destroy', domain.domid)).catch(() => undefined); // it has ended meanwhile
+    this.byId.delete(domain.domid);
+    domain.backEnds?.xenstore.close();
+    releaseDomain(this.store, domain.domid, domain.spec.uuid);
+    return true;
+  }
+  /** A domain has ended by itself; its CPU has forgotten it. */
+  private ended(domain: ManagedDomain, end: DomainEnd): void {
+    if (domain.ended !== undefined) return;
     domain.ended = end.kind;
-    const action = end.kind === 'poweroff' ? domain.spec.onPoweroff : end.kind === 'reboot' ? domain.spec.onReboot : domain.spec.onCrash;
-    this.log(`domain ${domain.domid} (${domain.spec.name}): ${end.kind}; ${action}`);
+    if (domain.dying) return;
+    const { spec } = domain;
+    const action = end.kind === 'poweroff' ? spec.onPoweroff : end.kind === 'reboot' ? spec.onReboot : spec.onCrash;
+    this.log(`domain ${domain.domid} (${spec.name}): ${end.kind}; ${action}`);
     if (end.kind === 'crash') this.log(end.report);
     this.store.shutdownDomain(domain.domid);
-    if (action === 'preserve') return;
-    if (action === 'destroy') return this.destroy(domain);
-    this.remove(domain);
+    if (action === 'destroy') void this.destroy(domain);
+    if (action === 'restart') void this.restart(domain);
+  }
+  private async restart(domain: ManagedDomain): Promise<void> {
+    if (!await this.remove(domain)) return;
     try {
-      this.create(domain.spec, false, domain.console);
+      await this.create(domain.spec, false, domain.console);
     } catch (error) {
       domain.console.end();
       this.log(`domain ${domain.spec.name}: cannot be started again: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,85 +1,173 @@
-// A physical CPU: the thread that runs the domains placed on it, each in its turn as credit.ts says, and sleeps when none of
-// them can run. There is no polling: a sleep ends with the next timer of a domain or when somebody calls `wake`.
+// A physical CPU: the thread that runs the domains placed on it, each in its turn as hypervisor/credit.ts says, and sleeps when
+// none of them can run. Between slices it reads its mail (cpu-services.ts). There is no polling: a sleep ends with the next
+// timer of a domain or when mail comes.
+//
+// A domain is in one of three places: in the queue of those that can run; among the sleepers, by the time when it has to be
+// looked at; or nowhere, when only mail can wake it. What happens to one domain costs nothing for the others.
 
-import { Share, chooseNext } from '#hypervisor/credit.ts';
+import { SHUTDOWN } from '#abi/xen.ts';
+import { Heap } from '#base/heap.ts';
 import type { Domain } from '#hypervisor/domain.ts';
-import { runDomain } from '#hypervisor/sched.ts';
-import { clockOf } from '#hypervisor/time.ts';
-import type { Pacer } from './domain-loop.ts';
+import { RunQueue } from '#hypervisor/run-queue.ts';
+import { type RunResult, runDomain } from '#hypervisor/sched.ts';
+import type { Mailbox } from './cpu-mail.ts';
+import { type DomainEnd, endOf } from './domain-end.ts';
+import type { PlacedDomain } from './placed-domain.ts';
 
-/** How long a domain runs at once: what a domain that wakes may have to wait for. */
-const TURN_NS = 5e6;
-
-/** A domain that has a place on a CPU. */
-export class Placed {
-  readonly domain: Domain;
-  readonly share: Share = new Share();
-  /** system time of its next timer; Infinity when none is set */
-  nextTimer = Infinity;
-
-  constructor(domain: Domain) { this.domain = domain; }
-
-  /** True when it has something to do now. */
-  get isReady(): boolean {
-    return this.domain.isShutDown || this.domain.vcpus.some((v) => v.runnable) || clockOf(this.domain).now() >= this.nextTimer;
-  }
-}
+/** How long a domain runs before mail is read, and another that has woken may have the CPU: ns. */
+const SLICE_NS = 1e6;
+/** How long it runs before another that waits has its turn: long enough for what it finds in the processor's caches to pay. */
+const TURN_NS = 10e6;
+/** How often Domain-0 is told that domains wait for each other, and how often the host has its turn while the CPU is busy. */
+const CROWDED_NS = 250e6, HOST_TURN_NS = 20e6;
 
 export class PhysicalCpu {
-  /** called when a domain has shut itself down; it has no place any more */
-  onEnd: (placed: Placed) => void = () => {};
-  private readonly pacer: Pacer;
+  private readonly mail: Mailbox;
   private readonly now: () => number;
-  private readonly placed = new Set<Placed>();
-  private stopped = false;
+  private readonly ready = new RunQueue<PlacedDomain>();
+  private readonly sleepers = new Heap<PlacedDomain>((a, b) => a.wakeAt < b.wakeAt);
+  private readonly byId = new Map<number, PlacedDomain>();
+  private current: PlacedDomain | undefined;
+  private turnEnd = 0;
+  /** one that has more credit than the current one has woken */
+  private preempted = false;
+  /** events for Domain-0 that were not sent yet: domid and port, in turn */
+  private events: number[] = [];
+  private toldCrowded = 0;
+  private hostTurn = 0;
 
   /** @param now monotonic time in ns */
-  constructor(pacer: Pacer, now: () => number) {
-    this.pacer = pacer;
+  constructor(mail: Mailbox, now: () => number) {
+    this.mail = mail;
     this.now = now;
   }
 
-  /** Gives a domain a place. It runs as soon as its turn comes. */
-  place(domain: Domain): Placed {
-    const placed = new Placed(domain);
-    this.placed.add(placed);
-    this.wake();
-    return placed;
+  get(domid: number): PlacedDomain | undefined { return this.byId.get(domid); }
+  /** Gives a domain a place. It runs as soon as its turn comes, if it is not paused. */
+  place(placed: PlacedDomain): void {
+    this.byId.set(placed.domid, placed);
+    this.ready.join(placed);
+    this.awaken(placed);
   }
   /** Takes a domain's place away: it does not run any more. */
-  remove(placed: Placed): void { this.placed.delete(placed); }
-  /** To be called when a domain may have become ready. */
-  wake(): void { this.pacer.wake(); }
-  /** Ends `run` after the current turn. */
-  stop(): void {
-    this.stopped = true;
-    this.wake();
+  remove(placed: PlacedDomain): void {
+    this.byId.delete(placed.domid);
+    this.rest(placed, Infinity);
+    this.flush(); // its events go before whatever is said of it next
+  }
+  /** A domain may have become ready, or paused. */
+  reconsider(placed: PlacedDomain): void {
+    if (placed.isPaused) this.rest(placed, Infinity);
+    else if (placed.isRunnable) this.awaken(placed);
+  }
+  /** It goes on after a pause, and finds what timers it has missed. */
+  awaken(placed: PlacedDomain): void {
+    if (placed.isPaused || this.ready.has(placed)) return;
+    const now = this.now();
+    const parked = placed.share.parkedUntil(now);
+    if (parked > 0) return this.rest(placed, parked);
+    this.sleepers.remove(placed);
+    placed.wantsSince = now;
+    this.ready.put(placed);
+    if (this.current && placed.share.credit > this.current.share.credit) this.preempted = true;
+  }
+  /** A guest's event for Domain-0: sent at the end of the slice. */
+  tell(domid: number, port: number): void {
+    const { events } = this;
+    for (let i = 0; i < events.length; i += 2) if (events[i] === domid && events[i + 1] === port) return;
+    events.push(domid, port);
   }
 
-  async run(): Promise<void> {
-    while (!this.stopped) {
-      const now = this.now();
-      const next = chooseNext([...this.placed].filter((p) => p.isReady && p.share.parkedUntil(now) === 0));
-      if (next) this.turn(next, now);
-      await (next ? this.pacer.turn() : this.pacer.sleep(this.untilNext(now)));
+  /** Never ends. @param serve reads the mail */
+  async run(serve: () => void): Promise<never> {
+    for (;;) {
+      if (this.mail.hasMail) serve();
+      let now = this.now();
+      if (now >= this.hostTurn) {
+        await this.mail.turn();
+        now = this.now();
+        this.hostTurn = now + HOST_TURN_NS;
+      }
+      this.wakeSleepers(now);
+      const next = this.choose(now);
+      if (next) this.slice(next, now);
+      this.flush();
+      if (!next) await this.mail.sleep(this.untilNext(now));
+      else if (now >= this.toldCrowded + CROWDED_NS) this.tellCrowded(now);
     }
   }
 
-  private turn(next: Placed, now: number): void {
-    const { reason, nextTimer } = runDomain(next.domain, next.share.allowance(now, TURN_NS));
-    next.share.charge(this.now() - now);
-    next.nextTimer = nextTimer;
-    if (reason !== 'shutdown') return;
-    this.remove(next);
-    this.onEnd(next);
-  }
-  /** ns until the first of the sleeping domains has to be looked at. */
-  private untilNext(now: number): number {
-    let least = Infinity;
-    for (const p of this.placed) {
-      const parked = p.share.parkedUntil(now);
-      least = Math.min(least, parked > 0 && p.isReady ? parked - now : p.nextTimer - clockOf(p.domain).now());
+  /** Out of the queue, until a time. */
+  private rest(placed: PlacedDomain, until: number): void {
+    if (this.ready.has(placed)) {
+      this.noteWish(placed, this.now());
+      this.ready.remove(placed);
     }
-    return Math.max(0, least);
+    if (this.current === placed) this.current = undefined;
+    placed.wakeAt = until;
+    if (until === Infinity) this.sleepers.remove(placed);
+    else this.sleepers.put(placed);
+  }
+  private wakeSleepers(now: number): void {
+    for (let first; (first = this.sleepers.first) && first.wakeAt <= now;) this.awaken(first);
+  }
+  private choose(now: number): PlacedDomain | undefined {
+    if (this.current && !this.preempted && now < this.turnEnd) return this.current;
+    this.current = this.ready.next();
+    this.preempted = false;
+    this.turnEnd = now + TURN_NS;
+    return this.current;
+  }
+  private slice(placed: PlacedDomain, begin: number): void {
+    const { share } = placed;
+    const allowance = share.allowance(begin, SLICE_NS);
+    const result = allowance > 0 ? runGuarded(placed.domain, allowance) : undefined;
+    const end = this.now();
+    if (result) share.charge(end - begin);
+    this.noteWish(placed, end);
+    if (result?.reason === 'shutdown') {
+      this.remove(placed);
+      placed.compiler?.close();
+      return this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
+    }
+    if (result?.reason === 'blocked') return this.rest(placed, placed.nextTimer);
+    const parked = share.parkedUntil(end);
+    if (parked > 0) this.rest(placed, parked);
+    else this.ready.put(placed);
+  }
+  private noteWish(placed: PlacedDomain, now: number): void {
+    placed.share.want(now - placed.wantsSince);
+    placed.wantsSince = now;
+  }
+  private tellCrowded(now: number): void {
+    this.toldCrowded = now;
+    if (this.ready.size < 2) return;
+    for (const placed of this.ready) this.noteWish(placed, now);
+    this.mail.send({ kind: 'crowded' });
+  }
+  private flush(): void {
+    if (this.events.length === 0) return;
+    this.mail.send({ kind: 'events', events: this.events });
+    this.events = [];
+  }
+  private untilNext(now: number): number { return Math.max(0, (this.sleepers.first?.wakeAt ?? Infinity) - now); }
+}
+
+/** An exception of ours ends the domain that it happened with, and no other. */
+function runGuarded(domain: Domain, ns: number): Pick<RunResult, 'reason'> {
+  try {
+    return runDomain(domain, ns);
+  } catch (error) {
+    domain.crashText = ownFault(domain, error);
+    domain.shutdown(SHUTDOWN.crash);
+    return { reason: 'shutdown' };
   }
 }
+function endOfGuarded(domain: Domain): DomainEnd {
+  try {
+    return endOf(domain);
+  } catch (error) {
+    return { kind: 'crash', report: ownFault(domain, error) };
+  }
+}
+function ownFault(domain: Domain, error: unknown): string { return `Domain ${domain.domid} crashed: error in the hypervisor: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`; }

@@ -5,7 +5,9 @@ import { resolve } from 'node:path';
 import { ConfigError } from '#toolstack/xlcfg/config-error.ts';
 import { COMMAND_LINE, parseConfig, withWords, type ConfigFile } from '#toolstack/xlcfg/config-file.ts';
 import { domainConfig, type DomainConfigFile, type ShutdownAction } from '#toolstack/xlcfg/domain-config.ts';
-import type { EventAction } from '#toolstack/lifecycle/domains.ts';
+import { affinityText } from '#toolstack/lifecycle/affinity.ts';
+import type { EventAction } from '#toolstack/lifecycle/managed-domain.ts';
+import { MAX_CPUS } from '#toolstack/xlcfg/cpu-list.ts';
 import { RequestError } from '../daemon/client.ts';
 import type { CreateRequest } from '../daemon/protocol.ts';
 import { reasonOf } from '../input-file.ts';
@@ -20,6 +22,7 @@ export function createRequest(words: readonly string[], paused: boolean): { read
     return {
       request: {
         name: c.name, ...(c.uuid === undefined ? {} : { uuid: c.uuid }), memory: c.memory, vcpus: c.vcpus, cmdline: c.commandLine, weight: c.cpu_weight, cap: c.cap,
+        ...(c.cpus === undefined ? {} : { cpus: c.cpus.map((ranges) => affinityText(ranges, MAX_CPUS)) }),
         ...(c.kernel === undefined ? {} : { kernel: resolve(c.kernel) }), ...(c.ramdisk === undefined ? {} : { ramdisk: resolve(c.ramdisk) }),
         onPoweroff: action('on_poweroff', c.on_poweroff), onReboot: action('on_reboot', c.on_reboot), onCrash: action('on_crash', c.on_crash), paused,
       },

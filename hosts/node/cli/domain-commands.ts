@@ -2,12 +2,12 @@
 
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { ask, RequestError } from '../daemon/client.ts';
-import type { DomainInfo, Request } from '../daemon/protocol.ts';
+import type { DomainInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
 import { stateDir } from '../daemon/state-dir.ts';
 import { firstSentence } from './args.ts';
 import { attachConsole } from './attach.ts';
 import { createRequest } from './create-request.ts';
-import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
+import { domainTable, shareTable, uptimeTable, vcpuTable } from './domain-table.ts';
 import { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -104,6 +104,23 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       }
       const all = (await list({ state, words: domain === undefined ? [] : [domain], flags })).filter((d) => d.domid !== 0);
       return flags['json'] === true ? json(all.map(({ name, domid, weight: w, cap: c }) => ({ name, domid, weight: w, cap: c }))) : shareTable(all);
+    },
+  },
+  'vcpu-list': {
+    usage: '[--json] [DOMAIN...]', about: 'vCPUs, and the physical CPUs that they are on; those of a domain are on one', words: [0, 9999], options: JSON_OPTION,
+    async run(i) {
+      const chosen = new Set((await list(i)).map((d) => d.domid));
+      const vcpus = (await ask<VcpuInfo[]>(i.state, { command: 'vcpus' })).filter((v) => chosen.has(v.domid));
+      return i.flags['json'] === true ? json(vcpus) : vcpuTable(vcpus);
+    },
+  },
+  'vcpu-pin': {
+    usage: 'DOMAIN VCPU|all CPUS|all', about: 'say which physical CPUs a vCPU may run on; a domain runs where all of its vCPUs may', words: [3, 3],
+    async run({ state, words }) {
+      const [domain, vcpu, cpus] = words as [string, string, string];
+      if (vcpu !== 'all' && !/^\d+$/.test(vcpu)) throw new UsageError(`vcpu-pin: ${vcpu}: neither the number of a vCPU nor all`);
+      await ask(state, { command: 'pin', domain, vcpu: vcpu === 'all' ? vcpu : Number(vcpu), cpus } satisfies Request);
+      return '';
     },
   },
   domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },

@@ -10,7 +10,7 @@ CPU, in Node.
   daemon     run a machine of many domains
   create     start a domain on it, from an xl.cfg file or key=value words
   list, console, shutdown, reboot, destroy, pause, unpause, rename, domid,
-  domname, uptime, sched-credit2: as those of xl
+  domname, uptime, sched-credit2, vcpu-list, vcpu-pin: as those of xl
 
   --help     this text; \`xenith COMMAND --help\` tells more
   --version  the version
@@ -55,7 +55,7 @@ command's. 128 + N when signal N ends xenith. A guest that reboots starts anew;
 one that runs a COMMAND ends.
 `;
 
-export const DAEMON_HELP = `Usage: xenith daemon [--state DIR]
+export const DAEMON_HELP = `Usage: xenith daemon [--state DIR] [--cpus N]
 
 Runs a machine for many domains in the foreground, until SIGINT or SIGTERM, which
 destroy its domains. Its log goes to standard error.
@@ -64,4 +64,6 @@ destroy its domains. Its log goes to standard error.
                a folder of the user's. Several daemons run side by side, each
                with a folder of its own. Who may open the socket may do
                everything: it is for its owner only.
+  --cpus N     physical CPUs that run the domains, each a thread; as many as
+               there are processors if not given
 `;

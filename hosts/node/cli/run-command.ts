@@ -2,6 +2,7 @@
 // with the exit status how it ended.
 
 import type { Host, LogLevel } from '#base/host.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
@@ -14,7 +15,7 @@ import { Store } from '#toolstack/xenstore/store.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { NodePacer } from '../pacer.ts';
-import { CompilerThread, type MachineCompiler } from '../region-compiler.ts';
+import { CompilerClient, CompilerThread } from '../region-compiler.ts';
 import type { RunArgs } from './args.ts';
 import { ConsoleInput, TYPED } from './console-input.ts';
 import { ConsoleOutput } from './console-output.ts';
@@ -56,8 +57,8 @@ class Run {
   private readonly stops: Stops;
   private readonly input: ConsoleInput;
   private readonly output: ConsoleOutput;
-  private readonly compilers: CompilerThread | undefined;
-  private compiler: MachineCompiler | undefined;
+  private readonly compilers: CompilerClient | undefined;
+  private compiler: RegionCompiler | undefined;
   private loop: DomainLoop | undefined;
 
   constructor(args: RunArgs, plan: GuestPlan, terminal: Terminal) {
@@ -65,7 +66,7 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
-    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerClient(new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`)).access());
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));

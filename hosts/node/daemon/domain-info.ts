@@ -1,22 +1,35 @@
 // What the daemon tells of a domain.
 
-import { availableParallelism, freemem } from 'node:os';
+import { freemem } from 'node:os';
 import { DEFAULT_WEIGHT } from '#hypervisor/credit.ts';
-import type { ManagedDomain } from '#toolstack/lifecycle/domains.ts';
-import type { DomainInfo } from './protocol.ts';
+import { VPF } from '#hypervisor/vcpu.ts';
+import { affinityText } from '#toolstack/lifecycle/affinity.ts';
+import type { Domains } from '#toolstack/lifecycle/domains.ts';
+import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
+import type { DomainInfo, VcpuInfo } from './protocol.ts';
 
 const MIB = 2 ** 20;
 
-export function infoOf(d: ManagedDomain): DomainInfo {
+/** @param now host time, ns */
+export function infoOf(d: ManagedDomain, now: number): DomainInfo {
   const { name, uuid, memory, vcpus } = d.spec;
-  const { weight, cap, ran } = d.placed.share;
-  return { domid: d.domid, name, uuid, memory, vcpus, weight, cap, state: d.state, time: ran / 1e9, uptime: (d.domain.host.now() - d.since) / 1e9 };
+  const { weight, cap, ran } = d.glance.share;
+  return { domid: d.domid, name, uuid, memory, vcpus, weight, cap, cpu: d.cpu, state: d.state, time: ran / 1e9, uptime: (now - d.since) / 1e9 };
 }
 /** Domain-0 is the daemon and what is left of the machine. */
-export function domainZero(): DomainInfo {
+export function domainZero(domains: Domains): DomainInfo {
   const { user, system } = process.cpuUsage();
   return {
-    domid: 0, name: 'Domain-0', uuid: '00000000-0000-0000-0000-000000000000', memory: Math.floor(freemem() / MIB), vcpus: availableParallelism(), weight: DEFAULT_WEIGHT, cap: 0, state: 'r-----',
+    domid: 0, name: 'Domain-0', uuid: '00000000-0000-0000-0000-000000000000', memory: Math.floor(freemem() / MIB), vcpus: domains.cpuCount, weight: DEFAULT_WEIGHT, cap: 0, cpu: 0, state: 'r-----',
     time: (user + system) / 1e6, uptime: performance.now() / 1000,
   };
+}
+/** The vCPUs of a domain: all are on the CPU that the domain is on. */
+export function vcpusOf(d: ManagedDomain, domains: Domains): VcpuInfo[] {
+  return Array.from({ length: d.spec.vcpus }, (_, vcpu) => {
+    const flags = d.glance.pauseFlags(vcpu);
+    const online = (flags & VPF.down) === 0 && d.ended === undefined;
+    const state = !online ? '--p' : d.glance.isRunning(vcpu) ? 'r--' : flags === 0 ? '---' : flags & VPF.paused ? '--p' : '-b-';
+    return { domid: d.domid, name: d.spec.name, vcpu, cpu: online ? d.cpu : undefined, state, time: d.glance.timeRunning(vcpu) / 1e9, affinity: affinityText(d.spec.affinity[vcpu], domains.cpuCount) };
+  });
 }

@@ -1,11 +1,13 @@
 // The local API of the daemon: a connection carries one request, a line of JSON, and its answer, another. Behind the answer to
 // `console` the connection is the console, byte for byte in both directions.
 
-import type { DomainSpec } from '#toolstack/lifecycle/domains.ts';
+import type { DomainSpec } from '#toolstack/lifecycle/managed-domain.ts';
 
 /** Where kernel and initrd are files, their paths are absolute. Without a kernel the default guest is started. */
-export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images'> {
+export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'affinity'> {
   readonly uuid?: string;
+  /** CPUs that the domain may run on, by vCPU, as in xl.cfg: "0-3,^1" */
+  readonly cpus?: readonly string[];
   readonly kernel?: string;
   readonly ramdisk?: string;
   readonly cmdline: string;
@@ -13,9 +15,11 @@ export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images'> {
 }
 export type Request =
   | { readonly command: 'create'; readonly create: CreateRequest }
-  | { readonly command: 'list' }
+  | { readonly command: 'list' | 'vcpus' }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
+  /** `cpus` as in xl.cfg */
+  | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }
   | { readonly command: 'share'; readonly domain: string; readonly weight: number | undefined; readonly cap: number | undefined };
 
 export interface DomainInfo {
@@ -28,11 +32,26 @@ export interface DomainInfo {
   /** share of the processor: hypervisor/credit.ts */
   readonly weight: number;
   readonly cap: number;
+  /** physical CPU that it is on */
+  readonly cpu: number;
   /** as `xl list` has it: rbpscd */
   readonly state: string;
   /** seconds of processor time */
   readonly time: number;
   /** seconds since its creation */
   readonly uptime: number;
+}
+export interface VcpuInfo {
+  readonly domid: number;
+  readonly name: string;
+  readonly vcpu: number;
+  /** undefined: it is not online */
+  readonly cpu: number | undefined;
+  /** as `xl vcpu-list` has it: running, blocked, paused */
+  readonly state: string;
+  /** seconds that it has run */
+  readonly time: number;
+  /** physical CPUs that it may run on: "all", or as in xl.cfg */
+  readonly affinity: string;
 }
 export type Answer<T> = { readonly ok: true; readonly result: T } | { readonly ok: false; readonly error: string };

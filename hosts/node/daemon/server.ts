@@ -5,8 +5,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { DomainError, type Domains } from '#toolstack/lifecycle/domains.ts';
-import { specOf } from './domain-spec.ts';
-import { domainZero, infoOf } from './domain-info.ts';
+import { affinityOf, specOf } from './domain-spec.ts';
+import { domainZero, infoOf, vcpusOf } from './domain-info.ts';
 import type { Answer, Request } from './protocol.ts';
 
 const LONGEST_REQUEST = 64 << 10;
@@ -56,30 +56,32 @@ export class ApiServer {
       if (end < 0 && !isLong) return;
       socket.off('data', read);
       if (isLong) return answer(socket, { ok: false, error: 'the request is too long' });
-      this.serve(socket, head.subarray(0, end).toString(), head.subarray(end + 1));
+      void this.serve(socket, head.subarray(0, end).toString(), head.subarray(end + 1));
     };
     socket.on('data', read);
   }
-  private serve(socket: Socket, line: string, rest: Buffer): void {
+  private async serve(socket: Socket, line: string, rest: Buffer): Promise<void> {
     try {
       const request = JSON.parse(line) as Request;
       if (request.command === 'console') return this.console(socket, request.domain, rest);
-      answer(socket, { ok: true, result: this.perform(request) });
+      answer(socket, { ok: true, result: await this.perform(request) });
     } catch (error) {
       if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof SyntaxError)) console.error(error);
       answer(socket, { ok: false, error: error instanceof Error ? error.message : String(error) });
     }
   }
-  private perform(request: Exclude<Request, { command: 'console' }>): unknown {
+  private async perform(request: Exclude<Request, { command: 'console' }>): Promise<unknown> {
     const { domains } = this;
     switch (request.command) {
-      case 'list': return [domainZero(), ...domains.list().map(infoOf)];
-      case 'create': return infoOf(domains.create(specOf(request.create), request.create.paused));
+      case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, domains.now()))];
+      case 'vcpus': return domains.list().flatMap((d) => vcpusOf(d, domains));
+      case 'create': return infoOf(await domains.create(specOf(request.create), request.create.paused), domains.now());
       case 'rename': domains.rename(domains.get(request.domain), request.name); return null;
-      case 'share': domains.setShare(domains.get(request.domain), request.weight, request.cap); return null;
-      case 'destroy': domains.destroy(domains.get(request.domain)); return null;
-      case 'pause': domains.pause(domains.get(request.domain)); return null;
-      case 'unpause': domains.unpause(domains.get(request.domain)); return null;
+      case 'share': await domains.setShare(domains.get(request.domain), request.weight, request.cap); return null;
+      case 'pin': await domains.pin(domains.get(request.domain), request.vcpu, affinityOf(request.cpus)); return null;
+      case 'destroy': await domains.destroy(domains.get(request.domain)); return null;
+      case 'pause': await domains.pause(domains.get(request.domain)); return null;
+      case 'unpause': await domains.unpause(domains.get(request.domain)); return null;
       case 'shutdown': domains.request(domains.get(request.domain), 'poweroff'); return null;
       case 'reboot': domains.request(domains.get(request.domain), 'reboot'); return null;
       default: throw new DomainError(`${(request as { command: unknown }).command}: no such request`);

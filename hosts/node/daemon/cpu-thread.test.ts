@@ -1,0 +1,102 @@
+// Physical CPUs as threads, in this process: what becomes of domains whose CPU dies, and of what they leave.
+
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { Domains } from '#toolstack/lifecycle/domains.ts';
+import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
+import { Store } from '#toolstack/xenstore/store.ts';
+import { nodeHost } from '../host.ts';
+import { CompilerThread } from '../region-compiler.ts';
+import { storePace } from '../xenstore-socket.ts';
+import { WorkerCpu } from './cpu-thread.ts';
+import { specOf } from './domain-spec.ts';
+import type { CreateRequest } from './protocol.ts';
+
+const request = (name: string, more: Partial<CreateRequest> = {}): CreateRequest => ({
+  name, memory: 48, vcpus: 1, weight: 256, cap: 0, onPoweroff: 'destroy', onReboot: 'restart', onCrash: 'destroy', cmdline: '', paused: false, ...more,
+});
+const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (const begin = performance.now(); !holds();) {
+    assert.ok(performance.now() - begin < 60_000, what);
+    await wait(20);
+  }
+}
+
+describe('physical CPUs', { timeout: 240_000 }, () => {
+  const log: string[] = [];
+  const threads: WorkerCpu[] = [];
+  const compilers = new CompilerThread((reason) => log.push(reason));
+  const domains = new Domains(new Store(storePace), nodeHost(() => {}), 2, (...parameters) => {
+    const thread = new WorkerCpu(compilers, ...parameters);
+    threads.push(thread);
+    return thread;
+  }, (line) => log.push(line));
+  const create = async (name: string, more: Partial<CreateRequest> = {}): Promise<ManagedDomain> => domains.create(specOf(request(name, more)), more.paused ?? false);
+  const names = (): string[] => domains.list().map((d) => d.spec.name).sort();
+  after(() => domains.close());
+
+  test('new domains come to the CPU with the least to do', async () => {
+    const made = await Promise.all(['a', 'b', 'c', 'd'].map((name) => create(name, { paused: true })));
+    assert.deepEqual([0, 1].map((cpu) => made.filter((d) => d.cpu === cpu).length), [2, 2]);
+    for (const d of made) await domains.destroy(d);
+  });
+
+  test('a paused domain takes no time and does not move by itself; one that goes on boots', async () => {
+    const d = await create('p', { paused: true });
+    assert.deepEqual([d.state, d.glance.share.ran], ['--p---', 0]);
+    await domains.moveTo(d, 1 - d.cpu);
+    assert.equal(d.glance.share.ran, 0, 'nor when it is moved');
+    await domains.unpause(d);
+    await until('it boots', () => d.glance.share.ran > 50e6);
+    await domains.pause(d);
+    const { ran } = d.glance.share;
+    await wait(100);
+    assert.equal(d.glance.share.ran, ran);
+    await domains.destroy(d);
+  });
+
+  test('a CPU that dies takes its domains with it, and no others; another takes its place', async () => {
+    const [victim, survivor] = [await create('victim', { cpus: ['0'] }), await create('survivor', { cpus: ['1'] })];
+    const again = await create('again', { cpus: ['0'], onCrash: 'restart' });
+    await create('kept', { cpus: ['0'], onCrash: 'preserve' });
+    await threads[0]?.worker.terminate();
+    await until('it is found out', () => log.some((line) => line.includes('physical CPU 0 died')));
+    await until('the domain is gone, or there anew', () => !domains.list().includes(victim) && domains.list().some((d) => d.spec.name === 'again' && d !== again));
+    assert.deepEqual(names(), ['again', 'kept', 'survivor']);
+    assert.match(domains.get('kept').state, /c-$/);
+    assert.ok(log.some((line) => /Domain \d+ crashed: physical CPU 0 died/.test(line)));
+    const { ran } = survivor.glance.share;
+    await until('the other goes on', () => survivor.glance.share.ran > ran);
+    const fresh = await create('fresh', { cpus: ['0'] });
+    await until('the new CPU works', () => fresh.glance.share.ran > 10e6);
+  });
+
+  test('what is asked while a CPU dies is answered with an error', async () => {
+    const cpu = domains.get('fresh').link;
+    void threads.at(-1)?.worker.terminate();
+    await assert.rejects(cpu.ask('pause', domains.get('fresh').domid), { message: 'physical CPU 0 died: its thread ended with 1' });
+    await until('another is there', () => !names().includes('fresh'));
+  });
+
+  test('a domain on its way to a CPU that dies ends there', async () => {
+    const d = await create('traveller', { cpus: ['1'] });
+    await domains.pin(d, 'all', undefined);
+    const moving = domains.moveTo(d, 0);
+    void threads.at(-1)?.worker.terminate();
+    await moving;
+    await until('it is gone', () => !names().includes('traveller'));
+    assert.ok(log.some((line) => line.includes('(traveller): crash; destroy')));
+  });
+
+  test('a domain that cannot be made leaves its name and its CPU as they were', async () => {
+    await assert.rejects(create('small', { memory: 1 }), { name: 'BuilderError', code: 'too-little-memory' });
+    await assert.rejects(create('none', { kernel: '/nowhere' }), /no such file/);
+    await assert.rejects(create('bad', { cpus: ['x'] }), /cpus: “x”/);
+    const d = await create('small', { paused: true });
+    await assert.rejects(create('small'), /there is a domain of that name/);
+    await domains.destroy(d);
+    await domains.destroy(d);
+    assert.ok(!names().includes('small'));
+  });
+});

@@ -1,0 +1,58 @@
+// The thread of a physical CPU, as Domain-0 sees it. Requests go over a port that the CPU looks at when a word of shared memory
+// has changed: it does not come to its event loop while its domains run, and sleeps on that word when they do not.
+
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { CpuReport, CpuRequest } from '#toolstack/lifecycle/cpu-mail.ts';
+import type { CpuThread, StartCpu } from '#toolstack/lifecycle/cpu-link.ts';
+import type { CompilerAccess, CompilerThread } from '../region-compiler.ts';
+
+/** What the worker starts with. */
+export interface CpuWorkerData {
+  readonly port: MessagePort;
+  /** counts the requests */
+  readonly posted: Int32Array;
+  readonly compiler: CompilerAccess;
+}
+
+/** Young generations are small because there are many threads: what is not garbage at once lives as long as a domain. */
+const LIMITS = { maxYoungGenerationSizeMb: 16 } as const;
+
+export const startCpuThread = (compilers: CompilerThread): StartCpu => (...parameters) => new WorkerCpu(compilers, ...parameters);
+
+export class WorkerCpu implements CpuThread {
+  readonly worker: Worker;
+  private readonly port: MessagePort;
+  private readonly posted = new Int32Array(new SharedArrayBuffer(4));
+  private readonly died: (reason: string) => void;
+  private isOver = false;
+
+  constructor(compilers: CompilerThread, id: number, report: (report: CpuReport) => void, died: (reason: string) => void) {
+    const { port1, port2 } = new MessageChannel();
+    const compiler = compilers.access();
+    this.port = port1;
+    this.died = died;
+    this.worker = new Worker(new URL('../../../bin/cpu-worker.mjs', import.meta.url), {
+      name: `cpu${id}`, resourceLimits: LIMITS, workerData: { port: port2, posted: this.posted, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
+    });
+    this.worker.on('error', (error: Error) => this.over(error.stack ?? error.message));
+    this.worker.on('exit', (code) => this.over(`its thread ended with ${code}`));
+    this.port.on('message', (message: CpuReport) => { if (!this.isOver) report(message); });
+  }
+
+  post(request: CpuRequest): void {
+    this.port.postMessage(request);
+    Atomics.add(this.posted, 0, 1);
+    Atomics.notify(this.posted, 0);
+  }
+  end(): void {
+    this.isOver = true;
+    this.port.close();
+    void this.worker.terminate();
+  }
+  private over(reason: string): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.port.close();
+    this.died(reason);
+  }
+}

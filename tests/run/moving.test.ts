@@ -1,0 +1,44 @@
+// Domains that are moved from one physical CPU to the other while they work.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Daemon, wait } from './daemon-process.ts';
+
+const LINES = 60, ROUNDS = 300;
+/** The same as the guest computes, all of it in its shell. */
+function checksums(): string[] {
+  let s = 1;
+  return Array.from({ length: LINES }, (_, i) => {
+    for (let j = 1; j <= ROUNDS; j++) s = (s * 31 + j) % 1000003;
+    return `${i + 1} ${s}`;
+  });
+}
+const PROGRAM = `s=1; i=1; while [ $i -le ${LINES} ]; do j=1; while [ $j -le ${ROUNDS} ]; do s=$(((s*31+j)%1000003)); j=$((j+1)); done; echo L $i $s; i=$((i+1)); done`;
+
+describe('moving', { timeout: 240_000 }, () => {
+  const daemon = new Daemon(['--cpus', '2']);
+  before(() => daemon.start());
+  after(() => daemon.end());
+
+  test('a guest that is moved while it works, talks and sleeps loses no byte, no event and no time', async () => {
+    await daemon.ok('create', 'name="m"', 'memory=48');
+    const console = daemon.console('m');
+    console.say('stty -echo; echo re""ady\n');
+    await console.hear(/ready/);
+    console.say(`a=$(cut -d. -f1 /proc/uptime); ${PROGRAM}; sleep 1; echo took $(($(cut -d. -f1 /proc/uptime) - a)) end\n`);
+    const begin = performance.now();
+    let moves = 0;
+    for (; moves < 50; moves++) {
+      await daemon.ask({ command: 'pin', domain: 'm', vcpu: 'all', cpus: String((moves + 1) % 2) });
+      if (moves % 2 === 0) await console.hear(new RegExp(`L ${moves / 2 + 1} `));
+      else await wait(20);
+    }
+    const heard = await console.hear(/took \d+ end/);
+    const seconds = (performance.now() - begin) / 1000;
+    assert.deepEqual([...heard.matchAll(/L (\d+ \d+)\r?\n/g)].map((m) => m[1]), checksums());
+    const took = Number(/took (\d+) end/.exec(heard)?.[1]);
+    assert.ok(Math.abs(took - seconds) < 3, `the guest counted ${took} s, this clock ${seconds}`);
+    assert.equal((await daemon.one('m')).cpu, moves % 2);
+    console.close();
+  });
+});

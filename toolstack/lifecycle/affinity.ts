@@ -1,0 +1,21 @@
+// Which physical CPUs a domain may run on (`cpus` of xl.cfg(5), xl vcpu-pin). Each vCPU has a list of its own, as under Xen; but
+// all vCPUs of a domain are on one CPU here, so only a CPU that is on every list will do.
+
+import type { CpuRange } from '../xlcfg/cpu-list.ts';
+
+/** A vCPU's list; undefined: any CPU. */
+export type Affinity = readonly CpuRange[] | undefined;
+
+/** Of CPUs 0 to `count` - 1, those that every one of the vCPUs may be on; a list that is missing allows all. */
+export function allowedCpus(lists: readonly Affinity[], vcpus: number, count: number): ReadonlySet<number> {
+  const allowed = new Set<number>();
+  for (let cpu = 0; cpu < count; cpu++) if (lists.slice(0, vcpus).every((ranges) => includes(ranges, cpu))) allowed.add(cpu);
+  return allowed;
+}
+function includes(ranges: Affinity, cpu: number): boolean { return ranges === undefined || ranges.some(({ first, last }) => first <= cpu && cpu <= last); }
+
+/** As xl vcpu-list prints it and parseCpuList reads it. */
+export function affinityText(ranges: Affinity, count: number): string {
+  if (allowedCpus([ranges], 1, count).size === count) return 'all';
+  return (ranges ?? []).map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',');
+}

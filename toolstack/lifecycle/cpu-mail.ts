@@ -1,0 +1,74 @@
+// What Domain-0 and a physical CPU say to each other. They are different threads: all of a domain but its memory and the
+// words that hypervisor/domain-glance.ts reads belongs to the CPU that it is on, and is changed there.
+
+import type { CapsuleShape } from '#base/capsule.ts';
+import type { LogLevel } from '#base/host.ts';
+import type { BuilderErrorCode } from '../builder/builder-error.ts';
+import type { KernelImage } from '../builder/kernel-image.ts';
+import type { DomainEnd } from './domain-end.ts';
+import type { DomainConfig, DomainWires } from './make-domain.ts';
+
+export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'vcpus' | 'commandLine' | 'initrd'> {
+  /** its bytes in shared memory: they are not copied on the way */
+  readonly kernel: KernelImage;
+  readonly weight: number;
+  readonly cap: number;
+}
+/** A domain that was taken off a CPU: its capsule is all of it. */
+export interface Parcel {
+  readonly domid: number;
+  readonly capsule: CapsuleShape;
+  readonly vcpus: number;
+  /** host time when its clock was read last, ns */
+  readonly recordedAt: number;
+}
+
+/** What a CPU can be asked, and what it answers. */
+export interface CpuServices {
+  /** Makes a domain, which is paused. @throws BuilderError */
+  make(config: MakeConfig): { readonly capsule: CapsuleShape; readonly wires: DomainWires };
+  /** Takes up a domain that was on another CPU. */
+  attach(parcel: Parcel): null;
+  /** Stops a domain and forgets it. What it does afterwards to its memory, nothing, is the answer's meaning. */
+  detach(domid: number): Parcel;
+  /** The same for good. */
+  destroy(domid: number): null;
+  /** When this is answered the domain does not run. */
+  pause(domid: number): null;
+  unpause(domid: number): null;
+  share(domid: number, weight: number, cap: number): null;
+  /** An event for a port of the guest. */
+  notify(domid: number, port: number): null;
+}
+export type ServiceName = keyof CpuServices;
+/** A request; `id` 0: nobody waits for the answer. */
+export type CpuRequest = { readonly [K in ServiceName]: { readonly id: number; readonly service: K; readonly args: Parameters<CpuServices[K]> } }[ServiceName];
+
+export interface CpuFailure {
+  readonly message: string;
+  /** of a BuilderError */
+  readonly code: BuilderErrorCode | undefined;
+}
+export type CpuReport =
+  | { readonly kind: 'answer'; readonly id: number; readonly value: ReturnType<CpuServices[ServiceName]> }
+  | { readonly kind: 'failure'; readonly id: number; readonly failure: CpuFailure }
+  /** events of guests for Domain-0: domid and port, in turn */
+  | { readonly kind: 'events'; readonly events: readonly number[] }
+  /** a domain has shut itself down; it is forgotten here */
+  | { readonly kind: 'ended'; readonly domid: number; readonly end: DomainEnd }
+  /** domains have waited for their turn: perhaps some would be better off elsewhere */
+  | { readonly kind: 'crowded' }
+  | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string };
+
+/** The CPU's end of the mail. */
+export interface Mailbox {
+  /** True when there is something to take. As cheap as a look at a word of memory. */
+  readonly hasMail: boolean;
+  /** The oldest request that was not taken; undefined when there is none. */
+  take(): CpuRequest | undefined;
+  send(report: CpuReport): void;
+  /** Resolves after `ns` (Infinity: never), or when mail comes. */
+  sleep(ns: number): Promise<void>;
+  /** Lets the host do what has piled up. */
+  turn(): Promise<void>;
+}

@@ -1,0 +1,117 @@
+// What a physical CPU does when Domain-0 asks for it. All of it happens between slices, on the CPU's thread.
+
+import { Capsule } from '#base/capsule.ts';
+import type { Host } from '#base/host.ts';
+import { Share } from '#hypervisor/credit.ts';
+import { bindBackend, notifyFromBackend, rebindBackends } from '#hypervisor/event-backend.ts';
+import { clockOf } from '#hypervisor/time.ts';
+import { VPF } from '#hypervisor/vcpu.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
+import { BuilderError } from '../builder/builder-error.ts';
+import type { Decompressors } from '../builder/decompress/decompressors.ts';
+import type { CpuFailure, CpuRequest, CpuServices, Mailbox } from './cpu-mail.ts';
+import { makeDomain, takeUpDomain } from './make-domain.ts';
+import type { PhysicalCpu } from './physical-cpu.ts';
+import { PlacedDomain } from './placed-domain.ts';
+
+/** What a CPU needs to make domains. */
+export interface CpuTools {
+  readonly host: Host;
+  readonly decompressors: Decompressors;
+  /** compiles the code of one domain on another thread */
+  readonly compiler: () => RegionCompiler;
+}
+
+/** Reads all the mail there is. */
+export function readMail(mail: Mailbox, services: CpuServices): void {
+  for (let request; (request = mail.take());) {
+    const { id } = request;
+    try {
+      const value = serve(services, request);
+      if (id !== 0) mail.send({ kind: 'answer', id, value });
+    } catch (error) {
+      if (id !== 0) mail.send({ kind: 'failure', id, failure: failureOf(error) });
+    }
+  }
+}
+function serve<K extends CpuRequest['service']>(services: CpuServices, request: { readonly service: K; readonly args: Parameters<CpuServices[K]> }): ReturnType<CpuServices[K]> {
+  const service = services[request.service] as (...args: Parameters<CpuServices[K]>) => ReturnType<CpuServices[K]>;
+  return service(...request.args);
+}
+function failureOf(error: unknown): CpuFailure {
+  if (error instanceof BuilderError) return { message: error.message, code: error.code };
+  return { message: error instanceof NoSuchDomain ? error.message : error instanceof Error ? error.stack ?? error.message : String(error), code: undefined };
+}
+/** It has ended: the report is on its way. */
+class NoSuchDomain extends Error {}
+
+export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: openCompiler }: CpuTools): CpuServices {
+  const get = (domid: number): PlacedDomain => {
+    const placed = cpu.get(domid);
+    if (!placed) throw new NoSuchDomain(`domain ${domid} is not on this CPU`);
+    return placed;
+  };
+  const drop = (domid: number): PlacedDomain => {
+    const placed = get(domid);
+    cpu.remove(placed);
+    placed.compiler?.close();
+    return placed;
+  };
+  /** Does something with a compiler, which is closed if that fails. */
+  const withCompiler = <T>(body: (compiler: RegionCompiler) => T): T => {
+    const compiler = openCompiler();
+    try {
+      return body(compiler);
+    } catch (error) {
+      compiler.close();
+      throw error;
+    }
+  };
+  return {
+    make: ({ weight, cap, ...config }) => withCompiler((compiler) => {
+      const { domain, wires } = makeDomain({ ...config, deterministic: false, compiler, decompressors }, host);
+      for (const port of [wires.storePort, wires.consolePort]) bindBackend(domain, port, () => cpu.tell(domain.domid, port));
+      Share.begin(domain.capsule, weight, cap);
+      for (const v of domain.vcpus) v.pause(VPF.paused);
+      cpu.place(new PlacedDomain(domain, compiler));
+      return { capsule: domain.capsule.shape, wires };
+    }),
+    attach: ({ domid, capsule, vcpus, recordedAt }) => withCompiler((compiler) => {
+      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host);
+      clockOf(domain).goOn(recordedAt);
+      rebindBackends(domain, (port) => cpu.tell(domid, port));
+      cpu.place(new PlacedDomain(domain, compiler));
+      return null;
+    }),
+    detach(domid) {
+      const { domain } = drop(domid);
+      return { domid, capsule: domain.capsule.shape, vcpus: domain.vcpus.length, recordedAt: clockOf(domain).record() };
+    },
+    destroy(domid) {
+      drop(domid);
+      return null;
+    },
+    pause(domid) {
+      const placed = get(domid);
+      for (const v of placed.domain.vcpus) v.pause(VPF.paused);
+      cpu.reconsider(placed);
+      return null;
+    },
+    unpause(domid) {
+      const placed = get(domid);
+      for (const v of placed.domain.vcpus) v.unpause(VPF.paused);
+      cpu.awaken(placed);
+      return null;
+    },
+    share(domid, weight, cap) {
+      get(domid).share.set(weight, cap);
+      return null;
+    },
+    notify(domid, port) {
+      const placed = get(domid);
+      notifyFromBackend(placed.domain, port);
+      cpu.reconsider(placed);
+      return null;
+    },
+  };
+}

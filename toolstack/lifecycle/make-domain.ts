@@ -1,0 +1,147 @@
+// A domain on the thread that runs it: made from a kernel, or taken up again from its capsule after it was moved. What
+// Domain-0 does for it, the store and the console, is connect-domain.ts's, on whatever thread that is.
+
+import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-table.ts';
+import { assert } from '#base/assert.ts';
+import { Capsule, MAX_VCPUS, PAGE_SIZE } from '#base/capsule.ts';
+import type { Host } from '#base/host.ts';
+import { Domain } from '#hypervisor/domain.ts';
+import { allocUnboundFor } from '#hypervisor/event-backend.ts';
+import { systemCallPaths } from '#hypervisor/trap-paths.ts';
+import { machineHooks } from '#hypervisor/hooks.ts';
+import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
+import { pinGrant } from '#hypervisor/grant-active.ts';
+import { initDomainState, startBootVcpu } from '#hypervisor/init.ts';
+import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
+import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
+import { setGuestHandle } from '#hypervisor/version.ts';
+import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
+import type { Machine, MachineHooks } from '#machine/machine.ts';
+import { BuilderError } from '../builder/builder-error.ts';
+import { buildDomain, memoryNeeded } from '../builder/builder.ts';
+import { DECOMPRESSORS, type Decompressors } from '../builder/decompress/decompressors.ts';
+import { enterKernel } from '../builder/first-vcpu.ts';
+import { loadKernel, type KernelImage } from '../builder/kernel-image.ts';
+
+/** What a domain is made from. */
+export interface DomainImages {
+  /** a file's bytes, or one that is loaded already, for many domains */
+  readonly kernel: Uint8Array | KernelImage;
+  readonly initrd?: Uint8Array;
+  readonly commandLine: string;
+}
+export interface DomainConfig extends DomainImages {
+  readonly domid: number;
+  readonly name: string;
+  readonly uuid: string;
+  /** guest RAM in MiB */
+  readonly memory: number;
+  readonly vcpus: number;
+  readonly deterministic: boolean;
+  /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
+  readonly compileAfter?: number | undefined;
+  /** compiles the domain's code on another thread; not for deterministic domains */
+  readonly compiler?: RegionCompiler | undefined;
+  readonly decompressors?: Decompressors;
+  /** makes another machine than the ordinary one, for tests */
+  readonly machine?: MachineMaker;
+}
+
+export interface MachineMaker {
+  /** bytes of scratch that it needs for a domain of so many frames */
+  scratchSize(frames: number): number;
+  make(...parameters: ConstructorParameters<typeof Interpreter>): Machine;
+}
+const ORDINARY: MachineMaker = { scratchSize, make: (...parameters) => new Interpreter(...parameters) };
+
+/** The guest's ends of its two early devices: event channels, frames of the rings, and capsule offsets of those. */
+export interface DomainWires {
+  readonly storePort: number;
+  readonly storeMfn: number;
+  readonly storeRing: number;
+  readonly consolePort: number;
+  readonly consoleMfn: number;
+  readonly consoleRing: number;
+}
+export interface MadeDomain {
+  readonly domain: Domain;
+  readonly wires: DomainWires;
+}
+
+/**
+ * Makes a domain: memory, hypervisor state, kernel, page tables, first vCPU. It may run when its wires are connected.
+ * @throws BuilderError for kernels, sizes and images that cannot be
+ */
+export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
+  const decompressors = config.decompressors ?? DECOMPRESSORS;
+  checkSizes(config);
+  const image = config.kernel instanceof Uint8Array ? loadKernel(config.kernel, decompressors) : config.kernel;
+  const guestFrames = config.memory * 256;
+  const needed = memoryNeeded(image, config.initrd?.length ?? 0);
+  if (needed > guestFrames * PAGE_SIZE) {
+    throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
+  }
+  const maker = config.machine ?? ORDINARY;
+  const capsule = newCapsule(guestFrames, maker);
+  const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
+  initMemory(domain);
+  initDomainState(domain, { deterministic: config.deterministic });
+  setGuestHandle(domain, Uint8Array.from(config.uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+
+  const storePort = allocUnboundFor(domain, 0);
+  const consolePort = allocUnboundFor(domain, 0);
+  const entry = buildDomain({
+    capsule, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}),
+  });
+  const rc = adoptInitialTables(domain, entry.l4Mfn);
+  if (rc !== 0) throw new BuilderError('corrupt', `the initial page tables break the rules of page types (error ${-rc})`);
+  const v = domain.vcpus[0];
+  if (!v) throw new RangeError('a domain has at least one vCPU');
+  enterKernel(domain.machine, v.cpu, entry);
+  v.state.kernel_sp = entry.rsp;
+  v.state.kernel_ss = BigInt(v.cpu.selector(2));
+  startBootVcpu(domain);
+  const wires = {
+    storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
+  };
+  return { domain, wires };
+}
+
+/** Takes up a domain that ran elsewhere: all that it is lies in its capsule, what is remembered of it is made anew. */
+export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiler: RegionCompiler | undefined, host: Host): Domain {
+  return assemble(domid, capsule, vcpus, host, ORDINARY, { compiler, takenUp: true });
+}
+
+function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, options: ConstructorParameters<typeof Interpreter>[3]): Domain {
+  const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
+  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, ...options }), host);
+  Object.assign(hooks, machineHooks(domain));
+  return domain;
+}
+
+/** A capsule has 4 GiB with all that is in it. */
+const MAX_FRAMES = 2 ** 20;
+
+function checkSizes({ memory, vcpus }: DomainConfig): void {
+  const frames = memory * 256;
+  if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) throw new BuilderError('bad-size', `a domain cannot have ${memory} MiB of memory`);
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS) throw new BuilderError('bad-size', `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${vcpus}`);
+}
+
+function newCapsule(guestFrames: number, maker: MachineMaker): Capsule {
+  const xenFrames = xenFrameCount(guestFrames);
+  try {
+    return new Capsule(guestFrames, xenFrames, maker.scratchSize(guestFrames + xenFrames));
+  } catch (error) {
+    if (error instanceof RangeError) throw new BuilderError('bad-size', `no room for a domain of ${guestFrames / 256} MiB: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Capsule offset of a ring page that the builder granted to Domain-0: held, so that it stays an ordinary page. */
+function ring(domain: Domain, ref: number): number {
+  const offset = pinGrant(domain, ref, true);
+  assert(offset >= 0, 'the builder granted the ring pages');
+  return offset;
+}

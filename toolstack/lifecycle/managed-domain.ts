@@ -1,0 +1,103 @@
+// A domain as Domain-0 knows it: what it was made from, where it runs, and the back ends that serve it.
+
+import type { Capsule } from '#base/capsule.ts';
+import { DomainGlance } from '#hypervisor/domain-glance.ts';
+import type { KernelImage } from '../builder/kernel-image.ts';
+import type { Affinity } from './affinity.ts';
+import type { BackEnds } from './connect-domain.ts';
+import type { ConsoleLog } from './console-log.ts';
+import type { CpuLink } from './cpu-link.ts';
+import type { DomainEnd } from './domain-end.ts';
+import type { Load } from './placement.ts';
+
+/** What becomes of a domain that has ended by itself (xl.cfg(5), "Event Actions"). */
+export type EventAction = 'destroy' | 'restart' | 'preserve';
+/** What a domain is made from. Kernel and initrd are read anew each time it starts. */
+export interface DomainSpec {
+  readonly name: string;
+  readonly uuid: string;
+  /** MiB */
+  readonly memory: number;
+  readonly vcpus: number;
+  readonly weight: number;
+  /** per cent of a CPU; 0: no cap */
+  readonly cap: number;
+  /** CPUs that it may run on, by vCPU */
+  readonly affinity: readonly Affinity[];
+  readonly onPoweroff: EventAction;
+  readonly onReboot: EventAction;
+  readonly onCrash: EventAction;
+  readonly images: () => { readonly kernel: KernelImage; readonly initrd: Uint8Array | undefined; readonly commandLine: string };
+}
+
+/** Shortest time, in ns, over which a domain's load is measured. */
+const MEASURED = 200e6;
+
+export class ManagedDomain implements Load {
+  readonly domid: number;
+  spec: DomainSpec;
+  readonly console: ConsoleLog;
+  readonly glance: DomainGlance;
+  /** host time of its creation, ns */
+  readonly since: number;
+  allowed: ReadonlySet<number>;
+  /** where it runs */
+  link: CpuLink;
+  backEnds: BackEnds | undefined;
+  /** how it ended; undefined while it runs */
+  ended: DomainEnd['kind'] | undefined;
+  /** it is being destroyed */
+  dying = false;
+  /** it is on its way to another CPU: resolves when it is there */
+  moving: Promise<void> | undefined;
+  /** it is taken to be busy until something is known */
+  load: number;
+  private readonly held = new Set<number>();
+  private measuredAt: number;
+  private wanted = 0;
+
+  constructor(domid: number, spec: DomainSpec, capsule: Capsule, console: ConsoleLog, allowed: ReadonlySet<number>, link: CpuLink, since: number) {
+    this.domid = domid;
+    this.spec = spec;
+    this.console = console;
+    this.glance = new DomainGlance(capsule, spec.vcpus);
+    this.allowed = allowed;
+    this.link = link;
+    this.since = this.measuredAt = since;
+    this.load = spec.weight;
+  }
+
+  get cpu(): number { return this.link.id; }
+  /** As `xl list` shows it: running, blocked, paused, shut down, crashed. */
+  get state(): string {
+    const { isBlocked, isPaused } = this.glance;
+    const letter = (c: string, on: boolean): string => (on ? c : '-');
+    const runs = this.ended === undefined;
+    return letter('r', runs && !isBlocked && !isPaused) + letter('b', runs && isBlocked) + letter('p', isPaused) + letter('s', this.ended === 'poweroff' || this.ended === 'reboot') + letter('c', this.ended === 'crash') + letter('d', this.dying);
+  }
+
+  /** An event for a port of the guest. While it moves, events wait. */
+  notify(port: number): void {
+    if (this.moving) this.held.add(port);
+    else this.link.tell('notify', this.domid, port);
+  }
+  /** Notes that it is on its way until `arrival` resolves. */
+  move(arrival: Promise<void>): void {
+    this.moving = arrival.finally(() => {
+      this.moving = undefined;
+      for (const port of this.held) this.notify(port);
+      this.held.clear();
+    });
+  }
+
+  /** Measures its load, if it is time. @param now host time, ns */
+  measure(now: number): void {
+    const { share, isPaused } = this.glance;
+    const time = now - this.measuredAt;
+    if (isPaused || this.ended !== undefined) this.load = 0;
+    else if (time >= MEASURED) this.load = share.weight * Math.min(1, (share.wanted - this.wanted) / time, share.cap === 0 ? 1 : share.cap / 100);
+    else return;
+    this.wanted = share.wanted;
+    this.measuredAt = now;
+  }
+}

@@ -1,0 +1,32 @@
+// A domain on the physical CPU that runs it.
+
+import { Share } from '#hypervisor/credit.ts';
+import type { Domain } from '#hypervisor/domain.ts';
+import type { Sharer } from '#hypervisor/run-queue.ts';
+import { clockOf } from '#hypervisor/time.ts';
+import { nextTimer } from '#hypervisor/timer.ts';
+import { VPF } from '#hypervisor/vcpu.ts';
+import type { RegionCompiler } from '#machine/engine/region-job.ts';
+
+export class PlacedDomain implements Sharer {
+  readonly domain: Domain;
+  readonly compiler: RegionCompiler | undefined;
+  readonly share: Share;
+  renewals = 0;
+  /** host time when it has to be looked at, while it sleeps */
+  wakeAt = Infinity;
+  /** host time up to which its wish to run is noted, while it wants to */
+  wantsSince = 0;
+
+  constructor(domain: Domain, compiler: RegionCompiler | undefined) {
+    this.domain = domain;
+    this.compiler = compiler;
+    this.share = Share.of(domain.capsule);
+  }
+
+  get domid(): number { return this.domain.domid; }
+  get isPaused(): boolean { return this.domain.vcpus.every((v) => (v.pauseFlags & VPF.paused) !== 0); }
+  get isRunnable(): boolean { return this.domain.vcpus.some((v) => v.runnable); }
+  /** Host time of its next timer; Infinity when none is set. */
+  get nextTimer(): number { return clockOf(this.domain).hostTime(nextTimer(this.domain)); }
+}
