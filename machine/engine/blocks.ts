@@ -87,15 +87,14 @@ export class Blocks {
     this.takeSlots();
   }
 
-  private clearTable(): void { this.capsule.u32.fill(0xffff_ffff, this.table >>> 2, (this.table + BLOCK_TABLE.size) >>> 2); }
+  private clearTable(): void { this.mmu.fillBytes(this.table, 0xff, BLOCK_TABLE.size); }
   /** Starts the handler table anew. */
   private takeSlots(): void {
-    this.handlers.clear();
+    this.handlers.start();
     this.stale = this.handlers.slot('stale');
     this.goto = this.handlers.slot('goto');
     this.step = this.handlers.slot('step');
     this.unavailable = this.handlers.slot('unavailable');
-    this.handlers.preload();
   }
 
   /**

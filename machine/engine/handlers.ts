@@ -20,24 +20,35 @@ export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unkn
 const TABLE_SIZE = 16384;
 /** Regions that are kept, and bytes of their modules: V8 takes several times as much. */
 const MAX_FUNCTIONS = 12000, MAX_BYTES = 96 << 20;
-/** The module of the common handlers, once it is made. */
-let common: WasmModule | undefined;
+type Spec = HandlerSpec | keyof typeof SPECIAL | 'block';
+/**
+ * What all handler tables of a process begin with: the special handlers and the common ones, in the same slots. Made when first
+ * needed.
+ */
+interface Common { readonly slots: ReadonlyMap<number | string, number>; readonly specs: readonly Spec[]; readonly module: WasmModule }
+let common: Common | undefined;
+let emptyTable: WasmModule | undefined;
 
 export class Handlers {
   readonly table: WasmTable;
   private readonly memory: WasmMemory;
+  /** slots of handlers that not every machine has, and what those are for */
   private readonly slots = new Map<number | string, number>();
-  private readonly specs: (HandlerSpec | keyof typeof SPECIAL | 'block')[] = ['block'];
+  private readonly specs: Spec[] = [];
   private freed: number[] = [];
-  private queue: { spec: HandlerSpec | keyof typeof SPECIAL; slot: number }[] = [];
+  private queue: { spec: Exclude<Spec, 'block'>; slot: number }[] = [];
   /** regions compiled since the last clear, and bytes of their modules */
   private functions = 0;
   private size = 0;
   private imports: Record<string, unknown> = {};
+  private readonly common: Common;
 
   constructor(memory: WasmMemory) {
     this.memory = memory;
-    this.table = new Wasm.Instance(new Wasm.Module(tableModule(HANDLER, TABLE_SIZE))).exports['table'] as WasmTable;
+    emptyTable ??= new Wasm.Module(tableModule(HANDLER, TABLE_SIZE));
+    this.table = new Wasm.Instance(emptyTable).exports['table'] as WasmTable;
+    common ??= makeCommon();
+    this.common = common;
   }
   /** Must be called once before the first flush. */
   bind(imports: ImportValues): void { this.imports = { memory: this.memory, table: this.table, ...imports }; }
@@ -45,7 +56,7 @@ export class Handlers {
   /** The slot of a handler; it is filled by the next flush. The caller may change the object afterwards. */
   slot(spec: HandlerSpec | keyof typeof SPECIAL): number {
     const key = typeof spec === 'string' ? spec : keyOf(spec);
-    let slot = this.slots.get(key);
+    let slot = this.common.slots.get(key) ?? this.slots.get(key);
     if (slot === undefined) {
       const kept = typeof spec === 'string' ? spec : { ...spec };
       slot = this.newSlot(kept);
@@ -54,35 +65,27 @@ export class Handlers {
     }
     return slot;
   }
-  private newSlot(spec: HandlerSpec | keyof typeof SPECIAL | 'block'): number {
-    assert(this.specs.length < TABLE_SIZE, 'the handler table has room');
-    return this.specs.push(spec) - 1;
+  private newSlot(spec: Spec): number {
+    assert(this.count < TABLE_SIZE, 'the handler table has room');
+    return this.common.specs.length + this.specs.push(spec) - 1;
   }
+  private get count(): number { return this.common.specs.length + this.specs.length; }
   /** What the handler in a slot was made for. */
-  spec(slot: number): HandlerSpec | keyof typeof SPECIAL | 'block' { return this.specs[slot] as HandlerSpec; }
-  /** True when little room is left: everything that refers to slots has to go, then `clear`. */
-  get crowded(): boolean { return this.specs.length > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS || this.size > MAX_BYTES; }
-  clear(): void {
-    for (let slot = 1; slot < this.specs.length; slot++) this.table.set(slot, null);
+  spec(slot: number): Spec { return (this.common.specs[slot] ?? this.specs[slot - this.common.specs.length]) as Spec; }
+  /** True when little room is left: everything that refers to slots has to go, then `start`. */
+  get crowded(): boolean { return this.count > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS || this.size > MAX_BYTES; }
+  /** Starts with the handlers that every machine has, and forgets all others. */
+  start(): void {
+    for (let slot = this.common.specs.length; slot < this.count; slot++) this.table.set(slot, null);
     this.functions = this.size = 0;
     this.slots.clear();
-    this.specs.length = 1;
+    this.specs.length = 0;
     this.queue = [];
     this.freed = [];
-  }
-
-  /**
-   * Makes the handlers that most guests need. Their module is made once for a process: the slots are always the same,
-   * because this comes right after `clear` and the special handlers.
-   */
-  preload(): void {
-    for (const spec of commonHandlers()) this.slot(spec);
-    common ??= new Wasm.Module(this.queued());
-    this.queue = [];
-    new Wasm.Instance(common, { env: this.imports });
+    new Wasm.Instance(this.common.module, { env: this.imports });
   }
   /** The handlers made from rows so far. */
-  get made(): HandlerSpec[] { return this.specs.filter((s) => typeof s !== 'string'); }
+  get made(): HandlerSpec[] { return [...this.common.specs, ...this.specs].filter((s) => typeof s !== 'string'); }
 
   /** A slot for a region's function. */
   regionSlot(): number { return this.freed.pop() ?? this.newSlot('block'); }
@@ -98,25 +101,35 @@ export class Handlers {
   /** Compiles what was asked for since the last flush. */
   flush(): void {
     if (this.queue.length === 0) return;
-    new Wasm.Instance(new Wasm.Module(this.queued()), { env: this.imports });
+    new Wasm.Instance(new Wasm.Module(moduleOf(this.queue)), { env: this.imports });
     this.queue = [];
   }
-  /** A module with the handlers that are in the queue. */
-  private queued(): Uint8Array {
-    const { m, calls, type } = handlerModule('handlers');
-    for (const { spec, slot } of this.queue) {
-      const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
-      emitHandler(spec, fn, calls, type);
-      m.place(slot, callee);
-    }
-    return m.bytes();
+}
+
+/** A module that puts handlers into their slots. */
+function moduleOf(handlers: readonly { readonly spec: Exclude<Spec, 'block'>; readonly slot: number }[]): Uint8Array {
+  const { m, calls, type } = handlerModule('handlers');
+  for (const { spec, slot } of handlers) {
+    const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
+    emitHandler(spec, fn, calls, type);
+    m.place(slot, callee);
   }
+  return m.bytes();
+}
+/** Slot 0 stays empty. */
+function makeCommon(): Common {
+  const handlers = [...Object.keys(SPECIAL) as (keyof typeof SPECIAL)[], ...commonHandlers()].map((spec, i) => ({ spec, slot: i + 1 }));
+  return {
+    slots: new Map(handlers.map(({ spec, slot }) => [typeof spec === 'string' ? spec : keyOf(spec), slot])),
+    specs: ['block', ...handlers.map(({ spec }) => spec)],
+    module: new Wasm.Module(moduleOf(handlers)),
+  };
 }
 
 type Emitted = ReturnType<ModuleBuilder['fn']>['fn'];
 
 /** Writes the code of a handler. */
-function emitHandler(spec: HandlerSpec | keyof typeof SPECIAL | 'block', fn: Emitted, calls: Calls, type: number): void {
+function emitHandler(spec: Spec, fn: Emitted, calls: Calls, type: number): void {
   assert(spec !== 'block', 'a record has a handler of its own');
   if (typeof spec === 'string') { SPECIAL[spec](calls, fn, type); return; }
   const flags = new Flags(fn, calls, spec.dead, flagsInContext(fn, fn.param(0)));

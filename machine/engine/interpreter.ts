@@ -20,7 +20,7 @@ import { Mmu } from './mmu.ts';
 import { Operands } from './operand.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC, ripOf } from './record.ts';
 import type { RegionCompiler } from './region-job.ts';
-import { buildRuntime } from './runtime.ts';
+import { runtimeModule } from './runtime-module.ts';
 import type { SystemCallPaths } from './system-call.ts';
 import { Segments } from './segments.ts';
 import { runSlow, type SlowContext } from './slow.ts';
@@ -82,7 +82,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
     const blockTable = scratch + align(Mmu.size(capsule.totalFrames));
-    const runtime = new Wasm.Instance(new Wasm.Module(buildRuntime({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable }, options.systemCalls)), {
+    const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable }, options.systemCalls), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));

@@ -81,12 +81,15 @@ export class Daemon {
 export class Console {
   heard = '';
   private readonly connection: Socket;
+  /** in place of keeping them: for much output */
+  onBytes: ((bytes: Buffer) => void) | undefined;
   private onData: () => void = () => {};
 
   constructor(socket: string, domain: string) {
     this.connection = connect(socket);
     this.connection.write(`${JSON.stringify({ command: 'console', domain } satisfies Request)}\n`);
     this.connection.on('data', (bytes: Buffer) => {
+      if (this.onBytes) return this.onBytes(bytes);
       this.heard += bytes.toString();
       this.onData();
     });

@@ -19,6 +19,8 @@ export interface BuildRequest {
   readonly capsule: Capsule;
   readonly image: KernelImage;
   readonly initrd?: Uint8Array;
+  /** the same unzipped, by who builds many domains with it */
+  readonly unzippedInitrd?: Uint8Array;
   readonly commandLine?: string;
   /** the guest's ports of its event channels to xenstore and to the console */
   readonly storePort: number;
@@ -87,7 +89,7 @@ function fit(request: BuildRequest): { initrd: Uint8Array; layout: DomainLayout 
   const { capsule, image } = request;
   const pages = capsule.guestFrames;
   const packed = request.initrd ?? new Uint8Array(0);
-  const initrd = gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed;
+  const initrd = request.unzippedInitrd ?? gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed;
   for (const candidate of [initrd, packed]) {
     const layout = layOut(image, candidate.length, pages);
     if (layout.pagesNeeded <= pages) return { initrd: candidate, layout };
@@ -105,11 +107,14 @@ function ramOffset(capsule: Capsule, pfn: number): number { return capsule.frame
 
 function virtual(image: KernelImage, pfn: number): bigint { return BigInt.asUintN(64, image.virtBase + BigInt(pfn * PAGE_SIZE)); }
 
+/** Memory of a new domain is all zeros: only what segments leave in the way of later ones is cleared. */
 function loadSegments(capsule: Capsule, image: KernelImage): void {
   const ram = ramOffset(capsule, 0);
-  for (const { bytes, at, memSize } of image.segments) {
-    capsule.u8.set(bytes, ram + at);
-    capsule.u8.fill(0, ram + at + bytes.length, ram + at + memSize); // an earlier segment may lie there
+  let end = 0; // of what earlier segments have written
+  for (const { bytes, at, memSize, runs } of image.segments) {
+    if (at < end) capsule.u8.fill(0, ram + at, ram + Math.min(end, at + memSize));
+    for (const [from, to] of runs) capsule.u8.set(bytes.subarray(from, to), ram + at + from);
+    end = Math.max(end, at + bytes.length);
   }
 }
 

@@ -7,6 +7,7 @@
 // The initial page tables map VIRT_BASE to pfn 0, so nothing may lie below it.
 
 import * as xen from '#abi/xen.ts';
+import { PAGE_SIZE } from '#base/capsule.ts';
 import { BuilderError } from './builder-error.ts';
 import { extractPayload, isBzImage, unpack } from './bzimage.ts';
 import { compressionOf, DECOMPRESSORS, type Decompressors } from './decompress/decompressors.ts';
@@ -19,6 +20,8 @@ export interface LoadSegment {
   /** guest-physical address */
   readonly at: number;
   readonly memSize: number;
+  /** from and to in `bytes`, for each stretch of pages that are not all zero */
+  readonly runs: readonly (readonly [number, number])[];
 }
 
 export interface KernelImage {
@@ -64,11 +67,11 @@ function readImage(elf: Elf): KernelImage {
   checkNotes(notes);
   const virtBase = notes.virtBase ?? 0n;
   const paddrOffset = notes.paddrOffset ?? (notes.legacy ? virtBase : 0n);
-  const segments = elf.segments.map((s): LoadSegment => ({
-    bytes: elf.bytes.subarray(s.offset, s.offset + s.fileSize),
-    at: offsetFrom(s.physical, paddrOffset, 'a segment'),
-    memSize: s.memSize < MAX_MEMORY ? Number(s.memSize) : fail('a segment is larger than any domain'),
-  }));
+  const segments = elf.segments.map((s): LoadSegment => {
+    const bytes = elf.bytes.subarray(s.offset, s.offset + s.fileSize);
+    const at = offsetFrom(s.physical, paddrOffset, 'a segment');
+    return { bytes, at, memSize: s.memSize < MAX_MEMORY ? Number(s.memSize) : fail('a segment is larger than any domain'), runs: runsOf(bytes, at) };
+  });
   const start = Math.min(...segments.map((s) => s.at));
   const end = Math.max(...segments.map((s) => s.at + s.memSize));
   if (end > Number(MAX_MEMORY)) fail('a segment ends beyond what a domain can have');
@@ -91,6 +94,23 @@ function checkNotes(notes: XenNotes): void {
   if (!notes.xenVersion.startsWith('xen-3.0')) refuse('its notes do not name the interface xen-3.0');
   if (notes.entry === undefined && notes.phys32Entry !== undefined) refuse('it has an entry point for PVH only');
   if (notes.requiredFeatures & MISSING) throw new BuilderError('unsupported-feature', 'the kernel requires a feature that a PV domain does not have (auto_translated_physmap, supervisor_mode_kernel or dom0)');
+}
+
+/** A fifth of Linux is pages of zeros: a domain that has not touched them has not got them. */
+function runsOf(bytes: Uint8Array, at: number): [number, number][] {
+  const runs: [number, number][] = [];
+  for (let from = 0, to; from < bytes.length; from = to) {
+    to = Math.min(bytes.length, from + PAGE_SIZE - (at + from) % PAGE_SIZE);
+    if (isZero(bytes, from, to)) continue;
+    const last = runs.at(-1);
+    if (last?.[1] === from) last[1] = to;
+    else runs.push([from, to]);
+  }
+  return runs;
+}
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false;
+  return true;
 }
 
 function fail(what: string): never {

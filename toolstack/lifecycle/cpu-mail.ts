@@ -8,8 +8,8 @@ import type { KernelImage } from '../builder/kernel-image.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { DomainConfig, DomainWires } from './make-domain.ts';
 
-export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'vcpus' | 'commandLine' | 'initrd'> {
-  /** its bytes in shared memory: they are not copied on the way */
+export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'vcpus' | 'commandLine' | 'initrd' | 'unzippedInitrd'> {
+  /** its bytes, like the initrd's, lie in shared memory: they are not copied on the way */
   readonly kernel: KernelImage;
   readonly weight: number;
   readonly cap: number;

@@ -70,14 +70,14 @@ export class Domains {
     this.requireFree(spec.name);
     checkShare(spec);
     const allowed = this.allowed(spec.affinity, spec.vcpus);
-    const { kernel, initrd, commandLine } = spec.images();
+    const images = spec.images();
     const link = this.leastLoaded(allowed);
     const claim = { name: spec.name, domid: this.newDomid(), cpu: link.id, load: spec.weight, allowed };
     const { domid } = claim;
     this.claims.add(claim);
     try {
       const { name, uuid, memory, vcpus, weight, cap } = spec;
-      const { capsule: shape, wires } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, commandLine, kernel, ...(initrd ? { initrd } : {}) });
+      const { capsule: shape, wires } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, ...images });
       const capsule = Capsule.attach(shape);
       const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, this.host.now());
       domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));

@@ -29,6 +29,8 @@ export interface DomainImages {
   /** a file's bytes, or one that is loaded already, for many domains */
   readonly kernel: Uint8Array | KernelImage;
   readonly initrd?: Uint8Array;
+  /** the same unzipped, for many domains */
+  readonly unzippedInitrd?: Uint8Array | undefined;
   readonly commandLine: string;
 }
 export interface DomainConfig extends DomainImages {
@@ -92,7 +94,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
   const entry = buildDomain({
-    capsule, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}),
+    capsule, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}), ...(config.unzippedInitrd ? { unzippedInitrd: config.unzippedInitrd } : {}),
   });
   const rc = adoptInitialTables(domain, entry.l4Mfn);
   if (rc !== 0) throw new BuilderError('corrupt', `the initial page tables break the rules of page types (error ${-rc})`);

@@ -2,11 +2,11 @@
 
 import type { Capsule } from '#base/capsule.ts';
 import { DomainGlance } from '#hypervisor/domain-glance.ts';
-import type { KernelImage } from '../builder/kernel-image.ts';
 import type { Affinity } from './affinity.ts';
 import type { BackEnds } from './connect-domain.ts';
 import type { ConsoleLog } from './console-log.ts';
 import type { CpuLink } from './cpu-link.ts';
+import type { MakeConfig } from './cpu-mail.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { Load } from './placement.ts';
 
@@ -27,7 +27,7 @@ export interface DomainSpec {
   readonly onPoweroff: EventAction;
   readonly onReboot: EventAction;
   readonly onCrash: EventAction;
-  readonly images: () => { readonly kernel: KernelImage; readonly initrd: Uint8Array | undefined; readonly commandLine: string };
+  readonly images: () => Pick<MakeConfig, 'kernel' | 'initrd' | 'unzippedInitrd' | 'commandLine'>;
 }
 
 /** Shortest time, in ns, over which a domain's load is measured. */

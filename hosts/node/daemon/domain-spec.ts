@@ -1,6 +1,7 @@
 // From a request to what a domain is made from.
 
 import { readFileSync, statSync } from 'node:fs';
+import { gunzipInitrd } from '#toolstack/builder/initrd.ts';
 import { loadKernel, type KernelImage } from '#toolstack/builder/kernel-image.ts';
 import type { Affinity } from '#toolstack/lifecycle/affinity.ts';
 import { guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
@@ -17,9 +18,10 @@ export function specOf(request: CreateRequest): DomainSpec {
   const { kernel, ramdisk, cmdline, name, uuid = crypto.randomUUID(), cpus = [] } = request;
   const images = (): ReturnType<DomainSpec['images']> => {
     if (kernel === undefined) {
-      return { kernel: kernelAt(guestFile('vmlinuz-xenith')), initrd: readFileSync(guestFile('initramfs.cpio.gz')), commandLine: guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline }) };
+      const commandLine = guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline });
+      return { kernel: kernelAt(guestFile('vmlinuz-xenith')), ...initrdAt(guestFile('initramfs.cpio.gz')), commandLine };
     }
-    return { kernel: kernelAt(kernel), initrd: ramdisk === undefined ? undefined : readInput('ramdisk', ramdisk), commandLine: cmdline };
+    return { kernel: kernelAt(kernel), ...(ramdisk === undefined ? {} : initrdAt(ramdisk)), commandLine: cmdline };
   };
   return { ...request, uuid, affinity: cpus.map(affinityOf), images };
 }
@@ -33,17 +35,34 @@ export function affinityOf(text: string): Affinity {
   }
 }
 
-/** Kernels that were unpacked last: most domains run the same one. */
-const unpacked = new Map<string, KernelImage>();
-const KEPT = 2;
-function kernelAt(path: string): KernelImage {
+/** Images that were read last: most domains are made from the same ones. Their bytes are in memory that all threads share. */
+const read = new Map<string, unknown>();
+const KEPT = 4;
+function remembered<T>(path: string, make: () => T): T {
   const about = statSync(path, { throwIfNoEntry: false });
   const key = `${path} ${about?.mtimeMs} ${about?.size}`;
-  const image = unpacked.get(key) ?? loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
-  unpacked.delete(key);
-  unpacked.set(key, image);
-  for (const oldest of unpacked.keys()) if (unpacked.size > KEPT) unpacked.delete(oldest);
+  const image = read.has(key) ? read.get(key) as T : make();
+  read.delete(key);
+  read.set(key, image);
+  for (const oldest of read.keys()) if (read.size > KEPT) read.delete(oldest);
   return image;
+}
+const kernelAt = (path: string): KernelImage => remembered(path, () => {
+  const image = loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
+  return { ...image, segments: image.segments.map((s) => ({ ...s, bytes: shared(s.bytes) })) };
+});
+const initrdAt = (path: string): { readonly initrd: Uint8Array; readonly unzippedInitrd?: Uint8Array } => remembered(path, () => {
+  const packed = readInput('ramdisk', path);
+  const unzipped = gunzipInitrd(packed, MOST_UNZIPPED, NODE_DECOMPRESSORS);
+  return { initrd: shared(packed), ...(unzipped ? { unzippedInitrd: shared(unzipped) } : {}) };
+});
+/** What is larger is unzipped by who needs it. */
+const MOST_UNZIPPED = 256 << 20;
+
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 function readInput(key: string, path: string): Uint8Array {

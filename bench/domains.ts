@@ -1,0 +1,87 @@
+// npm run bench:domains -- [--domains N] [--cpus N] [--only LIST] [--idle N] [--publish]
+//
+// Many domains of the default guest on one daemon: what they get done together, against as many processes in one domain; what
+// they cost when they are idle; how long it takes to make one; how soon an idle one answers while others are busy; and whether
+// weights and caps hold. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
+//
+//   --domains N  1, 2, 4 … N domains (128)
+//   --idle N     so many idle and paused domains (as many as --domains)
+//   --cpus N     physical CPUs of the daemon (as many as there are processors)
+//   --only LIST  of throughput,creation,idle,echo,shares
+//   --publish    writes the results into docs/ as well
+
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus as processors, loadavg, release } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Daemon } from '../tests/run/daemon-process.ts';
+import { creation, echo, idle, type Share, shares, throughput } from './domains/measurements.ts';
+import { chart, type Results, text } from './domains/report.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const OUTPUT = join(ROOT, '.build/bench');
+const PARTS = ['throughput', 'creation', 'idle', 'echo', 'shares'] as const;
+type Part = (typeof PARTS)[number];
+
+/** MiB of a paused domain. */
+const MEMORY = 32;
+const WEIGHTS = [1, 2, 4, 8], CAPS = [10, 20, 40];
+
+async function each<T>(counts: readonly number[], what: string, measure: (count: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (const count of counts) {
+    const begin = performance.now();
+    results.push(await measure(count));
+    console.error(`${what}, ${count}: ${((performance.now() - begin) / 1000).toFixed(0)} s: ${JSON.stringify(results.at(-1))}`);
+  }
+  return results;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      domains: { type: 'string', default: '128' }, idle: { type: 'string' }, cpus: { type: 'string', default: String(availableParallelism()) }, only: { type: 'string', default: PARTS.join() },
+      publish: { type: 'boolean', default: false },
+    },
+  });
+  const [most, cpus] = [Number(values.domains), Number(values.cpus)];
+  const quiet = Number(values.idle ?? most);
+  const wanted = (part: Part): boolean => values.only.split(',').includes(part);
+  const counts = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
+  const few = [...new Set([1, Math.ceil(most / 8), most])];
+  const daemon = new Daemon(['--cpus', String(cpus)]);
+  await daemon.start();
+  try {
+    const sum = WEIGHTS.reduce((a, b) => a + b, 0);
+    const weighed = WEIGHTS.map((w) => ({ name: `weight${w}`, weight: w * 256, cap: 0, wanted: w / sum }));
+    const capped = CAPS.map((cap) => ({ name: `cap${cap}`, weight: 256, cap, wanted: cap / 100 }));
+    const sharesOf = async (setups: typeof weighed): Promise<Share[]> => (wanted('shares') ? (await each([setups.length], 'shares', () => shares(daemon, setups)))[0] as Share[] : []);
+    const results: Results = {
+      about: { date: new Date().toISOString().slice(0, 10), processor: processors()[0]?.model, host: `Linux ${release()}`, node: `Node ${process.versions.node}`, cpus: `${cpus} CPUs`, load: `load ${loadavg()[0]?.toFixed(1)}` },
+      cpus,
+      creation: wanted('creation') ? await each([quiet], 'creation', (count) => creation(daemon, count, MEMORY)) : [],
+      idle: wanted('idle') ? await each([quiet], 'idle', (count) => idle(daemon, count)) : [],
+      weights: await sharesOf(weighed),
+      caps: await sharesOf(capped),
+      echo: wanted('echo') ? await each(few, 'echo', (count) => echo(daemon, count)) : [],
+      throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus)) : [],
+    };
+    report(results, values.publish);
+  } finally {
+    daemon.end();
+  }
+}
+
+function report(results: Results, publish: boolean): void {
+  mkdirSync(OUTPUT, { recursive: true });
+  const files: Readonly<Record<string, string>> = {
+    'domains.txt': text(results), 'domains.json': `${JSON.stringify(results, undefined, 1)}\n`, ...(results.throughput.length > 0 ? { 'domains.svg': chart(results) } : {}),
+  };
+  process.stdout.write(text(results));
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(OUTPUT, name), content);
+    if (publish && !name.endsWith('.json')) copyFileSync(join(OUTPUT, name), join(ROOT, 'docs', name));
+  }
+}
+
+await main();

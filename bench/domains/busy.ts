@@ -1,0 +1,68 @@
+// The same work in many places: a shell that counts, and says so each time it has counted so far. In domains of their own,
+// or as processes of one domain.
+
+import type { Console, Daemon } from '../../tests/run/daemon-process.ts';
+import { wait } from '../../tests/run/daemon-process.ts';
+
+/** Steps of the shell's loop for each line that it writes: some 10 ms of work. */
+const STEPS = 1500;
+const LOOP = `while :; do i=0; while [ $i -lt ${STEPS} ]; do i=$((i+1)); done; echo @; done`;
+/** MiB for a domain of one such shell, and for each process of a domain that has many. */
+const MEMORY = 32, MEMORY_MORE = 1;
+/** Seconds of a measurement, and the part by which two in a row may differ when code is as well compiled as it will be. */
+const WINDOW = 10, STEADY = 0.01, MOST_WINDOWS = 12;
+
+export interface Busy {
+  /** lines written so far */
+  count(): number;
+  end(): Promise<void>;
+}
+
+/** A domain with a shell that answers. @param words of `xenith create` */
+export async function boot(daemon: Daemon, name: string, ...words: string[]): Promise<Console> {
+  await daemon.ok('create', `name="${name}"`, `memory=${MEMORY}`, ...words);
+  const console = daemon.console(name);
+  console.say('stty -echo; echo re""ady\n');
+  await console.hear(/ready/);
+  return console;
+}
+
+/** @param words of `xenith create` */
+export async function busyDomains(daemon: Daemon, count: number, ...words: string[]): Promise<Busy> {
+  const consoles: Console[] = [];
+  const names = Array.from({ length: count }, (_, i) => `busy${i}`);
+  for (const name of names) consoles.push(await boot(daemon, name, ...words));
+  return start(daemon, names, consoles, LOOP);
+}
+/** @param words of `xenith create` */
+export async function busyProcesses(daemon: Daemon, count: number, ...words: string[]): Promise<Busy> {
+  const console = await boot(daemon, 'many', ...words, `memory=${MEMORY + count * MEMORY_MORE}`);
+  return start(daemon, ['many'], [console], `p() { ${LOOP}; }; n=0; while [ $n -lt ${count} ]; do p & n=$((n+1)); done; wait`);
+}
+function start(daemon: Daemon, names: readonly string[], consoles: readonly Console[], program: string): Busy {
+  let lines = 0;
+  for (const console of consoles) {
+    console.onBytes = (bytes) => { for (const byte of bytes) if (byte === 0x40) lines++; };
+    console.say(`${program}\n`);
+  }
+  return {
+    count: () => lines,
+    async end() {
+      for (const console of consoles) console.close();
+      for (const name of names) await daemon.ok('destroy', name);
+    },
+  };
+}
+
+/** Lines a second, once that does not change any more. */
+export async function steadyRate(busy: Busy): Promise<number> {
+  let last = 0;
+  for (let i = 0; i < MOST_WINDOWS; i++) {
+    const [count, begin] = [busy.count(), performance.now()];
+    await wait(WINDOW * 1000);
+    const rate = (busy.count() - count) / (performance.now() - begin) * 1000;
+    if (i > 0 && Math.abs(rate - last) < STEADY * rate) return (rate + last) / 2;
+    last = rate;
+  }
+  return last;
+}

@@ -1,0 +1,139 @@
+// What is measured of many domains: one function each. All leave the machine without domains.
+
+import { median } from '../suite/results.ts';
+import { type Daemon, wait } from '../../tests/run/daemon-process.ts';
+import { boot, busyDomains, busyProcesses, steadyRate } from './busy.ts';
+import { cpuSeconds, residentMiB } from './process-usage.ts';
+
+const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
+/** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */
+const WARM_UP = 8;
+const IDLE_SECONDS = 20, SHARE_SECONDS = 20, PRESSES = 100;
+
+const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `d${i}`);
+async function destroyAll(daemon: Daemon): Promise<void> {
+  for (const { domid } of await daemon.ask<{ domid: number }[]>({ command: 'list' })) if (domid !== 0) await daemon.ask({ command: 'destroy', domain: String(domid) });
+}
+
+export interface Throughput {
+  readonly count: number;
+  /** lines a second: of so many domains on one CPU and on all, and of so many processes of one domain */
+  readonly oneCpu: number;
+  readonly allCpus: number;
+  readonly processes: number;
+}
+export async function throughput(daemon: Daemon, count: number, cpus: number): Promise<Throughput> {
+  const rate = async (start: typeof busyDomains, ...words: string[]): Promise<number> => {
+    const busy = await start(daemon, count, ...words);
+    try {
+      return await steadyRate(busy);
+    } finally {
+      await busy.end();
+    }
+  };
+  const processes = await rate(busyProcesses, 'cpus="0"');
+  const oneCpu = await rate(busyDomains, 'cpus="0"');
+  return { count, processes, oneCpu, allCpus: cpus === 1 || count === 1 ? oneCpu : await rate(busyDomains) };
+}
+
+export interface Creation {
+  readonly count: number;
+  /** ms for a paused domain: medians of the first and the last tenth */
+  readonly first: number;
+  readonly last: number;
+  /** MiB of resident memory for each */
+  readonly paused: number;
+}
+/** @param memory of each, MiB */
+export async function creation(daemon: Daemon, count: number, memory: number): Promise<Creation> {
+  const create = (name: string): Promise<unknown> => daemon.ask({
+    command: 'create', create: { name, memory, vcpus: 1, weight: 256, cap: 0, onPoweroff: 'destroy', onReboot: 'destroy', onCrash: 'destroy', cmdline: '', paused: true },
+  });
+  for (const name of names(WARM_UP)) await create(name);
+  await destroyAll(daemon);
+  const before = residentMiB(daemon.pid);
+  const times: number[] = [];
+  for (const name of names(count)) {
+    const begin = performance.now();
+    await create(name);
+    times.push(performance.now() - begin);
+  }
+  const paused = (residentMiB(daemon.pid) - before) / count;
+  await destroyAll(daemon);
+  const tenth = Math.ceil(count / 10);
+  return { count, first: median(times.slice(0, tenth)), last: median(times.slice(-tenth)), paused };
+}
+
+export interface Idle {
+  readonly count: number;
+  /** per cent of a processor that all take together */
+  readonly cpu: number;
+  /** MiB of resident memory for each */
+  readonly resident: number;
+}
+export async function idle(daemon: Daemon, count: number): Promise<Idle> {
+  const before = residentMiB(daemon.pid);
+  for (const name of names(count)) (await boot(daemon, name)).close();
+  await wait(5000);
+  const [cpu, begin] = [cpuSeconds(daemon.pid), performance.now()];
+  await wait(IDLE_SECONDS * 1000);
+  const used = (cpuSeconds(daemon.pid) - cpu) / (performance.now() - begin) * 1e5;
+  const resident = (residentMiB(daemon.pid) - before) / count;
+  await destroyAll(daemon);
+  return { count, cpu: used, resident };
+}
+
+export interface Echo {
+  readonly busy: number;
+  /** ms */
+  readonly median: number;
+  readonly p95: number;
+}
+/** How long a key press takes to come back from an idle domain while others are busy on all CPUs. */
+export async function echo(daemon: Daemon, busyCount: number): Promise<Echo> {
+  const busy = await busyDomains(daemon, busyCount);
+  const console = await boot(daemon, 'idle');
+  console.say('stty echo; cat\n');
+  await wait(3000);
+  const times: number[] = [];
+  for (let i = 0; i < PRESSES; i++) {
+    const key = String.fromCharCode(97 + i % 26);
+    console.heard = '';
+    const begin = performance.now();
+    console.say(key);
+    await console.hear(new RegExp(key));
+    times.push(performance.now() - begin);
+    await wait(50 + 10 * (i % 7));
+  }
+  console.close();
+  await busy.end();
+  await destroyAll(daemon);
+  return { busy: busyCount, median: median(times), p95: quantile(times, 0.95) };
+}
+
+export interface Share {
+  readonly name: string;
+  /** parts of one CPU */
+  readonly wanted: number;
+  readonly got: number;
+}
+/** Busy domains on one CPU, each with a weight and a cap, and what they get of it. */
+export async function shares(daemon: Daemon, setups: readonly { readonly name: string; readonly weight: number; readonly cap: number; readonly wanted: number }[]): Promise<Share[]> {
+  for (const { name } of setups) {
+    const console = await boot(daemon, name, 'cpus="0"');
+    console.say('while :; do :; done\n');
+    console.close();
+  }
+  for (const { name, weight, cap } of setups) await daemon.ask({ command: 'share', domain: name, weight, cap });
+  await wait(3000);
+  const time = async (): Promise<number[]> => {
+    const all = await daemon.ask<{ name: string; time: number }[]>({ command: 'list' });
+    return setups.map(({ name }) => all.find((d) => d.name === name)?.time as number);
+  };
+  const [before, begin] = [await time(), performance.now()];
+  await wait(SHARE_SECONDS * 1000);
+  const seconds = (performance.now() - begin) / 1000;
+  const got = (await time()).map((t, i) => (t - (before[i] as number)) / seconds);
+  await destroyAll(daemon);
+  return setups.map(({ name, wanted }, i) => ({ name, wanted, got: got[i] as number }));
+}
