@@ -22,13 +22,16 @@ export interface CompilerAccess {
   readonly alive: Int32Array;
 }
 
+/** V8 counts the memory of all domains that it has compiled for to the old generation's: there is no limit to that. */
+const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1 << 20 } as const;
+
 export class CompilerThread {
   private readonly worker: Worker;
   private readonly alive = new Int32Array(new SharedArrayBuffer(4)).fill(1);
 
   /** @param failed is told why the worker ended, if it does */
   constructor(failed: (reason: string) => void) {
-    this.worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+    this.worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: LIMITS });
     this.worker.unref();
     this.worker.on('error', (error: Error) => {
       Atomics.store(this.alive, 0, 0);

@@ -14,8 +14,12 @@ export interface CpuWorkerData {
   readonly compiler: CompilerAccess;
 }
 
-/** Young generations are small because there are many threads: what is not garbage at once lives as long as a domain. */
-const LIMITS = { maxYoungGenerationSizeMb: 16 } as const;
+/**
+ * Young generations are small because there are many threads: what is not garbage at once lives as long as a domain. V8 counts
+ * the domains' memory, all of it whether touched or not, to the old generation's, and collects garbage all the time near that
+ * one's limit: so there is none.
+ */
+const LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1 << 20 } as const;
 
 export const startCpuThread = (compilers: CompilerThread): StartCpu => (...parameters) => new WorkerCpu(compilers, ...parameters);
 

@@ -1,6 +1,5 @@
 // `xenith daemon`: the machine that runs the domains, until it is told to stop. This thread is Domain-0.
 
-import { setFlagsFromString } from 'node:v8';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { nodeHost } from '../host.ts';
@@ -13,19 +12,12 @@ import { socketPath, xenstorePath } from './state-dir.ts';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * V8 collects garbage whenever memory outside its heap has grown by some 64 MiB, which a domain's is by itself: making one took
- * 10 ms more. With this option it does when all memory together has grown by a third (2026-11, Node 26.10).
- */
-const MANY_MEMORIES = '--external-memory-accounted-in-global-limit';
-
-/**
  * Runs the daemon to its end.
  * @param cpus how many physical CPUs
  * @param log lines for the administrator
  * @throws AlreadyRunning
  */
 export async function runDaemon(state: string, cpus: number, log: (line: string) => void): Promise<void> {
-  setFlagsFromString(MANY_MEMORIES);
   const host = nodeHost((level, message) => { if (level === 'warning' || level === 'error') log(message); });
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`));
   const store = new Store(storePace);
