@@ -8,6 +8,7 @@
 //   --idle N     so many idle and paused domains (as many as --domains)
 //   --cpus N     physical CPUs of the daemon (as many as there are processors)
 //   --only LIST  of throughput,creation,idle,echo,shares
+//   --cpu        compares work for each second of processor time, for a machine that is busy with other things
 //   --publish    writes the results into docs/ as well
 
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       domains: { type: 'string', default: '128' }, idle: { type: 'string' }, cpus: { type: 'string', default: String(availableParallelism()) }, only: { type: 'string', default: PARTS.join() },
-      publish: { type: 'boolean', default: false },
+      cpu: { type: 'boolean', default: false }, publish: { type: 'boolean', default: false },
     },
   });
   const [most, cpus] = [Number(values.domains), Number(values.cpus)];
@@ -57,14 +58,14 @@ async function main(): Promise<void> {
     const capped = CAPS.map((cap) => ({ name: `cap${cap}`, weight: 256, cap, wanted: cap / 100 }));
     const sharesOf = async (setups: typeof weighed): Promise<Share[]> => (wanted('shares') ? (await each([setups.length], 'shares', () => shares(daemon, setups)))[0] as Share[] : []);
     const results: Results = {
-      about: { date: new Date().toISOString().slice(0, 10), processor: processors()[0]?.model, host: `Linux ${release()}`, node: `Node ${process.versions.node}`, cpus: `${cpus} CPUs`, load: `load ${loadavg()[0]?.toFixed(1)}` },
-      cpus,
+      about: { date: new Date().toISOString().slice(0, 10), processor: processors()[0]?.model, host: `Linux ${release()}`, node: `Node ${process.versions.node}`, cpus: `${cpus} CPUs`, ...(values.cpu ? { clock: 'seconds of processor time' } : {}), load: `load ${loadavg()[0]?.toFixed(1)}` },
+      cpus, perCpu: values.cpu,
       creation: wanted('creation') ? await each([quiet], 'creation', (count) => creation(daemon, count, MEMORY)) : [],
       idle: wanted('idle') ? await each([quiet], 'idle', (count) => idle(daemon, count)) : [],
       weights: await sharesOf(weighed),
       caps: await sharesOf(capped),
       echo: wanted('echo') ? await each(few, 'echo', (count) => echo(daemon, count)) : [],
-      throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus)) : [],
+      throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus, values.cpu)) : [],
     };
     report(results, values.publish);
   } finally {

@@ -54,13 +54,13 @@ function start(daemon: Daemon, names: readonly string[], consoles: readonly Cons
   };
 }
 
-/** Lines a second, once that does not change any more. */
-export async function steadyRate(busy: Busy): Promise<number> {
+/** Lines a second, once that does not change any more. @param seconds the clock */
+export async function steadyRate(busy: Busy, seconds: () => number): Promise<number> {
   let last = 0;
   for (let i = 0; i < MOST_WINDOWS; i++) {
-    const [count, begin] = [busy.count(), performance.now()];
+    const [count, begin] = [busy.count(), seconds()];
     await wait(WINDOW * 1000);
-    const rate = (busy.count() - count) / (performance.now() - begin) * 1000;
+    const rate = (busy.count() - count) / (seconds() - begin);
     if (i > 0 && Math.abs(rate - last) < STEADY * rate) return (rate + last) / 2;
     last = rate;
   }

@@ -5,6 +5,8 @@ import type { Creation, Echo, Idle, Share, Throughput } from './measurements.ts'
 export interface Results {
   readonly about: Readonly<Record<string, unknown>>;
   readonly cpus: number;
+  /** throughput is for each second of processor time */
+  readonly perCpu: boolean;
   readonly throughput: readonly Throughput[];
   readonly creation: readonly Creation[];
   readonly idle: readonly Idle[];
@@ -50,7 +52,7 @@ export function chart(r: Results): string {
   const y = (ratio: number): string => (TOP + HEIGHT * (1 - Math.min(ratio, HIGHEST) / HIGHEST)).toFixed(1);
   const series = [
     { name: 'one', label: 'on one CPU', value: (t: Throughput) => t.oneCpu / t.processes },
-    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus / t.processes / Math.min(r.cpus, t.count) },
+    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus / t.processes / (r.perCpu ? 1 : Math.min(r.cpus, t.count)) },
   ];
   const lines = series.map(({ name, value }) => `<polyline class="${name}" points="${r.throughput.map((t) => `${x(t.count)},${y(value(t))}`).join(' ')}"/>${r.throughput.map((t) => `<circle class="${name}" cx="${x(t.count)}" cy="${y(value(t))}" r="3"/>`).join('')}`);
   const grid = [0, 0.25, 0.5, 0.75, 1].map((v) => `<line class="grid" x1="${LEFT}" x2="${LEFT + WIDTH}" y1="${y(v)}" y2="${y(v)}"/><text class="dim" x="${LEFT - 8}" y="${Number(y(v)) + 4}" text-anchor="end">${v * 100} %</text>`);
