@@ -3,12 +3,13 @@
 // Runs the programs of bench/programs on this machine, in QEMU without KVM, in v86 and in a Xenith domain, in turn, N times
 // (3), and writes medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Each row runs
 // --passes times (2) in a run: the first pass meets code that has not run yet, the second does not. Installs nothing, and
-// leaves out QEMU or v86 with a note of what it needs when that is not there. For v86, a 32-bit machine, that is the npm
+// leaves out an engine with a note of what it needs when that is not there. For v86, a 32-bit machine, that is the npm
 // package v86, the packages seabios and gcc-multilib for its BIOS and a 32-bit build of the programs, and what
-// bench/suite/fetch-i386.sh fetches; it runs no Python.
+// bench/suite/fetch-i386.sh fetches; it runs no Python. Debian's Xen in QEMU (bench/suite/fetch-xen.sh) is slow, so it runs
+// only when --engines names it.
 //
 //   --rows REGEX      only the rows whose name or group matches
-//   --engines LIST    of native,qemu,v86,xenith
+//   --engines LIST    of native,qemu,xen,v86,xenith
 //   --cpu             compares processor time instead of time as it passes, for a machine that is busy with other things
 //   --publish         writes the results into docs/ as well
 

@@ -1,12 +1,13 @@
-// What is compared: the machine itself, QEMU without KVM, v86, and Xenith. Each runs the same programs; QEMU and Xenith boot
-// the same kernel with the same initramfs, v86 its own, of a 32-bit build: what differs between those compilers and kernels
-// is in its figures as well. All have 256 MiB and one processor. No kernel works around flaws of real processors
+// What is compared: the machine itself, QEMU without KVM, Debian's Xen in QEMU, v86, and Xenith. Each runs the same programs;
+// QEMU and Xenith boot the same kernel with the same initramfs; Xen's Domain-0 needs Debian's larger kernel; v86 has its own, of
+// a 32-bit build: what differs between those compilers and kernels is in its figures as well. All have 256 MiB and one processor. No kernel works around flaws of real processors
 // (mitigations=off), which QEMU's default model would make it do and Xenith's would not.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { type Measurement, MeasurementReader } from './measurement.ts';
 import type { RowName } from './results.ts';
 import { BIOS, missingForV86, v86Version } from './v86.ts';
@@ -21,7 +22,7 @@ export interface Work {
 }
 
 export interface Engine {
-  readonly name: 'native' | 'qemu' | 'v86' | 'xenith';
+  readonly name: 'native' | 'qemu' | 'xen' | 'v86' | 'xenith';
   readonly version: string;
   /** of the programs that it runs */
   readonly bits: 32 | 64;
@@ -30,7 +31,7 @@ export interface Engine {
 
 const XENITH = fileURLToPath(new URL('../../bin/xenith.mjs', import.meta.url));
 const V86_GUEST = fileURLToPath(new URL('v86-guest.ts', import.meta.url));
-const MEBIBYTES = '256', MEMORY = `${MEBIBYTES}M`;
+const MEBIBYTES = 256, MEMORY = `${MEBIBYTES}M`;
 const TIMEOUT_SECONDS = 600;
 
 function environment({ passes, rows }: Work): Record<string, string> {
@@ -99,14 +100,40 @@ const native: Engine = {
   },
 };
 
-function qemu(program: string, version: string): Engine {
-  const machine = ['-accel', 'tcg', '-m', MEMORY, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'];
+const QEMU = 'qemu-system-x86_64';
+const tcg = (mebibytes: number): string[] => ['-accel', 'tcg', '-m', `${mebibytes}M`, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'];
+
+function qemu(version: string): Engine {
   return {
     name: 'qemu',
     version,
     bits: 64,
-    measure: (work) => boot(program, [...machine, '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
+    measure: (work) => boot(QEMU, [...tcg(MEBIBYTES), '-kernel', work.kernel, '-initrd', work.initrd, '-append', commandLine('ttyS0', work)]),
   };
+}
+
+/** Domain-0 of Debian's Xen, a PV guest as any other. */
+function xen({ hypervisor, kernel }: XenFiles): Engine {
+  return {
+    name: 'xen',
+    version: `${basename(hypervisor, '.gz')} in QEMU`,
+    bits: 64,
+    measure(work) {
+      const unpacked = join(work.folder, 'xen');
+      writeFileSync(unpacked, gunzipSync(readFileSync(hypervisor)));
+      // a multiboot module is a file, a space and its arguments; commas stand between modules
+      const domainZero = `${kernel} ${commandLine('hvc0', work)}`.replaceAll(',', ',,');
+      return boot(QEMU, [...tcg(512), '-cpu', 'qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16', '-kernel', unpacked, '-initrd', `${domainZero},${work.initrd}`,
+        '-append', `console=com1 com1=115200,8n1 dom0_mem=${MEMORY},max:${MEMORY} dom0_max_vcpus=1 loglvl=error spec-ctrl=no xpti=0`]);
+    },
+  };
+}
+interface XenFiles { readonly hypervisor: string; readonly kernel: string }
+function findXen(): XenFiles | undefined {
+  const find = (...patterns: string[]): string | undefined => globSync(patterns).find((path) => !path.includes('cloud'));
+  const hypervisor = find('.build/bench/xen/boot/xen-*-amd64.gz', '/boot/xen-*-amd64.gz');
+  const kernel = find('.build/stock/boot/vmlinuz-*-amd64', '/boot/vmlinuz-*-amd64');
+  return hypervisor !== undefined && kernel !== undefined ? { hypervisor, kernel } : undefined;
 }
 
 function v86(version: string): Engine {
@@ -114,7 +141,7 @@ function v86(version: string): Engine {
     name: 'v86',
     version,
     bits: 32,
-    measure: (work) => boot(process.execPath, [...process.execArgv, V86_GUEST, BIOS, work.kernel, work.initrd, MEBIBYTES, commandLine('ttyS0', work)]),
+    measure: (work) => boot(process.execPath, [...process.execArgv, V86_GUEST, BIOS, work.kernel, work.initrd, String(MEBIBYTES), commandLine('ttyS0', work)]),
   };
 }
 
@@ -132,10 +159,13 @@ function xenith(): Engine {
 /** The engines that are there, and why the others are not. */
 export function findEngines(): { readonly engines: readonly Engine[]; readonly missing: readonly string[] } {
   const engines: Engine[] = [native], missing: string[] = [];
-  const { stdout } = spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+  const { stdout } = spawnSync(QEMU, ['--version'], { encoding: 'utf8' });
   const version = /version ([\d.]+)/.exec(stdout ?? '')?.[1];
   if (version === undefined) missing.push('QEMU is left out: there is no qemu-system-x86_64 (package qemu-system-x86)');
-  else engines.push(qemu('qemu-system-x86_64', `QEMU ${version} TCG`));
+  else engines.push(qemu(`QEMU ${version} TCG`));
+  const files = findXen();
+  if (version !== undefined && files) engines.push(xen(files));
+  else missing.push('Xen in QEMU is left out for want of QEMU, Debian\'s Xen (bench/suite/fetch-xen.sh) or its kernel (tests/stock/fetch.sh)');
   const lacking = missingForV86();
   if (lacking.length > 0) missing.push(`v86 is left out for want of ${lacking.join(', ')}`);
   else engines.push(v86(`v86 ${v86Version()}`));

@@ -13,8 +13,9 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  seconds('native', 'native'), seconds('QEMU', 'qemu'), seconds('v86', 'v86'), seconds('Xenith', 'xenith'),
+  seconds('native', 'native'), seconds('QEMU', 'qemu'), seconds('Xen', 'xen'), seconds('v86', 'v86'), seconds('Xenith', 'xenith'),
   ratio('x QEMU', 'qemu', 'again'), ratio('x QEMU 1st', 'qemu', 'first'),
+  ratio('x Xen', 'xen', 'again'),
   ratio('x v86', 'v86', 'again'), ratio('x v86 1st', 'v86', 'first'),
   ratio('of native', 'native', 'again', 3),
 ];
@@ -28,9 +29,9 @@ function ratio(title: string, engine: EngineName, pass: keyof Times, digits = 2)
   return { title, engine, digits, isRatio: true, of: (result) => speedup(result, 'xenith', engine, pass) };
 }
 
-/** A line a row and a geometric mean a group. The columns of v86, which few have, are there only if it was measured. */
+/** A line a row and a geometric mean a group. The columns of Xen and v86, which few have, are there only if they were measured. */
 export function table(results: readonly Result[]): string {
-  const columns = COLUMNS.filter(({ engine }) => engine !== 'v86' || results.some(({ times }) => times.v86));
+  const columns = COLUMNS.filter(({ engine }) => (engine !== 'v86' && engine !== 'xen') || results.some(({ times }) => times[engine]));
   const lines = [line('', columns.map(({ title }) => title))];
   for (const group of new Set(results.map((r) => r.group))) {
     const members = results.filter((r) => r.group === group);
