@@ -2,10 +2,12 @@
 
 import { parentPort } from 'node:worker_threads';
 import { compileJob } from '#machine/engine/region-job.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import type { CompileChannel, CompileMessage, CompileOpening } from './region-compiler.ts';
 
 function open(opening: CompileOpening): void {
-  if ('thread' in opening) opening.thread.on('message', open);
+  if (opening === 'collect') collectGarbage();
+  else if ('thread' in opening) opening.thread.on('message', open);
   else serve(opening);
 }
 function serve({ port, answered }: CompileChannel): void {

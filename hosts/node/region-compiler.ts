@@ -10,8 +10,8 @@ export interface CompileChannel {
   /** counts the answers */
   readonly answered: Int32Array;
 }
-/** What the worker gets: the channel of a machine, or a port on which another thread will send some. */
-export type CompileOpening = CompileChannel | { readonly thread: MessagePort };
+/** What the worker gets: the channel of a machine, a port on which another thread will send some, or the wish that it collects its garbage. */
+export type CompileOpening = CompileChannel | { readonly thread: MessagePort } | 'collect';
 /** On a channel: the memory that the machine's jobs are about, first, or a job. */
 export type CompileMessage = SharedArrayBuffer | Omit<RegionJob, 'memory'>;
 
@@ -45,6 +45,8 @@ export class CompilerThread {
     this.worker.postMessage({ thread: port2 } satisfies CompileOpening, [port2]);
     return { port: port1, alive: this.alive };
   }
+  /** Lets the worker give back the memory of machines that are gone. */
+  collect(): void { this.worker.postMessage('collect' satisfies CompileOpening); }
 }
 
 export class CompilerClient {

@@ -19,12 +19,16 @@ const one: Daemon['one'] = (which) => daemon.one(which);
 const until: Daemon['until'] = (what, holds) => daemon.until(what, holds);
 const converse: Daemon['converse'] = (which, input, pattern) => daemon.converse(which, input, pattern);
 
-/** What bert gets of the time that anna and bert have together, over a few seconds. */
-async function partOfBert(): Promise<number> {
+/** Bert gets this part of the time that anna and bert have together, over a few seconds; over some more on a machine that is busy with other things. */
+async function expectPartOfBert(part: number, tolerance: number): Promise<void> {
   const before = await list('anna', 'bert');
-  await wait(3000);
-  const [anna, bert] = (await list('anna', 'bert')).map((d, i) => d.time - (before[i] as DomainInfo).time) as [number, number];
-  return bert / (anna + bert);
+  let got = NaN;
+  for (let i = 0; i < 8 && !(Math.abs(got - part) < tolerance); i++) {
+    await wait(3000);
+    const [anna, bert] = (await list('anna', 'bert')).map((d, j) => d.time - (before[j] as DomainInfo).time) as [number, number];
+    got = bert / (anna + bert);
+  }
+  assert.ok(Math.abs(got - part) < tolerance, `bert got ${got}, not ${part}`);
 }
 /** Sends bytes as they are; what comes back until the connection ends. */
 function raw(bytes: string | Uint8Array): Promise<string> {
@@ -38,7 +42,7 @@ function raw(bytes: string | Uint8Array): Promise<string> {
   });
 }
 
-describe('a machine of several domains', { timeout: 240_000 }, () => {
+describe('a machine of several domains', { timeout: 290_000 }, () => {
   before(() => daemon.start());
   after(() => daemon.end());
 
@@ -93,10 +97,10 @@ describe('a machine of several domains', { timeout: 240_000 }, () => {
     await ok('create', 'name="idle"', 'memory=48');
     await converse('idle', 'echo re""ady\n', /ready/);
     for (const name of ['anna', 'bert']) await ok('vcpu-pin', name, 'all', '0');
-    assert.ok(Math.abs(await partOfBert() - 0.5) < 0.15, 'equal weights');
+    await expectPartOfBert(0.5, 0.1);
     await ok('sched-credit2', '-d', 'bert', '-w', '768');
     assert.match(await ok('sched-credit2'), /bert +2 +768 +0/);
-    assert.ok(Math.abs(await partOfBert() - 0.75) < 0.12, 'three times the weight');
+    await expectPartOfBert(0.75, 0.08);
     await ok('sched-credit2', '-d', 'bert', '-w', '256');
     const begin = performance.now();
     await converse('idle', 'echo at on""ce\n', /at once/);

@@ -39,6 +39,8 @@ export interface CpuServices {
   share(domid: number, weight: number, cap: number): null;
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;
+  /** Gives back the memory of domains that are gone. */
+  collect(): null;
 }
 export type ServiceName = keyof CpuServices;
 /** A request; `id` 0: nobody waits for the answer. */

@@ -20,6 +20,8 @@ export interface CpuTools {
   readonly decompressors: Decompressors;
   /** compiles the code of one domain on another thread */
   readonly compiler: () => RegionCompiler;
+  /** gives back memory that this thread does not use any more */
+  readonly collect: () => void;
 }
 
 /** Reads all the mail there is. */
@@ -45,7 +47,7 @@ function failureOf(error: unknown): CpuFailure {
 /** It has ended: the report is on its way. */
 class NoSuchDomain extends Error {}
 
-export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: openCompiler }: CpuTools): CpuServices {
+export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: openCompiler, collect }: CpuTools): CpuServices {
   const get = (domid: number): PlacedDomain => {
     const placed = cpu.get(domid);
     if (!placed) throw new NoSuchDomain(`domain ${domid} is not on this CPU`);
@@ -111,6 +113,10 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       const placed = get(domid);
       notifyFromBackend(placed.domain, port);
       cpu.reconsider(placed);
+      return null;
+    },
+    collect() {
+      collect();
       return null;
     },
   };

@@ -2,6 +2,7 @@
 
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
+import { collectGarbage } from '../collect-garbage.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerThread } from '../region-compiler.ts';
 import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
@@ -22,6 +23,7 @@ export async function runDaemon(state: string, cpus: number, log: (line: string)
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`));
   const store = new Store(storePace);
   const domains = new Domains(store, host, cpus, startCpuThread(compilers), log);
+  domains.onReleased = giveBack(domains, compilers);
   const server = new ApiServer(domains, socketPath(state));
   await server.listen();
   const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
@@ -32,4 +34,24 @@ export async function runDaemon(state: string, cpus: number, log: (line: string)
   server.close();
   await xenstore.close();
   log('ended');
+}
+
+/** Memory of domains that are gone is given back when there is so much of it, MiB, or after so long, ms. */
+const MUCH = 512, SOON = 3000;
+function giveBack(domains: Domains, compilers: CompilerThread): (memory: number) => void {
+  let waiting = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const now = async (): Promise<void> => {
+    clearTimeout(timer);
+    timer = undefined;
+    waiting = 0;
+    await domains.collect();
+    compilers.collect();
+    collectGarbage();
+  };
+  return (memory) => {
+    waiting += memory;
+    if (waiting >= MUCH) void now();
+    else timer ??= setTimeout(() => void now(), SOON);
+  };
 }
