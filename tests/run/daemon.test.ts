@@ -118,6 +118,13 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
     assert.deepEqual((JSON.parse(await ok('vcpu-list', '--json', 'bert')) as { cpu: number; affinity: string }[]).map(({ cpu, affinity }) => [cpu, affinity]), [[1, '1']]);
   });
 
+  test('a domain moves by itself when that evens out the load', async () => {
+    await ok('vcpu-pin', 'bert', 'all', '0');
+    assert.equal((await one('bert')).cpu, 0);
+    for (const name of ['anna', 'bert']) await ok('vcpu-pin', name, 'all', 'all');
+    await until('each has a CPU of its own', async () => new Set((await list('anna', 'bert')).map((d) => d.cpu)).size === 2);
+  });
+
   test('pins that cannot be are refused; cpus= of a file holds', async () => {
     assert.match((await call('vcpu-pin', 'anna', '1', '0')).err, /vCPU 1: the domain has vCPUs 0 to 0/);
     assert.match((await call('vcpu-pin', 'anna', 'all', '7')).err, /there is no CPU that all vCPUs may run on/);

@@ -111,8 +111,12 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     notify(domid, port) {
       const placed = get(domid);
-      notifyFromBackend(placed.domain, port);
-      cpu.reconsider(placed);
+      try {
+        notifyFromBackend(placed.domain, port);
+        cpu.reconsider(placed);
+      } catch (error) {
+        cpu.fail(placed, error);
+      }
       return null;
     },
     collect() {

@@ -98,6 +98,21 @@ describe('a physical CPU', () => {
     assert.deepEqual(w.ran, [2]);
   });
 
+  test('or while an event is sent to it', async () => {
+    const u = w.add(1, block);
+    const port = allocUnboundFor(u.domain, 0);
+    bindBackend(u.domain, port, () => {});
+    w.add(2, (v) => {
+      Object.defineProperty(u.v, 'info', { get() { throw new Error('a third bug'); } });
+      w.post('notify', 1, port);
+      w.time += MS;
+      block(v);
+    });
+    await w.run();
+    assert.match(w.mail.sent.map((r) => (r.kind === 'ended' && r.end.kind === 'crash' ? r.end.report : r.kind)).join(), /^Domain 1 crashed: .*a third bug[^]*,answer$/);
+    assert.ok(w.cpu.get(2) !== undefined && w.cpu.get(1) === undefined);
+  });
+
   test('how a domain ended is told, after its last events', async () => {
     const u = w.add(1, (v) => {
       notifyBackend(v.domain, port);

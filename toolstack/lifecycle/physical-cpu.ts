@@ -71,6 +71,11 @@ export class PhysicalCpu {
     this.ready.put(placed);
     if (this.current && placed.share.credit > this.current.share.credit) this.preempted = true;
   }
+  /** An exception of ours has happened while something was done for a domain: it ends. */
+  fail(placed: PlacedDomain, error: unknown): void {
+    fail(placed.domain, error);
+    this.end(placed);
+  }
   /** A guest's event for Domain-0: sent at the end of the slice. */
   tell(domid: number, port: number): void {
     const { events } = this;
@@ -125,15 +130,17 @@ export class PhysicalCpu {
     const end = this.now();
     if (result) share.charge(end - begin);
     this.noteWish(placed, end);
-    if (result?.reason === 'shutdown') {
-      this.remove(placed);
-      placed.compiler?.close();
-      return this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
-    }
+    if (result?.reason === 'shutdown') return this.end(placed);
     if (result?.reason === 'blocked') return this.rest(placed, placed.nextTimer);
     const parked = share.parkedUntil(end);
     if (parked > 0) this.rest(placed, parked);
     else this.ready.put(placed);
+  }
+  /** It has shut down. */
+  private end(placed: PlacedDomain): void {
+    this.remove(placed);
+    placed.compiler?.close();
+    this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
   }
   private noteWish(placed: PlacedDomain, now: number): void {
     placed.share.want(now - placed.wantsSince);
@@ -158,10 +165,13 @@ function runGuarded(domain: Domain, ns: number): Pick<RunResult, 'reason'> {
   try {
     return runDomain(domain, ns);
   } catch (error) {
-    domain.crashText = ownFault(domain, error);
-    domain.shutdown(SHUTDOWN.crash);
+    fail(domain, error);
     return { reason: 'shutdown' };
   }
+}
+function fail(domain: Domain, error: unknown): void {
+  domain.crashText = ownFault(domain, error);
+  domain.shutdown(SHUTDOWN.crash);
 }
 function endOfGuarded(domain: Domain): DomainEnd {
   try {
