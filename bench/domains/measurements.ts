@@ -74,6 +74,9 @@ export interface Idle {
   readonly resident: number;
 }
 export async function idle(daemon: Daemon, count: number): Promise<Idle> {
+  for (const name of names(2)) (await boot(daemon, name)).close(); // what all share is there then
+  await destroyAll(daemon);
+  await wait(5000);
   const before = residentMiB(daemon.pid);
   for (const name of names(count)) (await boot(daemon, name)).close();
   await wait(5000);

@@ -1,7 +1,7 @@
 // The memory of a domain that is gone goes back to the system when every thread that knew it has collected its garbage. V8 is in no
 // hurry with that: seen from its heap a domain is a few small objects.
 
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 let collect: (() => void) | undefined;
@@ -13,4 +13,19 @@ export function collectGarbage(): void {
     collect = runInNewContext('gc') as () => void;
   }
   collect();
+}
+
+/** Heap growth, in bytes, that is worth a collection, and how often it is looked at: ms. */
+const WORTHWHILE = 24 << 20, LOOK = 5000;
+let looked = 0, used = 0;
+
+/** To be called now and then by a thread with many domains: V8, which takes their memory for a large heap, would let garbage pile up. */
+export function collectIfWorthwhile(): void {
+  const now = performance.now();
+  if (now < looked + LOOK) return;
+  looked = now;
+  const { used_heap_size: size } = getHeapStatistics();
+  if (size < used + WORTHWHILE) return;
+  collectGarbage();
+  used = getHeapStatistics().used_heap_size;
 }

@@ -2,7 +2,7 @@
 
 import { parentPort } from 'node:worker_threads';
 import { compileJob } from '#machine/engine/region-job.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { collectGarbage, collectIfWorthwhile } from './collect-garbage.ts';
 import type { CompileChannel, CompileMessage, CompileOpening } from './region-compiler.ts';
 
 function open(opening: CompileOpening): void {
@@ -19,6 +19,7 @@ function serve({ port, answered }: CompileChannel): void {
     }
     port.postMessage(compileJob({ ...message, memory }));
     Atomics.add(answered, 0, 1);
+    collectIfWorthwhile();
   });
 }
 parentPort?.on('message', open);

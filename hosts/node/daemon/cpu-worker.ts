@@ -4,7 +4,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { CpuReport, CpuRequest, Mailbox } from '#toolstack/lifecycle/cpu-mail.ts';
 import { cpuServices, readMail } from '#toolstack/lifecycle/cpu-services.ts';
 import { PhysicalCpu } from '#toolstack/lifecycle/physical-cpu.ts';
-import { collectGarbage } from '../collect-garbage.ts';
+import { collectGarbage, collectIfWorthwhile } from '../collect-garbage.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerClient } from '../region-compiler.ts';
@@ -24,7 +24,10 @@ class ThreadMailbox implements Mailbox {
   }
   send(report: CpuReport): void { this.data.port.postMessage(report); }
   async sleep(ns: number): Promise<void> { Atomics.wait(this.data.posted, 0, this.read, ns / 1e6); }
-  turn(): Promise<void> { return new Promise((done) => { setImmediate(done); }); }
+  turn(): Promise<void> {
+    collectIfWorthwhile();
+    return new Promise((done) => { setImmediate(done); });
+  }
 }
 
 const data = workerData as CpuWorkerData;
