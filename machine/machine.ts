@@ -53,9 +53,12 @@ export interface Machine {
    * Translates a linear address under the vCPU's current tables as a guest access of this kind would, with accessed
    * and dirty bits set in the tables.
    * @param access ACCESS
-   * @returns capsule offset of the byte, or -1: the page-fault error code is then in `faultCode`
+   * @returns capsule offset of the byte, or -1: the page-fault error code is then in `faultCode`; or -1 with
+   *   `foreignAt` set, for a byte of hooks.foreign
    */
   translate(cpu: Cpu, vaLo: number, vaHi: number, access: number): number;
+  /** After a translate that gave -1: the byte's frame number × 4096 + offset where the access is permitted to memory of another machine; else -1. */
+  readonly foreignAt: number;
   /** Error code of the last failed translate (PFEC bits, without the user bit). */
   readonly faultCode: number;
 
@@ -65,8 +68,23 @@ export interface Machine {
   setWriteProtected(mfn: number, on: boolean): void;
 }
 
+/**
+ * Memory of other machines, at frame numbers beyond the machine's own. Entries of L1 tables may have them. Nothing is cached
+ * of them: each access asks. Code there is not executed.
+ */
+export interface ForeignMemory {
+  /** True when there is something at this frame number. */
+  has(mfn: number): boolean;
+  /** Where it lies. The result is used again by the next call. */
+  find(mfn: number): { readonly capsule: Capsule; readonly offset: number };
+  /** To be called after a store there. */
+  written(mfn: number): void;
+}
+
 /** What the machine asks in the middle of an instruction. Set before the first run. */
 export interface MachineHooks {
+  /** Undefined: frame numbers beyond the machine's own are errors in page tables. */
+  foreign?: ForeignMemory;
   /** True when the hypervisor may emulate stores to this frame, which is mapped read-only where the guest writes. */
   storeWatched(cpu: Cpu, mfn: number): boolean;
   /**

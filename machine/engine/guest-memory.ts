@@ -30,9 +30,17 @@ export class GuestMemory {
    */
   read(cpu: Cpu, va: bigint, length: number, into: Uint8Array, kind = 0): void {
     this.eachPage(cpu, va, length, (lo, hi, done, n) => {
-      const host = this.host(cpu, lo, hi, 1 | kind);
+      const whole = this.host(cpu, lo, hi, 1 | kind);
       this.mmu.note(lo, hi, n, 0);
-      for (let i = 0; i < n; i++) into[done + i] = this.u8[host + i] as number;
+      if (!this.mmu.isBounce(cpu, whole)) {
+        for (let i = 0; i < n; i++) into[done + i] = this.u8[whole + i] as number;
+        return;
+      }
+      for (let i = 0; i < n; i += 8) { // another machine's memory
+        const m = Math.min(8, n - i);
+        const host = this.host(cpu, lo + i, hi, m | kind);
+        into.set(this.u8.subarray(host, host + m), done + i);
+      }
     }, kind);
   }
   /** Writes `length` bytes of `from`. Every page is checked before the first byte changes. Throws GuestFault. */

@@ -278,6 +278,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   dropBase(mfn: number): void { this.mmu.contexts.dropBase(mfn); }
   translate(cpu: Cpu, lo: number, hi: number, access: number): number { return this.mmu.translate(cpu, lo, hi, access); }
   get faultCode(): number { return this.mmu.faultCode; }
+  get foreignAt(): number { return this.mmu.foreignAt; }
   frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
   setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
 

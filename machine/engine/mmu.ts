@@ -7,14 +7,15 @@
 import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
-import { ACCESS, PFEC, type MachineHooks } from '../machine.ts';
+import { ACCESS, PFEC, type ForeignMemory, type MachineHooks } from '../machine.ts';
+import { loadForeign, storeForeign } from './foreign-access.ts';
 import { DROP, MmuContexts } from './mmu-contexts.ts';
 import { ACCESS_INFO, FRAME_FLAG } from './record.ts';
 
 /** Page-table entry bits (SDM vol. 3, 4.5). */
 const PTE = { present: 1, write: 2, accessed: 0x20, dirty: 0x40, large: 0x80 } as const;
 /** What the bounce buffer stands for. */
-const BOUNCE = { none: 0, crossing: 1, flagged: 2, denied: 3 } as const;
+const BOUNCE = { none: 0, crossing: 1, single: 2, denied: 3 } as const;
 
 /** Linear addresses whose accesses are to be noted. */
 export interface Watch { readonly bit: number; readonly at: bigint; readonly end: bigint; readonly reads: boolean }
@@ -83,7 +84,8 @@ export class Mmu {
   /**
    * Walks the tables under the vCPU's base, checks permissions, sets accessed and dirty bits.
    * @returns capsule offset of the byte; -1 when it faults (faultCode); -2 when only the last level's missing write
-   *   permission stands in the way (readonlyAt holds the byte's offset)
+   *   permission stands in the way (readonlyAt holds the byte's offset). Memory of another machine has offsets beyond the
+   *   frames, by its frame number (isForeign)
    */
   walk(cpu: Cpu, lo: number, hi: number, access: number): number {
     const { u32, frames, totalFrames } = this.capsule;
@@ -97,8 +99,9 @@ export class Mmu {
       const entryHi = u32[at + 1] as number;
       if (!(entryLo & PTE.present)) return this.fault(access, 0);
       table = (entryHi & 0xf_ffff) * 0x10_0000 + (entryLo >>> 12);
-      if (table >= totalFrames || ((level === 2 || level === 3) && entryLo & PTE.large)) return this.fault(access, PFEC.present | PFEC.reserved);
-      if (access === ACCESS.execute && entryHi >>> 31) return this.fault(access, PFEC.present);
+      const own = table < totalFrames;
+      if ((!own && !(level === 1 && this.hooks.foreign?.has(table))) || ((level === 2 || level === 3) && entryLo & PTE.large)) return this.fault(access, PFEC.present | PFEC.reserved);
+      if (access === ACCESS.execute && (!own || entryHi >>> 31)) return this.fault(access, PFEC.present);
       writable &&= (entryLo & PTE.write) !== 0;
       if (!(entryLo & PTE.accessed)) u32[at] = entryLo | PTE.accessed;
     }
@@ -106,6 +109,7 @@ export class Mmu {
     if (access === ACCESS.write) {
       if (!writable) {
         this.fault(access, PFEC.present);
+        if (table >= totalFrames) return -1; // no table of the guest's
         this.readonlyAt = host;
         return -2;
       }
@@ -121,10 +125,14 @@ export class Mmu {
 
   /** The Machine interface's translate: no TLB, no exception. */
   translate(cpu: Cpu, lo: number, hi: number, access: number): number {
+    this.foreignAt = -1;
     if (!canonical(hi)) { this.faultCode = access; return -1; }
     const host = this.walk(cpu, lo, hi, access);
-    return host < 0 ? -1 : host;
+    if (!this.isForeign(host)) return host < 0 ? -1 : host;
+    this.foreignAt = host - this.capsule.frames;
+    return -1;
   }
+  foreignAt = -1;
 
   // ---- data breakpoints
 
@@ -168,10 +176,10 @@ export class Mmu {
     const deniedFirst = this.denied;
     if (size <= room) {
       if (!deniedFirst) {
-        const mfn = (first - this.capsule.frames) >>> 12;
-        if (!write || this.flags(mfn) === 0) { this.fill(cpu, lo, hi, first, write); return first; }
+        const foreign = this.isForeign(first);
+        if (!foreign && (!write || this.isPlain(first))) { this.fill(cpu, lo, hi, first, write); return first; }
       }
-      return this.bounce(cpu, deniedFirst ? BOUNCE.denied : BOUNCE.flagged, lo, hi, size, first, first);
+      return this.bounce(cpu, deniedFirst ? BOUNCE.denied : BOUNCE.single, lo, hi, size, first, first);
     }
     const nextLo = (lo + room) % 0x1_0000_0000;
     const second = this.page(cpu, nextLo, lo + room > 0xffff_ffff ? nextHi : hi, write);
@@ -198,12 +206,12 @@ export class Mmu {
 
   /** Puts the current bytes into the bounce buffer and notes what it stands for. */
   private bounce(cpu: Cpu, kind: number, lo: number, hi: number, size: number, first: number, second: number): number {
-    const { u8 } = this.capsule;
+    const { frames } = this.capsule;
     const at = cpu.base + CPU.bounce;
     const room = kind === BOUNCE.crossing ? PAGE_SIZE - (lo & 4095) : size;
-    u8.copyWithin(at, first, first + room);
-    if (room < size) u8.copyWithin(at + room, second, second + size - room);
-    const info = [kind, lo, hi, size, first, second];
+    this.loadFrom(first, at, room);
+    if (room < size) this.loadFrom(second, at + room, size - room);
+    const info = [kind, lo, hi, size, first - frames, second - frames];
     info.forEach((v, i) => cpu.setField32(CPU.bounceInfo + i * 4, v));
     return at;
   }
@@ -211,7 +219,7 @@ export class Mmu {
   /** Makes a write to the bounce buffer real. 0, or EXIT.exception. */
   commit(cpu: Cpu): number {
     const [kind, lo, hi, size, first, second] = [0, 1, 2, 3, 4, 5].map((i) => cpu.field32(CPU.bounceInfo + i * 4)) as [number, number, number, number, number, number];
-    const { u8, dv } = this.capsule;
+    const { u8, dv, frames } = this.capsule;
     const at = cpu.base + CPU.bounce;
     if (kind === BOUNCE.denied) {
       const low = size === 1 ? u8[at] as number : size === 2 ? dv.getUint16(at, true) : dv.getUint32(at, true);
@@ -223,11 +231,18 @@ export class Mmu {
       return EXIT.exception;
     }
     const room = kind === BOUNCE.crossing ? PAGE_SIZE - (lo & 4095) : size;
-    this.storeTo(first, at, room);
-    if (room < size) this.storeTo(second, at + room, size - room);
+    this.storeTo(first + frames, at, room);
+    if (room < size) this.storeTo(second + frames, at + room, size - room);
     return 0;
   }
+  /** True for an offset of `walk` that is another machine's memory. */
+  private isForeign(host: number): boolean { return host >= this.capsule.frames + this.capsule.totalFrames * PAGE_SIZE; }
+  private loadFrom(host: number, to: number, length: number): void {
+    if (!this.isForeign(host)) this.capsule.u8.copyWithin(to, host, host + length);
+    else loadForeign(this.hooks.foreign as ForeignMemory, host - this.capsule.frames, this.capsule, to, length);
+  }
   private storeTo(host: number, from: number, length: number): void {
+    if (this.isForeign(host)) return storeForeign(this.hooks.foreign as ForeignMemory, host - this.capsule.frames, this.capsule, from, length);
     this.capsule.u8.copyWithin(host, from, from + length);
     const mfn = (host - this.capsule.frames) >>> 12;
     if (this.flags(mfn) & FRAME_FLAG.code) this.codeWritten(mfn);

@@ -11,3 +11,11 @@ export function engines(): CpuUnderTest[] {
     new MachineUnderTest('compiler', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { compileAfter: 1 }), scratchSize(FRAMES)),
   ];
 }
+
+/** The same, with their data in another machine's memory. */
+export function enginesWithForeignData(): CpuUnderTest[] {
+  return [
+    new MachineUnderTest('interpreter with foreign data', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { compileAfter: 0 }), scratchSize(FRAMES), true),
+    new MachineUnderTest('compiler with foreign data', (capsule, hooks) => new Interpreter(capsule, 1, hooks, { compileAfter: 1 }), scratchSize(FRAMES), true),
+  ];
+}

@@ -15,6 +15,8 @@ const PRESENT = 1n, WRITABLE = 2n, USER = 4n, ACCESSED_DIRTY = 0x60n, NO_EXECUTE
 const FRAME = { l4: 1, l3: 2, l2: 3, l1: 4, code: 5, arena: 7, gdt: 10, count: 11 } as const;
 /** Frames of the capsule. */
 export const FRAMES = 64;
+/** Where the arena is when it is another machine's memory: frame numbers here, and the first frame there. */
+const ELSEWHERE = 1000, ELSEWHERE_FRAME = 3, ELSEWHERE_FRAMES = 8;
 const PAGE_FAULT = 14;
 const PFEC_USER = 4;
 const SLICE = 20_000;
@@ -36,6 +38,8 @@ export class MachineUnderTest implements CpuUnderTest {
   /** names of instructions that raised #UD because the machine does not have them, with counts */
   readonly unimplemented = new Map<string, number>();
   private readonly capsule: Capsule;
+  /** where the arena lies, if not in `capsule` */
+  private readonly elsewhere: Capsule | undefined;
   private readonly machine: Machine;
   private readonly cpu: Cpu;
   private readonly code: Uint8Array;
@@ -49,16 +53,19 @@ export class MachineUnderTest implements CpuUnderTest {
   private written = { at: 0, size: 0 };
   private dirty = true;
 
-  constructor(name: string, make: MachineFactory, scratchSize: number) {
+  /** @param elsewhere the arena is memory of another machine (MachineHooks.foreign) */
+  constructor(name: string, make: MachineFactory, scratchSize: number, elsewhere = false) {
     this.name = name;
     this.capsule = new Capsule(FRAMES, 0, scratchSize);
+    this.elsewhere = elsewhere ? new Capsule(ELSEWHERE_FRAMES, 0, 0) : undefined;
     this.machine = make(this.capsule, this.hooks());
     const cpu = this.machine.cpus[0];
     if (!cpu) throw new Error('the machine has no vCPU');
     this.cpu = cpu;
     this.code = this.capsule.u8.subarray(this.capsule.frame(FRAME.code), this.capsule.frame(FRAME.code) + CODE_SIZE);
-    this.arena = this.capsule.u8.subarray(this.capsule.frame(FRAME.arena), this.capsule.frame(FRAME.arena) + ARENA_SIZE);
-    this.arenaWords = new Uint32Array(this.capsule.buffer, this.arena.byteOffset, ARENA_SIZE / 4);
+    const arenaAt = this.elsewhere?.frame(ELSEWHERE_FRAME) ?? this.capsule.frame(FRAME.arena);
+    this.arena = (this.elsewhere ?? this.capsule).u8.subarray(arenaAt, arenaAt + ARENA_SIZE);
+    this.arenaWords = new Uint32Array(this.arena.buffer, arenaAt, ARENA_SIZE / 4);
     this.code.fill(0xcc);
     this.mapPages();
     this.machine.setBase(cpu, FRAME.l4, false);
@@ -72,7 +79,13 @@ export class MachineUnderTest implements CpuUnderTest {
   }
 
   private hooks(): MachineHooks {
+    const { elsewhere } = this;
     return {
+      ...(elsewhere ? { foreign: {
+        has: (mfn) => mfn >= ELSEWHERE && mfn < ELSEWHERE + ARENA_SIZE / PAGE_SIZE,
+        find: (mfn) => ({ capsule: elsewhere, offset: elsewhere.frame(ELSEWHERE_FRAME + mfn - ELSEWHERE) }),
+        written: () => {},
+      } } : {}),
       storeWatched: () => false,
       storeDenied: () => false,
       rdtsc: () => 0,
@@ -91,7 +104,7 @@ export class MachineUnderTest implements CpuUnderTest {
     for (let i = 0; i < CODE_SIZE / PAGE_SIZE; i++) entry(FRAME.l1, (CODE >>> 12 & 511) + i, to(FRAME.code + i));
     for (let i = 0; i < ARENA_SIZE / PAGE_SIZE; i++) {
       const writable = i < ARENA_WRITABLE / PAGE_SIZE ? WRITABLE : 0n;
-      entry(FRAME.l1, (ARENA >>> 12 & 511) + i, to(FRAME.arena + i) | NO_EXECUTE | writable);
+      entry(FRAME.l1, (ARENA >>> 12 & 511) + i, to((this.elsewhere ? ELSEWHERE : FRAME.arena) + i) | NO_EXECUTE | writable);
     }
     for (const [selector, descriptor] of DESCRIPTORS) entry(FRAME.gdt, selector >> 3, descriptor);
   }
