@@ -1,4 +1,4 @@
-// Grant tables: public/grant_table.h. Version 1 entries only.
+// Grant tables: public/grant_table.h.
 
 import { struct } from '#base/struct.ts';
 import { cLayout, type CLayout } from './c-layout.ts';
@@ -13,9 +13,11 @@ export const GNTST = {
   permission_denied: -8, bad_page: -9, bad_copy_arg: -10, address_too_big: -11, eagain: -12, no_space: -13,
 } as const;
 
-/** Type (low two bits) and flags of grant_entry_v1.flags. Xen writes reading and writing, the guest the others. */
+/** Type (low two bits) and flags of an entry. Xen writes reading and writing (in version 2: to the status word), the guest the others. */
 export const GTF_invalid = 0, GTF_permit_access = 1, GTF_accept_transfer = 2, GTF_transitive = 3, GTF_type_mask = 3;
 export const GTF_readonly = 1 << 2, GTF_reading = 1 << 3, GTF_writing = 1 << 4, GTF_PWT = 1 << 5, GTF_PCD = 1 << 6, GTF_PAT = 1 << 7, GTF_sub_page = 1 << 8;
+/** Flags of GTF_accept_transfer, which Xen sets. */
+export const GTF_transfer_committed = 1 << 2, GTF_transfer_completed = 1 << 3;
 
 export const GNTMAP_device_map = 1 << 0, GNTMAP_host_map = 1 << 1, GNTMAP_readonly = 1 << 2, GNTMAP_application_map = 1 << 3,
   GNTMAP_contains_pte = 1 << 4, GNTMAP_guest_avail0 = 16;
@@ -26,6 +28,12 @@ export const GNTTAB_CACHE_CLEAN = 1 << 0, GNTTAB_CACHE_INVAL = 1 << 1, GNTTAB_CA
 export const GNTTAB_RESERVED_CONSOLE = 0, GNTTAB_RESERVED_XENSTORE = 1, GNTTAB_NR_RESERVED_ENTRIES = 8;
 
 export const grant_entry_v1 = struct('grant_entry_v1', 8, { flags: 'u16', domid: 'u16', frame: 'u32' });
+/** The three forms of a version 2 entry; flags and domid come first as in version 1. */
+export const grant_full_page = struct('grant_full_page', 16, { flags: 'u16', domid: 'u16', pad0: 'u32', frame: 'u64' });
+export const grant_sub_page = struct('grant_sub_page', 16, { flags: 'u16', domid: 'u16', page_off: 'u16', length: 'u16', frame: 'u64' });
+export const grant_transitive = struct('grant_transitive', 16, { flags: 'u16', domid: 'u16', trans_domid: 'u16', pad0: 'u16', gref: 'u32', pad1: 'u32' });
+/** A status word of version 2: GTF_reading and GTF_writing. */
+export const GRANT_STATUS_SIZE = 2;
 
 // status fields are int16_t: written as u16, GNTST & 0xffff
 export const gnttab_map_grant_ref = struct('gnttab_map_grant_ref', 32, {
@@ -49,6 +57,13 @@ export const gnttab_cache_flush = struct('gnttab_cache_flush', 16, { a: 'u64', o
 
 export const C_LAYOUTS: readonly CLayout[] = [
   cLayout('grant_table.h', 'struct grant_entry_v1', grant_entry_v1),
+  cLayout('grant_table.h', 'union grant_entry_v2', grant_full_page, { flags: 'full_page.hdr.flags', domid: 'full_page.hdr.domid', pad0: 'full_page.pad0', frame: 'full_page.frame' }),
+  cLayout('grant_table.h', 'union grant_entry_v2', grant_sub_page, {
+    flags: 'sub_page.hdr.flags', domid: 'sub_page.hdr.domid', page_off: 'sub_page.page_off', length: 'sub_page.length', frame: 'sub_page.frame',
+  }),
+  cLayout('grant_table.h', 'union grant_entry_v2', grant_transitive, {
+    flags: 'transitive.hdr.flags', domid: 'transitive.hdr.domid', trans_domid: 'transitive.trans_domid', pad0: 'transitive.pad0', gref: 'transitive.gref',
+  }, ['pad1']),
   cLayout('grant_table.h', 'struct gnttab_map_grant_ref', gnttab_map_grant_ref),
   cLayout('grant_table.h', 'struct gnttab_unmap_grant_ref', gnttab_unmap_grant_ref),
   cLayout('grant_table.h', 'struct gnttab_setup_table', gnttab_setup_table),

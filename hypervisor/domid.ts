@@ -1,5 +1,5 @@
-// Which domain a guest means by a domain number. A DomU is alone with Domain-0 here: it may name itself, Domain-0
-// exists but is none of its business, and nobody else exists.
+// Which domain a guest means by a domain number. A DomU may name itself; Domain-0 and the others exist but are none of its
+// business, unless a grant says so.
 
 import { EPERM, ESRCH } from '#abi/errno.ts';
 import { DOMID_SELF } from '#abi/xen.ts';
@@ -7,8 +7,11 @@ import type { Domain } from './domain.ts';
 
 export function isSelf(domain: Domain, domid: number): boolean { return domid === DOMID_SELF || domid === domain.domid; }
 
-/** 0 when `domid` names the calling domain; -EPERM for Domain-0, -ESRCH for who does not exist. */
+/** True for a domain's number that is in use. */
+export function exists(domain: Domain, domid: number): boolean { return domid === 0 || domid === domain.domid || domain.mm.peers.get(domid) !== undefined; }
+
+/** 0 when `domid` names the calling domain; -EPERM for another one, -ESRCH for who does not exist. */
 export function checkTarget(domain: Domain, domid: number): number {
   if (isSelf(domain, domid)) return 0;
-  return domid === 0 ? -EPERM : -ESRCH;
+  return exists(domain, domid) ? -EPERM : -ESRCH;
 }

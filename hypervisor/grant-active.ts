@@ -1,139 +1,119 @@
-// Grants of one domain that are in use: the only way from outside a domain to its memory.
+// Grants of one domain that are in use: what was granted when it was taken into use, and how often it is used.
 //
-// The guest writes its grant table (version 1 entries, in Xen's frames) at any time; it is hostile input. An entry is
-// read once, as one word of flags and domid, and checked: the type is permit_access, the domid is the one who asks,
-// a write needs an entry that is not read-only, and the frame must be the guest's: for a write a frame that may be
-// written, never a page table.
+// The guest's entry says what may be used (grant-entry.ts); what is in use stands here, where the guest cannot reach it:
+// an entry that is changed meanwhile does not move a mapping. A pin is no reference on the frame. Those are held by what
+// uses it: an L1 entry, a device mapping, a copy (mm/foreign-frames.ts).
 //
-// While a grant is pinned, Xen's flags GTF_reading and GTF_writing are set in the entry, and what was granted is kept
-// here, out of the guest's reach: later changes of the entry do not move a mapping. Each pin holds references on the
-// frame, so a frame that a back end may write to cannot become a page table meanwhile.
+// Caller of everything here: with the table's lock.
 
-import { GNTST, GTF_permit_access, GTF_reading, GTF_readonly, GTF_type_mask, GTF_writing, grant_entry_v1 } from '#abi/grant-table.ts';
-import { assert } from '#base/assert.ts';
-import { PAGE_SIZE } from '#base/capsule.ts';
+import { GNTST, GTF_reading, GTF_writing } from '#abi/grant-table.ts';
+import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
-import type { Domain } from './domain.ts';
-import { getReadableFrame, getWritableFrame, putReadableFrame, putWritableFrame } from './guest-frame.ts';
-import { DOMAIN_STATE, XEN_FRAME } from './layout.ts';
+import type { Peer } from './domain-registry.ts';
+import { clearStatus, lockGrants, markInUse, nrGrantEntries, readFrame, type Request, unlockGrants } from './grant-entry.ts';
+import { XEN_FRAME } from './layout.ts';
 
-export const ENTRIES_PER_FRAME: number = PAGE_SIZE / grant_entry_v1.size;
-const MAX_ENTRIES = XEN_FRAME.grantFrames * ENTRIES_PER_FRAME;
-/** As in Xen, a pin count is eight bits. */
-const MAX_PINS = 255;
+/** Counts of a pin word, a byte each; a count of 128 or more does not grow. */
+export const PIN = { hostWrite: 1, hostRead: 0x100, deviceWrite: 0x1_0000, deviceRead: 0x100_0000 } as const;
+const WRITES = 0x00ff_00ff;
 
-/** A pinned grant, at DOMAIN_STATE.grants + 8 × reference. */
-const active_grant = struct('active_grant', 8, { domid: 'u16', readers: 'u8', writers: 'u8', frame: 'u32' });
-const grant_table = struct('grant_table', 4, { nrFrames: 'u32' });
+/** At XEN_FRAME.grantActive, by reference. Nothing but `pin` says anything while that is 0. */
+export const active_grant = struct('active_grant', 24, {
+  pin: 'u32',
+  frame: 'u32', // granted, of trans_domid
+  trans_ref: 'u32', // the grant that a transitive one leads to, or itself
+  domid: 'u16', // who uses it
+  trans_domid: 'u16', // whose frame it is: the granter's own, or that of the domain that granted it to the granter
+  start: 'u16', // bytes [start, start + length) of the page may be copied
+  length: 'u16',
+  sub_page: 'u32', // 1: it cannot be mapped
+});
+const WORDS = active_grant.size / 4;
+
+const activeWord = (c: Capsule, ref: number): number => (c.frame(XEN_FRAME.grantActive) >>> 2) + ref * WORDS;
+export function pinOf(c: Capsule, ref: number): number { return c.u32[activeWord(c, ref)] as number; }
 type Active = ReturnType<typeof active_grant.on>;
-
-const actives = new WeakMap<Domain, Active>();
-function activeOf(domain: Domain, ref: number): Active {
-  let view = actives.get(domain);
-  if (!view) actives.set(domain, view = active_grant.on(domain.capsule.buffer));
-  return view.at(DOMAIN_STATE.grants + ref * active_grant.size) as Active;
+const views = new WeakMap<Capsule, Active>();
+/** The entry; the view is used again by the next call for the same domain. */
+export function activeOf(c: Capsule, ref: number): Active {
+  let view = views.get(c);
+  if (!view) views.set(c, view = active_grant.on(c.buffer));
+  return view.at(activeWord(c, ref) * 4) as Active;
 }
+/** The granted frame, for who has it pinned. */
+export function activeFrame(c: Capsule, ref: number): number { return c.u32[activeWord(c, ref) + (active_grant.offset.frame >>> 2)] as number; }
 
-const NR_FRAMES = (DOMAIN_STATE.grantTable + grant_table.offset.nrFrames) >>> 2;
-/** Frames that the grant table has now. */
-export function nrGrantFrames(domain: Domain): number { return domain.capsule.u32[NR_FRAMES] as number; }
-/** Makes the table larger; it never shrinks. */
-export function growGrantTable(domain: Domain, frames: number): void {
-  assert(frames <= XEN_FRAME.grantFrames, 'the grant table fits Xen\'s frames');
-  domain.capsule.u32[NR_FRAMES] = Math.max(frames, nrGrantFrames(domain));
+export const isWritten = (pin: number): boolean => (pin & WRITES) !== 0;
+/** True when one of the counts that `increment` adds to is full. */
+export const wouldOverflow = (pin: number, increment: number): boolean => (pin & (increment << 7)) !== 0;
+
+/** Adds to the pins. */
+export function addPins(c: Capsule, ref: number, increment: number): void {
+  const at = activeWord(c, ref);
+  c.u32[at] = ((c.u32[at] as number) + increment) >>> 0;
 }
-/** References [0, this) exist. */
-export function nrGrantEntries(domain: Domain): number { return nrGrantFrames(domain) * ENTRIES_PER_FRAME; }
-
-/** An empty table of one frame. */
-export function initGrantTable(domain: Domain): void {
-  domain.capsule.u8.fill(0, DOMAIN_STATE.grants, DOMAIN_STATE.grants + MAX_ENTRIES * active_grant.size);
-  domain.capsule.u32[NR_FRAMES] = 1;
+/** Takes pins off, and the marks off the guest's entry that they were the last to need. */
+export function dropPins(c: Capsule, ref: number, increment: number, readonly: boolean): void {
+  const at = activeWord(c, ref);
+  c.u32[at] = ((c.u32[at] as number) - increment) >>> 0;
+  unmark(c, ref, readonly);
 }
-
-const entryWord = (domain: Domain, ref: number): number => (domain.capsule.frame(XEN_FRAME.grantTable) + ref * grant_entry_v1.size) >>> 2;
-
-/** Grants a frame for the guest before it runs (the domain builder, for the console and xenstore pages). */
-export function seedGrant(domain: Domain, ref: number, domid: number, frame: number): void {
-  assert(ref < nrGrantEntries(domain), 'the reference exists');
-  const word = entryWord(domain, ref);
-  domain.capsule.u32[word + 1] = frame;
-  domain.capsule.u32[word] = GTF_permit_access | (domid << 16);
-}
-
-/** What the guest's entry grants to `domid`: a frame number, or a GNTST error. */
-function grantedFrame(domain: Domain, ref: number, domid: number, write: boolean): number {
-  if (ref >= nrGrantEntries(domain)) return GNTST.bad_gntref;
-  const word = entryWord(domain, ref);
-  const flags = Atomics.load(domain.capsule.u32, word);
-  if ((flags & GTF_type_mask) !== GTF_permit_access || flags >>> 16 !== domid) return GNTST.general_error;
-  if (write && flags & GTF_readonly) return GNTST.general_error;
-  return domain.capsule.u32[word + 1] as number;
+/** Takes the marks off the guest's entry that no pin needs. @param readonly GTF_writing stays as it is */
+export function unmark(c: Capsule, ref: number, readonly: boolean): void {
+  const pin = pinOf(c, ref);
+  const flags = (!readonly && !isWritten(pin) ? GTF_writing : 0) | (pin === 0 ? GTF_reading : 0);
+  if (flags !== 0) clearStatus(c, ref, flags);
 }
 
 /**
- * Access to a granted page for as long as the guest does not run: nothing is pinned.
- * @param ref grant reference
- * @param write false for reading only
- * @param domid the domain that was granted access; Domain-0 for its back ends
- * @returns capsule offset of the page, or a GNTST error (negative). Who writes calls machine.frameWritten
+ * Pins a grant for mapping it.
+ * @param increment of the pin word
+ * @returns the frame, the granter's own number for it; or a GNTST error (negative): bad_gntref beyond the table,
+ *   bad_page for a frame that is not the granter's, general_error for all else
  */
-export function grantPage(domain: Domain, ref: number, write: boolean, domid = 0): number {
-  const frame = grantedFrame(domain, ref, domid, write);
-  if (frame < 0) return frame;
-  if (!getFrame(domain, frame, write)) return GNTST.general_error;
-  putFrame(domain, frame, write);
-  return domain.capsule.frame(frame);
+export function pinForMapping(granter: Peer, ref: number, request: Request, increment: number): number {
+  const c = granter.capsule;
+  lockGrants(c);
+  const result = ref < nrGrantEntries(c) ? pinLocked(granter, ref, request, increment) : GNTST.bad_gntref;
+  unlockGrants(c);
+  return result;
 }
 
-/**
- * Pins a grant: access until `unpinGrant`, whatever the guest does.
- * @returns capsule offset of the page, or a GNTST error (negative)
- */
-export function pinGrant(domain: Domain, ref: number, write: boolean, domid = 0): number {
-  const granted = grantedFrame(domain, ref, domid, write);
-  if (granted < 0) return granted;
-  const active = activeOf(domain, ref);
-  const pinned = active.readers + active.writers !== 0;
-  if (pinned && active.domid !== domid) return GNTST.general_error;
-  if ((write ? active.writers : active.readers) === MAX_PINS) return GNTST.no_space;
-  const frame = pinned ? active.frame : granted;
-  if (!getFrame(domain, frame, write)) return GNTST.general_error;
+function pinLocked(granter: Peer, ref: number, request: Request, increment: number): number {
+  const c = granter.capsule;
+  const active = activeOf(c, ref);
+  const { pin } = active;
+  if (pin !== 0 && (active.domid !== request.domid || wouldOverflow(pin, increment) || active.sub_page !== 0)) return GNTST.general_error;
+  if (pin === 0 || (!request.readonly && !isWritten(pin))) {
+    const refused = markInUse(c, ref, request, pin !== 0);
+    if (refused !== GNTST.okay) return refused;
+  }
+  if (pin === 0) {
+    const frame = readFrame(c, ref);
+    if (granter.mm.state.dying !== 0 || !granter.mm.frames.isOwned(frame)) {
+      unmark(c, ref, request.readonly);
+      return GNTST.bad_page;
+    }
+    note(active, request.domid, granter.domid, ref, frame);
+  }
+  addPins(c, ref, increment);
+  return active.frame;
+}
+
+/** Notes a whole page of the granter's own. */
+function note(active: Active, domid: number, granter: number, ref: number, frame: number): void {
   active.domid = domid;
+  active.trans_domid = granter;
+  active.trans_ref = ref;
   active.frame = frame;
-  if (write) active.writers++;
-  else active.readers++;
-  Atomics.or(domain.capsule.u32, entryWord(domain, ref), write ? GTF_reading | GTF_writing : GTF_reading);
-  return domain.capsule.frame(frame);
+  active.start = 0;
+  active.length = PAGE_SIZE;
+  active.sub_page = 0;
 }
 
-/** Undoes one pinGrant with the same `write`. */
-export function unpinGrant(domain: Domain, ref: number, write: boolean): void {
-  const active = activeOf(domain, ref);
-  assert((write ? active.writers : active.readers) > 0, 'a grant is unpinned as often as it was pinned');
-  if (write) active.writers--;
-  else active.readers--;
-  const clear = (active.writers === 0 ? GTF_writing : 0) | (active.writers + active.readers === 0 ? GTF_reading : 0);
-  Atomics.and(domain.capsule.u32, entryWord(domain, ref), ~clear >>> 0);
-  putFrame(domain, active.frame, write);
-}
-
-/** True while somebody has the grant pinned. */
-export function isGrantPinned(domain: Domain, ref: number): boolean {
-  const active = activeOf(domain, ref);
-  return active.readers + active.writers !== 0;
-}
-
-/** Exchanges two entries of the guest's table. Neither may be pinned. */
-export function swapEntries(domain: Domain, a: number, b: number): void {
-  const { u32 } = domain.capsule;
-  const i = entryWord(domain, a);
-  const j = entryWord(domain, b);
-  for (const k of [0, 1]) [u32[i + k], u32[j + k]] = [u32[j + k] as number, u32[i + k] as number];
-}
-
-function getFrame(domain: Domain, frame: number, write: boolean): boolean { return write ? getWritableFrame(domain, frame) : getReadableFrame(domain, frame); }
-function putFrame(domain: Domain, frame: number, write: boolean): void {
-  if (write) putWritableFrame(domain, frame);
-  else putReadableFrame(domain, frame);
+/** Undoes one pinForMapping. */
+export function unpinMapping(granter: Peer, ref: number, increment: number, readonly: boolean): void {
+  lockGrants(granter.capsule);
+  dropPins(granter.capsule, ref, increment, readonly);
+  unlockGrants(granter.capsule);
 }

@@ -1,21 +1,22 @@
-// HYPERVISOR_grant_table_op (public/grant_table.h), version 1 tables only, as a Xen with max_version 1 answers.
-// The rules of access are in grant-active.ts.
+// HYPERVISOR_grant_table_op (public/grant_table.h) as Xen 4.17 answers it: the operations, and those that are about a table as
+// a whole. Entries are grant-entry.ts's, their use grant-active.ts's; each operation on a grant has a file.
 //
 // Operations on arrays go on after an element that failed: its status says so. Only an address that cannot be read
 // or written ends the call.
 
 import { EFAULT, EINVAL, ENOSYS, EPERM } from '#abi/errno.ts';
-import {
-  GNTST, GNTTAB_CACHE_CLEAN, GNTTAB_CACHE_INVAL, GNTTAB_CACHE_SOURCE_GREF, GNTTABOP, gnttab_cache_flush, gnttab_get_status_frames,
-  gnttab_get_version, gnttab_query_size, gnttab_set_version, gnttab_setup_table, gnttab_swap_grant_ref, gnttab_transfer,
-} from '#abi/grant-table.ts';
-import { PAGE_SIZE } from '#base/capsule.ts';
+import { GNTST, GNTTABOP, gnttab_get_status_frames, gnttab_get_version, gnttab_query_size, gnttab_setup_table, gnttab_swap_grant_ref } from '#abi/grant-table.ts';
 import type { Domain } from './domain.ts';
 import { checkTarget } from './domid.ts';
-import { growGrantTable, isGrantPinned, nrGrantEntries, nrGrantFrames, swapEntries } from './grant-active.ts';
+import { pinOf } from './grant-active.ts';
+import { RETRY } from './grant-claim.ts';
 import { copyArg, grantCopy } from './grant-copy.ts';
+import { grantVersion, growGrantTable, lockGrants, nrGrantEntries, nrGrantFrames, nrStatusFrames, swapEntries, unlockGrants } from './grant-entry.ts';
+import { cacheFlush, FLUSH_SIZE } from './grant-flush.ts';
 import { mapArg, mapGrantRef, unmapAndReplace, unmapArg, unmapGrantRef, unmapReplaceArg } from './grant-map.ts';
-import { copyToGuest } from './guest-access.ts';
+import { grantTransfer, transferArg } from './grant-transfer.ts';
+import { setVersion } from './grant-version.ts';
+import { copyToGuest, guestAddressOk } from './guest-access.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { CONTINUE, type Hypercall, type HypercallArgs } from './hypercall.ts';
 import { XEN_FRAME } from './layout.ts';
@@ -24,33 +25,34 @@ import { add, result as address } from './words.ts';
 
 const setupArg = new GuestStruct(gnttab_setup_table);
 const queryArg = new GuestStruct(gnttab_query_size);
-const setVersionArg = new GuestStruct(gnttab_set_version);
 const getVersionArg = new GuestStruct(gnttab_get_version);
 const statusFramesArg = new GuestStruct(gnttab_get_status_frames);
 const swapArg = new GuestStruct(gnttab_swap_grant_ref);
-const transferArg = new GuestStruct(gnttab_transfer);
-const flushArg = new GuestStruct(gnttab_cache_flush);
 
 /** An argument whose status field takes a GNTST. */
 interface Element { readonly size: number; readonly view: { status: number }; read(v: Vcpu, lo: number, hi: number): boolean; write(v: Vcpu, lo: number, hi: number): boolean }
 
+/** Bits of cmd above the command are where a cache flush goes on. */
+const CMD_BITS = 12, CMD_MASK = (1 << CMD_BITS) - 1;
+
 /** (cmd, args, count): 0 or a negated errno; how an element fared is in its status. */
 export const do_grant_table_op: Hypercall = (v, a) => {
   const count = a.int(2);
-  if (count < 0) return -EINVAL;
-  switch (a.lo(0)) {
+  const cmd = a.lo(0) & CMD_MASK;
+  if (count < 0 || (cmd !== GNTTABOP.cache_flush && a.lo(0) !== cmd)) return -EINVAL;
+  switch (cmd) {
     case GNTTABOP.map_grant_ref: return forEach(v, a, count, mapArg, mapGrantRef);
     case GNTTABOP.unmap_grant_ref: return forEach(v, a, count, unmapArg, unmapGrantRef);
     case GNTTABOP.unmap_and_replace: return forEach(v, a, count, unmapReplaceArg, unmapAndReplace);
-    case GNTTABOP.setup_table: return count === 1 ? forEach(v, a, 1, setupArg, setupTable) : -EINVAL;
-    case GNTTABOP.transfer: return forEach(v, a, count, transferArg, () => GNTST.bad_page); // no frame leaves its domain
-    case GNTTABOP.copy: return forEach(v, a, count, copyArg, (self) => grantCopy(self.domain));
-    case GNTTABOP.query_size: return count === 1 ? forEach(v, a, 1, queryArg, querySize) : -EINVAL;
-    case GNTTABOP.set_version: return setVersion(v, a);
-    case GNTTABOP.get_status_frames: return count === 1 ? forEach(v, a, 1, statusFramesArg, getStatusFrames) : -EINVAL;
+    case GNTTABOP.setup_table: return setupTable(v, a, count);
+    case GNTTABOP.transfer: return forEach(v, a, count, transferArg, grantTransfer);
+    case GNTTABOP.copy: return forEach(v, a, count, copyArg, grantCopy);
+    case GNTTABOP.query_size: return one(v, a, count, queryArg, querySize);
+    case GNTTABOP.set_version: return setVersion(v, a.lo(1), a.hi(1));
+    case GNTTABOP.get_status_frames: return one(v, a, count, statusFramesArg, getStatusFrames);
     case GNTTABOP.get_version: return getVersion(v, a);
     case GNTTABOP.swap_grant_ref: return forEach(v, a, count, swapArg, swapGrantRef);
-    case GNTTABOP.cache_flush: return cacheFlush(v, a, count);
+    case GNTTABOP.cache_flush: return cacheFlushes(v, a, count, a.lo(0) & ~CMD_MASK);
     default: return -ENOSYS;
   }
 };
@@ -58,15 +60,29 @@ export const do_grant_table_op: Hypercall = (v, a) => {
 /** Elements in one go; the rest of a longer array is a continuation. */
 const BATCH = 64;
 
+/** True for an array that may be there: Xen looks at its address and its length before it reads the first element. */
+function arrayOk(a: HypercallArgs, count: number, size: number): boolean {
+  return count < Math.floor(0xffff_ffff / size) && guestAddressOk(a.hi(1));
+}
+
+/** @param op returns a GNTST, or RETRY: nothing was done, the element's turn comes again */
 function forEach(v: Vcpu, a: HypercallArgs, count: number, arg: Element, op: (v: Vcpu) => number): number {
+  if (!arrayOk(a, count, arg.size)) return -EFAULT;
   for (let i = 0; i < count; i++) {
     if (i === BATCH) return continueWith(a, count - i);
     if (!arg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
-    arg.view.status = op(v) & 0xffff;
+    const status = op(v);
+    if (status === RETRY) return continueWith(a, count - i);
+    arg.view.status = status & 0xffff;
     if (!arg.write(v, a.lo(1), a.hi(1))) return -EFAULT;
     nextElement(a, arg.size);
   }
   return 0;
+}
+
+/** An operation that takes one element and no more. */
+function one(v: Vcpu, a: HypercallArgs, count: number, arg: Element, op: (v: Vcpu) => number): number {
+  return count === 1 ? forEach(v, a, 1, arg, op) : -EINVAL;
 }
 
 function nextElement(a: HypercallArgs, size: number): void {
@@ -87,77 +103,92 @@ function targetStatus(domain: Domain, dom: number): number {
 const frameNumber = new BigUint64Array(1);
 const frameNumberBytes = new Uint8Array(frameNumber.buffer);
 
-function setupTable(v: Vcpu): number {
-  const { dom, nr_frames, frame_list } = setupArg.view;
-  const refused = targetStatus(v.domain, dom);
-  if (refused) return refused;
-  if (nr_frames > XEN_FRAME.grantFrames) return GNTST.general_error;
-  growGrantTable(v.domain, nr_frames);
-  let lo = Number(frame_list & 0xffff_ffffn);
-  let hi = Number(frame_list >> 32n);
-  for (let i = 0; i < nr_frames; i++) {
-    frameNumber[0] = BigInt(XEN_FRAME.grantTable + i);
-    if (!copyToGuest(v, lo, hi, frameNumberBytes, 0, 8)) return GNTST.bad_virt_addr;
+/** Writes frame numbers from `first` on to the guest's list. @returns GNTST: bad_virt_addr when one could not be written */
+function listFrames(v: Vcpu, list: bigint, first: number, n: number): number {
+  let status: number = GNTST.okay;
+  let lo = Number(list & 0xffff_ffffn);
+  let hi = Number(list >> 32n);
+  for (let i = 0; i < n; i++) {
+    frameNumber[0] = BigInt(first + i);
+    if (!copyToGuest(v, lo, hi, frameNumberBytes, 0, 8)) status = GNTST.bad_virt_addr;
     add(lo, hi, 8);
     lo = address.lo;
     hi = address.hi;
   }
-  return GNTST.okay;
+  return status;
+}
+
+function setupTable(v: Vcpu, a: HypercallArgs, count: number): number {
+  if (count !== 1) return -EINVAL;
+  if (!setupArg.read(v, a.lo(1), a.hi(1)) || !guestAddressOk(Number(setupArg.view.frame_list >> 32n))) return -EFAULT;
+  setupArg.view.status = growAndList(v) & 0xffff;
+  return setupArg.write(v, a.lo(1), a.hi(1)) ? 0 : -EFAULT;
+}
+
+/** @returns GNTST */
+function growAndList(v: Vcpu): number {
+  const { dom, nr_frames, frame_list } = setupArg.view;
+  const refused = targetStatus(v.domain, dom);
+  if (refused) return refused;
+  if (nr_frames > XEN_FRAME.grantFrames) return GNTST.general_error;
+  lockGrants(v.domain.capsule);
+  growGrantTable(v.domain, nr_frames);
+  unlockGrants(v.domain.capsule);
+  return listFrames(v, frame_list, XEN_FRAME.grantTable, nr_frames);
 }
 
 function querySize(v: Vcpu): number {
   const refused = targetStatus(v.domain, queryArg.view.dom);
   if (refused) return refused;
-  queryArg.view.nr_frames = nrGrantFrames(v.domain);
+  queryArg.view.nr_frames = nrGrantFrames(v.domain.capsule);
   queryArg.view.max_nr_frames = XEN_FRAME.grantFrames;
   return GNTST.okay;
-}
-
-/** There is version 1 and no other: asking for 2 is answered as before there was a choice. */
-function setVersion(v: Vcpu, a: HypercallArgs): number {
-  if (!setVersionArg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
-  const wanted = setVersionArg.view.version;
-  setVersionArg.view.version = 1;
-  if (!setVersionArg.write(v, a.lo(1), a.hi(1))) return -EFAULT;
-  return wanted === 1 ? 0 : wanted === 2 ? -ENOSYS : -EINVAL;
 }
 
 function getVersion(v: Vcpu, a: HypercallArgs): number {
   if (!getVersionArg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
   const refused = checkTarget(v.domain, getVersionArg.view.dom);
   if (refused) return refused;
-  getVersionArg.view.version = 1;
+  getVersionArg.view.version = grantVersion(v.domain.capsule);
   return getVersionArg.write(v, a.lo(1), a.hi(1)) ? 0 : -EFAULT;
 }
 
 /** Version 1 tables have no status frames: only the request for none succeeds. */
 function getStatusFrames(v: Vcpu): number {
-  const refused = targetStatus(v.domain, statusFramesArg.view.dom);
+  const { dom, nr_frames, frame_list } = statusFramesArg.view;
+  const refused = targetStatus(v.domain, dom);
   if (refused) return refused;
-  return statusFramesArg.view.nr_frames === 0 ? GNTST.okay : GNTST.general_error;
+  return nr_frames > nrStatusFrames(v.domain.capsule) ? GNTST.general_error : listFrames(v, frame_list, XEN_FRAME.grantStatus, nr_frames);
 }
 
 function swapGrantRef(v: Vcpu): number {
   const { ref_a: a, ref_b: b } = swapArg.view;
-  const entries = nrGrantEntries(v.domain);
+  const { capsule } = v.domain;
+  lockGrants(capsule);
+  const status = swap(v.domain, a, b);
+  unlockGrants(capsule);
+  return status;
+}
+function swap({ capsule, machine }: Domain, a: number, b: number): number {
+  const entries = nrGrantEntries(capsule);
   if (a >= entries || b >= entries) return GNTST.bad_gntref;
   if (a === b) return GNTST.okay;
-  if (isGrantPinned(v.domain, a) || isGrantPinned(v.domain, b)) return GNTST.eagain;
-  swapEntries(v.domain, a, b);
+  if (pinOf(capsule, a) !== 0 || pinOf(capsule, b) !== 0) return GNTST.eagain;
+  for (const frame of swapEntries(capsule, a, b)) machine.frameWritten(frame);
   return GNTST.okay;
 }
 
-/** Caches are coherent: nothing to do for a page that may be flushed, which is one mapped from another domain. */
-function cacheFlush(v: Vcpu, a: HypercallArgs, count: number): number {
+/** @param firstRef of the first element, where a search for its grant goes on */
+function cacheFlushes(v: Vcpu, a: HypercallArgs, count: number, firstRef: number): number {
+  if (!arrayOk(a, count, FLUSH_SIZE)) return -EFAULT;
   for (let i = 0; i < count; i++) {
-    if (i === BATCH) return continueWith(a, count - i);
-    if (!flushArg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
-    const { offset, length, op } = flushArg.view;
-    if (offset >= PAGE_SIZE || offset + length > PAGE_SIZE) return -EINVAL;
-    if (op & ~(GNTTAB_CACHE_CLEAN | GNTTAB_CACHE_INVAL | GNTTAB_CACHE_SOURCE_GREF)) return -EINVAL;
-    const nothing = length === 0 || (op & ~GNTTAB_CACHE_SOURCE_GREF) === 0;
-    if (!nothing) return -EPERM; // no grant of another domain is mapped
-    nextElement(a, flushArg.size);
+    if (i === BATCH) {
+      a.set(0, GNTTABOP.cache_flush, 0);
+      return continueWith(a, count - i);
+    }
+    const rc = cacheFlush(v, a.lo(1), a.hi(1), i === 0 ? firstRef : 0);
+    if (rc !== 0) return rc;
+    nextElement(a, FLUSH_SIZE);
   }
   return 0;
 }

@@ -15,6 +15,7 @@ export function machineHooks(domain: Domain): MachineHooks {
   const vcpu = (id: number): Vcpu => domain.vcpus[id] as Vcpu;
   let clock: Clock | undefined; // guests read it at each system call
   return {
+    foreign: domain.mm.foreign,
     storeWatched: (cpu, mfn) => ptwrWatches(vcpu(cpu.id), mfn),
     storeDenied: (cpu, vaLo, vaHi, size, lo, hi) => ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi),
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),

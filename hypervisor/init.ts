@@ -3,7 +3,7 @@
 import { initDomainSched } from './domain-sched.ts';
 import type { Domain } from './domain.ts';
 import { initEventPorts } from './event-port.ts';
-import { initGrantTable } from './grant-active.ts';
+import { initGrantTable } from './grant-entry.ts';
 import { initTime, type TimeOptions } from './time.ts';
 import { initVcpuSched, schedOf } from './vcpu-sched.ts';
 import { type Vcpu, VPF } from './vcpu.ts';

@@ -15,9 +15,8 @@ export const DOMAIN_STATE = {
   console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
   credit: DOMAIN_BASE + 0x2f00, // 256 bytes, credit.ts
   eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 4096 ports × 32 bytes
-  grants: DOMAIN_BASE + 0x3_0000, // 128 KiB: 16384 entries × 8 bytes, grant-active.ts
-  maptrack: DOMAIN_BASE + 0x5_0000, // 64 KiB: 4096 handles × 16 bytes, grant-map.ts
-  grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-active.ts
+  maptrack: DOMAIN_BASE + 0x3_0000, // 192 KiB: 12288 handles × 16 bytes, grant-handles.ts
+  grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-entry.ts
 } as const;
 
 /** Per-vCPU state: offsets from the vCPU context's base. The first 4 KiB are the machine's register file. */
@@ -31,8 +30,13 @@ export const VCPU_STATE = {
 /** Frames that Xen keeps for itself in every domain, by number. Frame 0 is never handed out. */
 export const XEN_FRAME = {
   sharedInfo: 1,
-  grantTable: 2, // 32 frames: v1 entries, 8 bytes each
-  grantFrames: 32,
+  grantTable: 2, // entries of 8 bytes, or of 16 in version 2; grant-entry.ts
+  grantFrames: 64,
+  grantStatus: 66, // status words of version 2, 2 bytes each
+  statusFrames: 8,
+  // from here on the guest never sees them
+  grantActive: 74, // 192 frames: 32768 entries × 24 bytes, grant-active.ts
+  foreign: 266, // 64 frames: 16384 entries × 16 bytes, mm/foreign-frames.ts
   /** first frame of Xen's page tables and the machine-to-physical table; mm/m2p.ts counts them */
-  m2p: 34,
+  m2p: 330,
 } as const;

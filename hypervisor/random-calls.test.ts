@@ -9,12 +9,14 @@ import { do_event_channel_op } from './event-channel.ts';
 import { do_grant_table_op } from './grant-table.ts';
 import { do_hvm_op } from './hvm-op.ts';
 import type { Hypercall } from './hypercall.ts';
-import { DOMAIN_STATE, XEN_FRAME } from './layout.ts';
+import { XEN_FRAME } from './layout.ts';
 import { do_physdev_op } from './physdev.ts';
 import { runDomain } from './sched.ts';
 import { do_sched_op, do_sched_op_compat } from './sched-op.ts';
-import { auditMemory, type Held } from './testing/audit-memory.ts';
+import { auditGrants } from './testing/audit-grants.ts';
+import { auditMemory } from './testing/audit-memory.ts';
 import { DomU } from './testing/domu.ts';
+import { heldFrames } from './testing/held-frames.ts';
 import { do_set_timer_op } from './timer.ts';
 import { do_vcpu_op } from './vcpu-op.ts';
 import { do_xen_version } from './version.ts';
@@ -68,30 +70,14 @@ function mapOrUnmap(u: DomU, random: (n: number) => number): number {
   return u.call(do_grant_table_op, GNTTABOP.unmap_grant_ref, u.put(gnttab_unmap_grant_ref, { host_addr: random(3) ? host_addr : 0n, dev_bus_addr, handle }).va, 1);
 }
 
-/** References on frames that the records of registered areas and pinned grants say are held. */
-function held(u: DomU): Held[] {
-  const { capsule } = u.fake;
-  const all: Held[] = [];
-  for (const v of u.domain.vcpus) {
-    if (v.state.vcpu_info !== 0) all.push({ mfn: (v.state.vcpu_info - capsule.frames) >>> 12, writable: true, why: 'vcpu_info' });
-  }
-  const eoi = capsule.u32[DOMAIN_STATE.physdev >>> 2] as number;
-  if (eoi !== 0) all.push({ mfn: eoi, writable: true, why: 'EOI page' });
-  for (let ref = 0; ref < 16384; ref++) {
-    const at = DOMAIN_STATE.grants + ref * 8;
-    const mfn = capsule.u32[(at + 4) >>> 2] as number;
-    for (let i = 0; i < (capsule.u8[at + 2] as number); i++) all.push({ mfn, writable: false, why: `reader of grant ${ref}` });
-    for (let i = 0; i < (capsule.u8[at + 3] as number); i++) all.push({ mfn, writable: true, why: `writer of grant ${ref}` });
-  }
-  return all;
-}
+function audit({ domain }: DomU): void { assert.deepEqual([...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, false)], []); }
 
 function play(seed: number, calls: number): void {
   const random = generator(seed);
   let u = new DomU(3);
   for (let i = 0; i < calls; i++) {
     if (u.domain.isShutDown || i % LIFE === 0) { // a guest soon maps away the pages that its arguments are in
-      assert.deepEqual(auditMemory(u.domain, held(u)), []);
+      audit(u);
       u = new DomU(3);
     }
     const page = u.guest.free + random(4);
@@ -105,7 +91,7 @@ function play(seed: number, calls: number): void {
     assert.ok(Number.isSafeInteger(result), `result ${result}`);
     if (random(50) === 0) runDomain(u.domain, 1000, (v, budget) => { u.retire(v, budget); if (random(2)) v.pause(1); });
   }
-  assert.deepEqual(auditMemory(u.domain, held(u)), []);
+  audit(u);
 }
 
 const given = Number(process.env['SEED'] ?? 0);

@@ -12,7 +12,7 @@ import { add, and, eq, eqz, gtU, i32, i64, load, ne, or, select, shl, sub, widen
 import { HYPERCALL_RING, hypercall_record, vcpu_state } from './vcpu.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import { vcpu_mm } from './mm/gdt.ts';
-import { mm_state } from './mm/mm.ts';
+import { mm_state } from './mm/mm-state.ts';
 import { WRITABLE } from './iret.ts';
 import { CODE, DEFAULT_32, DPL, LONG, NOT_SYSTEM, PRESENT, READ_WRITE } from './segment.ts';
 import { CLEARED_ON_ENTRY } from './traps.ts';

@@ -9,23 +9,20 @@ import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from '../domain.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
-import { E820_TABLE, type Mm } from './mm.ts';
+import type { Mm } from './mm.ts';
+import { E820_TABLE } from './mm-state.ts';
 import { OWNER, PGT_count_mask, PGT_l4_page_table, PGT_pinned, PGT_type_mask, PGT_type_shift } from './frame-table.ts';
 import { destroyGdt, initXenGdt } from './gdt.ts';
 import { fillRoMpt, initM2p, setM2p, zapRoMpt } from './m2p.ts';
 import { getPageAndType, putPageAndType } from './page-type.ts';
 
 /**
- * Makes a fresh capsule's memory the domain's: RAM frames are its own, shared info and grant frames are shared with
- * it, the m2p is built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0.
+ * Makes a fresh capsule's memory the domain's: RAM frames are its own, shared info is shared with it, the m2p is built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0.
  */
 export function initMemory(domain: Domain): void {
   const { mm, capsule } = domain;
-  const lastShared = XEN_FRAME.grantTable + XEN_FRAME.grantFrames - 1;
-  for (let mfn = 0; mfn < capsule.xenFrames; mfn++) {
-    if (mfn >= XEN_FRAME.sharedInfo && mfn <= lastShared) mm.frames.shareXenFrame(mfn);
-    else mm.frames.keepForXen(mfn);
-  }
+  for (let mfn = 0; mfn < capsule.xenFrames; mfn++) mm.frames.keepForXen(mfn);
+  mm.frames.shareXenFrame(XEN_FRAME.sharedInfo);
   initM2p(mm);
   initXenGdt(mm);
   for (let pfn = 0; pfn < capsule.guestFrames; pfn++) {

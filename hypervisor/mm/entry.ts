@@ -2,6 +2,7 @@
 //
 //  - An L1 entry maps a frame that the domain owns: one general reference, and one `writable` type reference when it
 //    permits writing. Cache attributes (PWT, PCD, PAT) are refused: no domain has devices.
+//  - Only Xen makes an L1 entry that maps another domain's frame (foreign-frames.ts); it holds references there.
 //  - An entry of L2 and above links a table of the level below: one general and one type reference. PWT, PCD, PSE
 //    (superpages) and GLOBAL are refused.
 //  - Linear page tables: an entry may instead map, read-only, its own table (no reference) or another table of its
@@ -25,11 +26,12 @@ export const TABLE_DISALLOW_MASK: number = PTE.PWT | PTE.PCD | PTE.PSE | PTE.GLO
 /**
  * Checks a present L1 entry and takes its references.
  * @returns 0; -EINVAL for bad flags, -EPERM for a frame that is not memory, -EBUSY for one that the domain does not
- * own or that is in use as a page table or descriptor page while the entry permits writing
+ * own, granted to it or not, or that is in use as a page table or descriptor page while the entry permits writing
  */
 export function getPageFromL1e(mm: Mm, lo: number, hi: number): number {
   if ((lo & L1_DISALLOW_MASK) !== 0) return -EINVAL;
   const mfn = lo >>> 12;
+  if ((hi & PTE_HI.FRAME) === 0 && mm.foreign.has(mfn)) return -EBUSY;
   if ((hi & PTE_HI.FRAME) !== 0 || mfn >= mm.total) return mfn === 0xf_ffff && (hi & PTE_HI.FRAME) === PTE_HI.FRAME ? -EINVAL : -EPERM;
   if (!mm.frames.getPage(mfn)) return -EBUSY;
   if ((lo & PTE.RW) !== 0 && getPageType(mm, mfn, PGT_writable_page) !== 0) {
@@ -43,6 +45,7 @@ export function getPageFromL1e(mm: Mm, lo: number, hi: number): number {
 export function putPageFromL1e(mm: Mm, lo: number): void {
   if ((lo & PTE.PRESENT) === 0) return;
   const mfn = lo >>> 12;
+  if (mfn >= mm.total) return mm.foreign.drop(mfn, (lo & PTE.RW) !== 0);
   if ((lo & PTE.RW) !== 0) putPageType(mm, mfn);
   putPage(mm, mfn);
 }

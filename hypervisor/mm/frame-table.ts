@@ -11,6 +11,10 @@
 //  - `pinned` holds one type and one general count on a page table at the guest's request;
 //  - a frame whose general count falls to zero is free: no mapping and no table refers to it.
 //
+// Other domains take and drop references on granted frames (foreign-frames.ts), perhaps on another thread: general
+// counts change by atomic operations, and so does the type word where it is not that of a table or descriptor page, which
+// belongs to the domain alone.
+//
 // One entry is 16 bytes: general count, type word, back word, info word. The back word of a page table tells where it
 // is linked (links.ts). The info word has the owner and the linear page-table count.
 
@@ -52,6 +56,14 @@ export class FrameTable {
   setCount(mfn: number, word: number): void { this.words[this.base + mfn * 4] = word; }
   type(mfn: number): number { return this.words[this.base + mfn * 4 + 1] as number; }
   setType(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 1] = word; }
+  /** Changes the type word unless somebody else did. @returns whether it was `from` */
+  changeType(mfn: number, from: number, to: number): boolean { return Atomics.compareExchange(this.words, this.base + mfn * 4 + 1, from, to) === from; }
+  /** Drops a type reference that is not a table's last. */
+  dropType(mfn: number): void { Atomics.sub(this.words, this.base + mfn * 4 + 1, 1); }
+  /** Changes the general count word unless somebody else did. @returns whether it was `from` */
+  changeCount(mfn: number, from: number, to: number): boolean { return Atomics.compareExchange(this.words, this.base + mfn * 4, from, to) === from; }
+  /** The domain gives the frame back: it lives as long as other references hold it. False when it had done so before. */
+  clearAllocated(mfn: number): boolean { return (Atomics.and(this.words, this.base + mfn * 4, ~PGC_allocated) & PGC_allocated) !== 0; }
   back(mfn: number): number { return this.words[this.base + mfn * 4 + 2] as number; }
   setBack(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 2] = word; }
   private info(mfn: number): number { return this.words[this.base + mfn * 4 + 3] as number; }
@@ -84,9 +96,17 @@ export class FrameTable {
     this.setInfo(mfn, OWNER.domain | SPECIAL);
   }
 
+  /** Takes a shared frame of Xen's from the domain again. False when the domain has it mapped or granted. */
+  unshareXenFrame(mfn: number): boolean {
+    if (!this.changeCount(mfn, PGC_allocated | 1, 0)) return false;
+    this.keepForXen(mfn);
+    return true;
+  }
+
   /** Marks a frame as Xen's own. */
   keepForXen(mfn: number): void {
     this.setCount(mfn, PGC_allocated | 1);
+    this.setType(mfn, PGT_none);
     this.setInfo(mfn, OWNER.xen);
   }
 
@@ -99,23 +119,27 @@ export class FrameTable {
     this.setInfo(mfn, OWNER.nobody);
   }
 
+  /** True for a frame that the domain owns and that is in use. */
+  isOwned(mfn: number): boolean { return this.isValid(mfn) && this.owner(mfn) === OWNER.domain && (this.count(mfn) & PGC_count_mask) !== 0; }
+
   /** Takes a general reference. False when the domain does not own the frame, or the frame does not exist. */
   getPage(mfn: number): boolean {
     if (!this.isValid(mfn)) return false;
     const i = this.base + mfn * 4;
-    const count = this.words[i] as number;
-    if (((this.words[i + 3] as number) & OWNER_MASK) !== OWNER.domain || (count & PGC_count_mask) === 0) return false;
-    if ((count & PGC_count_mask) === PGC_count_mask) return false;
-    this.words[i] = count + 1;
-    return true;
+    if (((this.words[i + 3] as number) & OWNER_MASK) !== OWNER.domain) return false;
+    for (;;) {
+      const word = this.words[i] as number;
+      const count = word & PGC_count_mask;
+      if (count === 0 || count === PGC_count_mask) return false;
+      if (Atomics.compareExchange(this.words, i, word, word + 1) === word) return true;
+    }
   }
 
   /** Drops a general reference. True when it was the last: the caller frees the frame. */
   putPage(mfn: number): boolean {
     const i = this.base + mfn * 4;
-    const count = (this.words[i] as number) - 1;
-    assert((count & PGC_count_mask) !== PGC_count_mask, 'a reference is dropped only once');
-    this.words[i] = count;
-    return (count & PGC_count_mask) === 0;
+    const count = Atomics.sub(this.words, i, 1) & PGC_count_mask;
+    assert(count !== 0, 'a reference is dropped only once');
+    return count === 1;
   }
 }

@@ -10,8 +10,10 @@ import { CONTINUE, type Hypercall } from '../hypercall.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { m2pFrames } from './m2p.ts';
-import { E820_MAX, E820_TABLE } from './mm.ts';
 import { refusedMemoryOp } from './memory-op-refused.ts';
+import type { Mm } from './mm.ts';
+import { E820_MAX, E820_TABLE } from './mm-state.ts';
+import { reclaimFrames } from './page-type.ts';
 import { changeReservation, exchangeReservation, UNFINISHED, unfinished } from './reservation.ts';
 
 const ARCH_MAX_PFN = shared_info.offset.arch; // arch.max_pfn is the first field
@@ -31,7 +33,7 @@ const forbidden: Command = () => -EPERM;
 const COMMANDS: ReadonlyMap<number, Command> = new Map<number, Command>([
   [XENMEM.exchange, exchangeReservation],
   [XENMEM.maximum_ram_page, (v) => v.domain.mm.total - 1],
-  [XENMEM.current_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => v.domain.mm.state.tot_pages)],
+  [XENMEM.current_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => currentReservation(v.domain.mm))],
   [XENMEM.maximum_reservation, (v, lo, hi) => ofDomain(v, lo, hi, () => v.domain.mm.state.max_pages)],
   [XENMEM.maximum_gpfn, (v, lo, hi) => ofDomain(v, lo, hi, () => maximumGpfn(v))],
   [XENMEM.memory_map, memoryMap],
@@ -70,6 +72,11 @@ function ofDomain(v: Vcpu, lo: number, hi: number, value: () => number): number 
   if (!domainArg.read(v, lo, hi)) return -EFAULT;
   const rc = checkTarget(v.domain, domainArg.view.domid);
   return rc === 0 ? value() : rc;
+}
+
+function currentReservation(mm: Mm): number {
+  reclaimFrames(mm);
+  return mm.state.tot_pages;
 }
 
 function maximumGpfn(v: Vcpu): number {

@@ -1,29 +1,15 @@
 // One domain's memory management: the views that its parts share, and the domain-wide state. The rules are at the
 // heads of the parts: frame-table.ts (counts), page-type.ts (types), entry.ts (what an entry may map), links.ts (which
-// cached translations die), m2p.ts (Xen's own tables).
+// cached translations die), foreign-frames.ts (frames of other domains), m2p.ts (Xen's own tables).
 
 import type { Capsule } from '#base/capsule.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
-import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
+import { DomainRegistry } from '../domain-registry.ts';
 import { DOMAIN_STATE } from '../layout.ts';
+import { ForeignFrames } from './foreign-frames.ts';
 import { FrameTable } from './frame-table.ts';
-
-/** Domain-wide state at DOMAIN_STATE.mm. The memory map (E820) follows at E820_TABLE. */
-export const mm_state = struct('mm_state', 48, {
-  tot_pages: 'u32', // frames of RAM that the domain owns
-  max_pages: 'u32', // it may not own more
-  vm_assist: ['u32', 2], // bitmap of VMASST_TYPE
-  linear_entries: 'u32', // entries, in tables in use, that map a table of their own level
-  free_hint: 'u32', // where the search for a free frame begins
-  m2p_l3: 'u32', // frame of the L3 table of the read-only m2p mapping; 0: not made
-  m2p_base: 'u32', // first frame of the m2p
-  nr_e820: 'u32', // entries of the memory map; 0: none was set
-  reserved: ['u32', 3],
-});
-export const E820_TABLE = DOMAIN_STATE.mm + 0x400;
-/** as many entries as fit the area */
-export const E820_MAX = 128;
+import { mm_state } from './mm-state.ts';
 
 /** Work (Mm.work) after which a hypercall is continued later: some 10 ms. One operation alone may exceed it. */
 export const WORK_LIMIT = 1 << 19;
@@ -36,6 +22,10 @@ export class Mm {
   /** number of frames: one more than the highest frame number */
   readonly total: number;
   readonly state: ReturnType<typeof mm_state.on>;
+  /** frames of other domains that are mapped here */
+  readonly foreign: ForeignFrames;
+  /** the domains that this one can reach; itself is among them once it was added */
+  peers: DomainRegistry = new DomainRegistry();
   /** index in u32 of the first word of frame 0 */
   private readonly ram: number;
   /**
@@ -52,6 +42,7 @@ export class Mm {
     this.total = capsule.totalFrames;
     this.state = mm_state.on(capsule.buffer).at(DOMAIN_STATE.mm);
     this.ram = capsule.frames >>> 2;
+    this.foreign = new ForeignFrames(this);
   }
 
   /** Index in u32 of the low half of entry `slot` of a table. */

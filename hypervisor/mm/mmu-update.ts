@@ -30,7 +30,7 @@ type Operation = (v: Vcpu, vaLo: number, vaHi: number) => number;
  */
 export function eachOperation(v: Vcpu, a: HypercallArgs, size: number, operation: Operation): number {
   const count = (a.lo(1) & ~MMU_UPDATE_PREEMPTED) >>> 0;
-  let rc = checkPageOwner(a.lo(3), v.domain.domid);
+  let rc = checkPageOwner(a.lo(3), v.domain);
   let done = 0;
   const { mm } = v.domain;
   const enough = mm.work + WORK_LIMIT;
@@ -59,26 +59,20 @@ function storeDone(v: Vcpu, a: HypercallArgs, done: number): void {
 
 /** Reads the request at a guest address, once, and carries it out. */
 function updateAt(v: Vcpu, vaLo: number, vaHi: number): number {
-  if ((vaLo & 3) !== 0 || (vaLo & 4095) > 4096 - REQUEST) return updateSplit(v, vaLo, vaHi);
-  const at = guestPointer(v, vaLo, vaHi, REQUEST, false);
-  if (at < 0) return -EFAULT;
+  const at = (vaLo & 3) === 0 ? guestPointer(v, vaLo, vaHi, REQUEST, false) : -1;
+  if (at < 0) return updateCopied(v, vaLo, vaHi);
   const { mm } = v.domain;
   const i = at >>> 2;
   return update(mm, mm.u32[i] as number, mm.u32[i + 1] as number, mm.u32[i + 2] as number, mm.u32[i + 3] as number);
 }
 
-/** The same for a request that is not aligned or crosses a page: word by word. */
-function updateSplit(v: Vcpu, vaLo: number, vaHi: number): number {
-  const { capsule, mm } = v.domain;
-  const words: number[] = [];
-  for (let byte = 0; byte < REQUEST; byte++) {
-    const lo = vaLo + byte;
-    const at = guestPointer(v, lo >>> 0, lo > 0xffff_ffff ? vaHi + 1 : vaHi, 1, false);
-    if (at < 0) return -EFAULT;
-    words[byte >>> 2] = ((words[byte >>> 2] ?? 0) | ((capsule.u8[at] as number) << ((byte & 3) * 8))) >>> 0;
-  }
-  return update(mm, words[0] as number, words[1] as number, words[2] as number, words[3] as number);
+/** The same for a request that does not lie in one piece of the domain's memory. */
+function updateCopied(v: Vcpu, vaLo: number, vaHi: number): number {
+  if (!copyFromGuest(v, vaLo, vaHi, requestBytes, 0, REQUEST)) return -EFAULT;
+  return update(v.domain.mm, request[0] as number, request[1] as number, request[2] as number, request[3] as number);
 }
+const requestBytes = new Uint8Array(REQUEST);
+const request = new Uint32Array(requestBytes.buffer);
 
 function update(mm: Mm, ptrLo: number, ptrHi: number, valLo: number, valHi: number): number {
   const command = ptrLo & 7;

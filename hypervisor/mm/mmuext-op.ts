@@ -5,7 +5,7 @@
 
 import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP } from '#abi/errno.ts';
 import { MMUEXT, mmuext_op } from '#abi/mmu.ts';
-import { copyFromGuest, guestPointer } from '../guest-access.ts';
+import { copyFromGuest } from '../guest-access.ts';
 import type { Hypercall } from '../hypercall.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { setLdt } from './gdt.ts';
@@ -17,6 +17,7 @@ import { getPageAndType, putPage, putPageAndType } from './page-type.ts';
 
 const bytes = new Uint8Array(mmuext_op.size);
 const words = new Uint32Array(bytes.buffer);
+const vcpuMask = new Uint8Array(8);
 const ARG1 = mmuext_op.offset.arg1 / 4, ARG2 = mmuext_op.offset.arg2 / 4;
 
 /** mmuext_op(op, count, success_count, domid) */
@@ -50,7 +51,7 @@ function operation(v: Vcpu, cmd: number, lo: number, hi: number, lo2: number, hi
 
 /** True when a bitmap with a bit for each vCPU of the domain can be read at a guest address. */
 export function vcpuMaskReadable(v: Vcpu, vaLo: number, vaHi: number): boolean {
-  return guestPointer(v, vaLo, vaHi, 1, false) >= 0 && guestPointer(v, (vaLo + 7) >>> 0, vaLo + 7 > 0xffff_ffff ? vaHi + 1 : vaHi, 1, false) >= 0;
+  return copyFromGuest(v, vaLo, vaHi, vcpuMask, 0, vcpuMask.length);
 }
 
 function pin(mm: Mm, mfn: number, level: number): number {

@@ -11,9 +11,11 @@ import { EINVAL } from '#abi/errno.ts';
 import { assert, unreachable } from '#base/assert.ts';
 import { validateDescriptors } from './descriptor.ts';
 import { adjustL1, adjustTable, getPageFromL1e, getPageFromTableEntry, putPageFromL1e, putPageFromTableEntry } from './entry.ts';
-import { PGT_count_mask, PGT_l1_page_table, PGT_l4_page_table, PGT_none, PGT_pinned, PGT_seg_desc_page, PGT_type_mask, PGT_type_shift, PGT_validated, PGT_writable_page } from './frame-table.ts';
+import { OWNER, PGC_count_mask, PGT_count_mask, PGT_l1_page_table, PGT_l4_page_table, PGT_none, PGT_pinned, PGT_seg_desc_page, PGT_type_mask, PGT_type_shift, PGT_validated, PGT_writable_page } from './frame-table.ts';
 import { installXenSlots, setM2p } from './m2p.ts';
+import { DOMAIN_STATE } from '../layout.ts';
 import type { Mm } from './mm.ts';
+import { mm_state } from './mm-state.ts';
 
 /**
  * Takes a type reference on a frame on which the caller has a general reference.
@@ -22,26 +24,25 @@ import type { Mm } from './mm.ts';
  */
 export function getPageType(mm: Mm, mfn: number, type: number): number {
   const { frames } = mm;
-  const word = frames.type(mfn);
-  const count = word & PGT_count_mask;
-  if (count === PGT_count_mask) return -EINVAL;
-  if ((word & PGT_type_mask) === type) {
-    if (count !== 0 || (word & PGT_validated) !== 0) {
-      assert((word & PGT_validated) !== 0, 'a type in use is validated');
-      frames.setType(mfn, word + 1);
-      return 0;
-    }
-  } else if (count !== 0) return -EINVAL;
-  if (type === PGT_writable_page) {
-    frames.setType(mfn, type | PGT_validated | 1);
-    return 0;
+  for (;;) {
+    const word = frames.type(mfn);
+    const count = word & PGT_count_mask;
+    if (count === PGT_count_mask) return -EINVAL;
+    if ((word & PGT_type_mask) === type) {
+      if (count !== 0 || (word & PGT_validated) !== 0) {
+        assert((word & PGT_validated) !== 0, 'a type in use is validated');
+        if (frames.changeType(mfn, word, word + 1)) return 0;
+        continue;
+      }
+    } else if (count !== 0) return -EINVAL;
+    const isTable = type !== PGT_writable_page;
+    if (frames.changeType(mfn, word, isTable ? type | 1 : type | PGT_validated | 1)) return isTable ? validate(mm, mfn, type) : 0;
   }
-  return validate(mm, mfn, type);
 }
 
+/** The frame is marked as one of this type that is not validated. */
 function validate(mm: Mm, mfn: number, type: number): number {
   mm.work += 512;
-  mm.frames.setType(mfn, type | 1);
   mm.frames.setBack(mfn, 0);
   const rc = type === PGT_seg_desc_page ? validateDescriptors(mm, mfn)
     : type === PGT_l1_page_table ? promoteL1(mm, mfn)
@@ -60,7 +61,7 @@ export function putPageType(mm: Mm, mfn: number): void {
   assert(count !== 0, 'a type reference is dropped only once');
   const level = (word & PGT_type_mask) >>> PGT_type_shift;
   if (count !== 1 || level === 0 || level > 4) {
-    frames.setType(mfn, word - 1);
+    frames.dropType(mfn);
     return;
   }
   mm.work += 512;
@@ -89,6 +90,17 @@ export function putPageAndType(mm: Mm, mfn: number): void {
   putPageType(mm, mfn);
   putPage(mm, mfn);
 }
+
+/** Frees the frames that a grant held last. To be called before the domain's frames are counted or given out. */
+export function reclaimFrames(mm: Mm): void {
+  if (mm.state.lingering === 0) return;
+  Atomics.store(mm.u32, LINGERING, 0);
+  mm.work += mm.total;
+  for (let mfn = mm.capsule.xenFrames; mfn < mm.total; mfn++) {
+    if (mm.frames.owner(mfn) === OWNER.domain && (mm.frames.count(mfn) & PGC_count_mask) === 0) freeFrame(mm, mfn);
+  }
+}
+const LINGERING = (DOMAIN_STATE.mm + mm_state.offset.lingering) >>> 2;
 
 function freeFrame(mm: Mm, mfn: number): void {
   leaveDomain(mm, mfn);

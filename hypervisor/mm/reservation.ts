@@ -7,10 +7,10 @@ import { checkTarget, isSelf } from '../domid.ts';
 import { copyFromGuest, copyToGuest } from '../guest-access.ts';
 import { GuestStruct } from '../guest-struct.ts';
 import type { Vcpu } from '../vcpu.ts';
-import { OWNER, PGC_allocated, PGC_count_mask, PGT_count_mask } from './frame-table.ts';
+import { OWNER, PGC_allocated, PGT_count_mask } from './frame-table.ts';
 import { setM2p } from './m2p.ts';
 import { type Mm, WORK_LIMIT } from './mm.ts';
-import { leaveDomain, putPage, scrub } from './page-type.ts';
+import { leaveDomain, putPage, reclaimFrames, scrub } from './page-type.ts';
 
 /** Extents of an unprivileged domain are 2 MiB at most. */
 const DOMU_MAX_ORDER = 9;
@@ -90,15 +90,12 @@ function removePage(mm: Mm, mfn: number): boolean {
   const { frames } = mm;
   if (!frames.getPage(mfn)) return false;
   const removable = !frames.isSpecial(mfn);
-  if (removable && (frames.count(mfn) & PGC_allocated) !== 0) {
-    frames.setCount(mfn, frames.count(mfn) & ~PGC_allocated);
-    putPage(mm, mfn);
-  }
+  if (removable && frames.clearAllocated(mfn)) putPage(mm, mfn);
   putPage(mm, mfn);
   return removable;
 }
 
-function nameFrames(mm: Mm, mfn: number, gpfn: bigint, order: number): void {
+export function nameFrames(mm: Mm, mfn: number, gpfn: bigint, order: number): void {
   for (let j = 0; j < 1 << order; j++) {
     const pfn = (gpfn + BigInt(j)) & INVALID_GPFN;
     setM2p(mm, mfn + j, Number(pfn & 0xffff_ffffn), Number(pfn >> 32n));
@@ -106,8 +103,9 @@ function nameFrames(mm: Mm, mfn: number, gpfn: bigint, order: number): void {
 }
 
 /** Gives 2^order adjoining free frames to the domain. @returns the first, or -1 */
-function allocate(mm: Mm, order: number): number {
+export function allocate(mm: Mm, order: number): number {
   const size = 1 << order;
+  reclaimFrames(mm);
   if (mm.state.tot_pages + size > mm.state.max_pages) return -1;
   const mfn = findFree(mm, order);
   if (mfn < 0) return -1;
@@ -193,12 +191,17 @@ function steal(v: Vcpu, index: number, order: number, stolen: number[]): number 
   if (first === undefined) return -EFAULT;
   if (first >= BigInt(mm.total)) return -EINVAL;
   for (let mfn = Number(first); mfn < Number(first) + (1 << order); mfn++) {
-    const idle = mm.frames.isValid(mfn) && mm.frames.owner(mfn) === OWNER.domain && !mm.frames.isSpecial(mfn)
-      && (mm.frames.count(mfn) & (PGC_allocated | PGC_count_mask)) === (PGC_allocated | 1) && (mm.frames.type(mfn) & PGT_count_mask) === 0;
-    if (!idle) return -EINVAL;
-    mm.frames.setCount(mfn, 0);
-    leaveDomain(mm, mfn);
+    if (!stealPage(mm, mfn)) return -EINVAL;
     stolen.push(mfn);
   }
   return 0;
+}
+
+/** Takes a frame that is used by nothing out of the domain, contents kept. False when it is not such a frame. */
+export function stealPage(mm: Mm, mfn: number): boolean {
+  const { frames } = mm;
+  const idle = frames.isValid(mfn) && frames.owner(mfn) === OWNER.domain && !frames.isSpecial(mfn)
+    && (frames.type(mfn) & PGT_count_mask) === 0 && frames.changeCount(mfn, PGC_allocated | 1, 0);
+  if (idle) leaveDomain(mm, mfn);
+  return idle;
 }

@@ -41,12 +41,39 @@ export function setL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: 
     newHi = adjustedL1Hi(lo, hi);
   }
   if (preserveAd) newLo = (newLo | (oldLo & AD)) >>> 0;
-  u32[i] = newLo;
-  u32[i + 1] = newHi;
-  mm.machine.frameWritten(table);
-  if (weakens(oldLo, oldHi, newLo, newHi)) flushL1Entry(mm, table, slot, oldLo >>> 12);
+  replaceL1Entry(mm, table, slot, newLo, newHi);
   if (drop) putPageFromL1e(mm, oldLo);
   return 0;
+}
+
+/** Stores an entry as it is; references of the old one are not dropped. Nothing is cached of another domain's frame. */
+function replaceL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number): void {
+  const { u32 } = mm;
+  const i = mm.entry(table, slot);
+  const oldLo = u32[i] as number;
+  const oldHi = u32[i + 1] as number;
+  u32[i] = lo;
+  u32[i + 1] = hi;
+  mm.machine.frameWritten(table);
+  if (oldLo >>> 12 < mm.total && weakens(oldLo, oldHi, lo, hi)) flushL1Entry(mm, table, slot, oldLo >>> 12);
+}
+
+/**
+ * Sets entry `slot` of an L1 table in use to one whose references the caller has taken, and which it gives to the entry:
+ * that of a grant, or one that was taken from another place.
+ */
+export function giveL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number): void {
+  const old = mm.u32[mm.entry(table, slot)] as number;
+  replaceL1Entry(mm, table, slot, lo, hi);
+  putPageFromL1e(mm, old);
+}
+
+/** Clears entry `slot` of an L1 table in use. Its references are the caller's now. */
+export function takeL1Entry(mm: Mm, table: number, slot: number): { readonly lo: number; readonly hi: number } {
+  const i = mm.entry(table, slot);
+  const entry = { lo: mm.u32[i] as number, hi: mm.u32[i + 1] as number };
+  replaceL1Entry(mm, table, slot, 0, 0);
+  return entry;
 }
 
 /**

@@ -15,7 +15,7 @@ export const do_update_va_mapping: Hypercall = (v, a) => updateVaMapping(v, a);
 
 /** update_va_mapping_otherdomain(va, val, flags, domid) */
 export const do_update_va_mapping_otherdomain: Hypercall = (v, a) => {
-  const rc = checkPageOwner(a.lo(3) & 0xffff, v.domain.domid);
+  const rc = checkPageOwner(a.lo(3) & 0xffff, v.domain);
   return rc === 0 ? updateVaMapping(v, a) : rc;
 };
 

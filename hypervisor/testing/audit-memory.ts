@@ -11,10 +11,8 @@ import {
 } from '../mm/frame-table.ts';
 import { vcpu_mm } from '../mm/gdt.ts';
 import type { Mm } from '../mm/mm.ts';
+import { deviceMappings, type Held } from './held-frames.ts';
 import { isGuestSlot } from '../mm/page-type.ts';
-
-/** A reference that is held outside the tables: by a registered area, a pinned grant. */
-export interface Held { readonly mfn: number; readonly writable: boolean; readonly why: string }
 
 /** Every broken rule, in words; empty when the frame table is right. */
 export function auditMemory(domain: Domain, held: readonly Held[] = []): string[] {
@@ -29,6 +27,7 @@ export function auditMemory(domain: Domain, held: readonly Held[] = []): string[
       if (mfn !== 0) audit.refer(mfn, PGT_seg_desc_page, 'GDT');
     }
   }
+  for (const { domid, frame, writable } of deviceMappings(domain)) if (domid !== domain.domid) audit.referForeign(frame, writable);
   return audit.compare();
 }
 
@@ -37,6 +36,8 @@ class Audit {
   private readonly general: Int32Array;
   private readonly typed: Int32Array;
   private readonly wrong: string[] = [];
+  /** references and those of them that write, by foreign frame */
+  private readonly foreign = new Map<number, { references: number; writers: number }>();
   private linear = 0;
   private owned = 0;
 
@@ -58,6 +59,14 @@ class Audit {
     if ((this.mm.frames.type(mfn) & PGT_type_mask) !== type) this.wrong.push(`${why} needs frame ${mfn} to be of type ${type >>> PGT_type_shift}`);
   }
 
+  /** One reference on a frame of another domain's. */
+  referForeign(frame: number, writable: boolean): void {
+    const found = this.foreign.get(frame) ?? { references: 0, writers: 0 };
+    found.references++;
+    if (writable) found.writers++;
+    this.foreign.set(frame, found);
+  }
+
   frame(mfn: number): void {
     const { frames } = this.mm;
     const word = frames.type(mfn);
@@ -77,6 +86,7 @@ class Audit {
     if ((lo & PTE.PRESENT) === 0) return;
     const why = `entry ${slot} of L${level} table ${table}`;
     const child = lo >>> 12;
+    if (level === 1 && child >= this.mm.total) return this.referForeign(child, (lo & PTE.RW) !== 0);
     if (level === 1) return this.refer(child, (lo & PTE.RW) !== 0 ? PGT_writable_page : 0, why);
     const isLinear = (this.mm.frames.type(child) & PGT_type_mask) >>> PGT_type_shift === level;
     if (isLinear) {
@@ -88,6 +98,12 @@ class Audit {
 
   compare(): string[] {
     const { frames, state } = this.mm;
+    for (const { frame, references, writers } of this.mm.foreign.held()) {
+      const found = this.foreign.get(frame) ?? { references: 0, writers: 0 };
+      this.foreign.delete(frame);
+      if (found.references !== references || found.writers !== writers) this.wrong.push(`foreign frame ${frame}: held ${references} times, ${writers} to write; found ${found.references}, ${found.writers}`);
+    }
+    for (const frame of this.foreign.keys()) this.wrong.push(`foreign frame ${frame}: in use, held by nobody`);
     for (let mfn = 0; mfn < this.mm.total; mfn++) {
       if (frames.owner(mfn) !== OWNER.domain) continue;
       const general = frames.count(mfn) & PGC_count_mask;

@@ -4,6 +4,7 @@
 import { DOMID_SELF } from '#abi/xen.ts';
 import type { Fields, Struct, View } from '#base/struct.ts';
 import { CPU } from '#machine/cpu-state.ts';
+import { DomainRegistry } from '../domain-registry.ts';
 import type { Domain } from '../domain.ts';
 import { CONTINUE, type Hypercall, HypercallArgs } from '../hypercall.ts';
 import { initDomainState, startBootVcpu } from '../init.ts';
@@ -29,8 +30,11 @@ export class DomU {
   private readonly argPage: number;
   readonly free: number;
 
-  constructor(vcpus = 1, time: TimeOptions = { deterministic: true }) {
-    this.fake = fakeDomain(FRAMES, vcpus, XEN_FRAME.m2p + 16);
+  /** @param peers the domains that it shall be among */
+  constructor(vcpus = 1, time: TimeOptions = { deterministic: true }, domid = 1, peers = new DomainRegistry()) {
+    this.fake = fakeDomain(FRAMES, vcpus, XEN_FRAME.m2p + 16, domid);
+    this.fake.domain.mm.peers = peers;
+    peers.add(this.fake.domain);
     this.guest = new PvGuest(FRAMES, this.fake);
     this.domain = this.fake.domain;
     this.v = this.vcpu(0);

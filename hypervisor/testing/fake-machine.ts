@@ -6,7 +6,7 @@ import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { CPU, FLAG, MODE } from '#machine/cpu-state.ts';
 import { Cpu } from '#machine/cpu.ts';
-import { ACCESS, type Machine, PFEC } from '#machine/machine.ts';
+import { ACCESS, type ForeignMemory, type Machine, PFEC } from '#machine/machine.ts';
 import { Domain } from '../domain.ts';
 import { xenFrameCount } from '../mm/m2p.ts';
 
@@ -28,6 +28,9 @@ export class FakeMachine implements Machine {
   /** what the hypervisor called, oldest first; tests may empty it */
   readonly calls: MachineCall[] = [];
   faultCode = 0;
+  foreignAt = -1;
+  /** memory of other domains, as a machine has it from its hooks */
+  foreign: ForeignMemory | undefined;
   /** what `run` does; a test that lets vCPUs run sets it */
   onRun: ((cpu: Cpu, budget: number) => number) | undefined;
   /** what exitLength answers */
@@ -65,6 +68,7 @@ export class FakeMachine implements Machine {
   count(call: MachineCall['call']): number { return this.calls.filter((c) => c.call === call).length; }
 
   translate(cpu: Cpu, vaLo: number, vaHi: number, access: number): number {
+    this.foreignAt = -1;
     const wanted = access & (ACCESS.write | ACCESS.execute);
     if (vaHi >>> 15 !== 0 && vaHi >>> 15 !== 0x1_ffff) return this.fault(0);
     const index = [((vaHi & 0xffff) >>> 7) & 511, ((vaHi & 0x7f) << 2) | (vaLo >>> 30), (vaLo >>> 21) & 511, (vaLo >>> 12) & 511];
@@ -78,7 +82,7 @@ export class FakeMachine implements Machine {
       const hi = this.capsule.u32[entry + 1] as number;
       if (!(lo & PRESENT)) return this.fault(wanted);
       mfn = ((hi & 0xf_ffff) * 0x10_0000) + (lo >>> 12);
-      if ((hi & RESERVED_HI) !== 0 || mfn >= this.capsule.totalFrames || (lo & PSE && depth < 3)) return this.fault(wanted | PFEC.present | PFEC.reserved);
+      if ((hi & RESERVED_HI) !== 0 || (mfn >= this.capsule.totalFrames && !(depth === 3 && this.foreign?.has(mfn))) || (lo & PSE && depth < 3)) return this.fault(wanted | PFEC.present | PFEC.reserved);
       flags &= lo;
       noExecute ||= hi >>> 31 === 1;
       path.push(entry);
@@ -86,7 +90,9 @@ export class FakeMachine implements Machine {
     const denied = !(flags & USER) || (access & ACCESS.write && !(flags & WRITABLE)) || (access & ACCESS.execute && noExecute);
     if (denied) return this.fault(wanted | PFEC.present);
     for (const [depth, entry] of path.entries()) this.mark(entry, depth === 3 && (access & ACCESS.write) !== 0 ? ACCESSED | DIRTY : ACCESSED);
-    return this.capsule.frames + mfn * PAGE_SIZE + (vaLo & 4095);
+    if (mfn < this.capsule.totalFrames) return this.capsule.frames + mfn * PAGE_SIZE + (vaLo & 4095);
+    this.foreignAt = mfn * PAGE_SIZE + (vaLo & 4095);
+    return -1;
   }
 
   private mark(entry: number, bits: number): void { this.capsule.u32[entry] = (this.capsule.u32[entry] as number) | bits; }
@@ -111,9 +117,11 @@ export interface FakeDomain { domain: Domain; machine: FakeMachine; host: FakeHo
  * @param guestFrames guest RAM in frames
  * @param xenFrames Xen's frames; the default is what it needs
  */
-export function fakeDomain(guestFrames = 256, vcpus = 1, xenFrames: number = xenFrameCount(guestFrames)): FakeDomain {
+export function fakeDomain(guestFrames = 256, vcpus = 1, xenFrames: number = xenFrameCount(guestFrames), domid = 1): FakeDomain {
   const capsule = new Capsule(guestFrames, xenFrames, 0x1_0000);
   const machine = new FakeMachine(capsule, vcpus);
   const host = new FakeHost();
-  return { domain: new Domain(1, machine, host), machine, host, capsule };
+  const domain = new Domain(domid, machine, host);
+  machine.foreign = domain.mm.foreign;
+  return { domain, machine, host, capsule };
 }

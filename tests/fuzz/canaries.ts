@@ -50,7 +50,7 @@ export class Canaries {
     const { capsule, mm } = this.domain;
     const { base } = m2pFrames(mm);
     const wrong: string[] = [];
-    for (let mfn = XEN_FRAME.m2p; mfn < capsule.xenFrames; mfn++) {
+    for (let mfn = XEN_FRAME.grantActive; mfn < capsule.xenFrames; mfn++) {
       if (capsule.u64[(capsule.frame(base) >>> 3) + mfn] !== 0xffff_ffff_ffff_ffffn) wrong.push(`m2p entry of Xen's frame ${mfn}: written`);
     }
     return wrong;

@@ -5,12 +5,13 @@ import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-ta
 import { assert } from '#base/assert.ts';
 import { Capsule, MAX_VCPUS, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
+import type { DomainRegistry } from '#hypervisor/domain-registry.ts';
 import { Domain } from '#hypervisor/domain.ts';
 import { allocUnboundFor } from '#hypervisor/event-backend.ts';
 import { systemCallPaths } from '#hypervisor/trap-paths.ts';
 import { machineHooks } from '#hypervisor/hooks.ts';
 import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
-import { pinGrant } from '#hypervisor/grant-active.ts';
+import { pinGrant } from '#hypervisor/grant-backend.ts';
 import { initDomainState, startBootVcpu } from '#hypervisor/init.ts';
 import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
@@ -46,6 +47,8 @@ export interface DomainConfig extends DomainImages {
   /** compiles the domain's code on another thread; not for deterministic domains */
   readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
+  /** the domains that it shall be among; else it is alone with Domain-0 */
+  readonly peers?: DomainRegistry;
   /** makes another machine than the ordinary one, for tests */
   readonly machine?: MachineMaker;
 }
@@ -87,6 +90,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
+  if (config.peers) domain.mm.peers = config.peers;
   initMemory(domain);
   initDomainState(domain, { deterministic: config.deterministic });
   setGuestHandle(domain, Uint8Array.from(config.uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)));
@@ -104,6 +108,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   v.state.kernel_sp = entry.rsp;
   v.state.kernel_ss = BigInt(v.cpu.selector(2));
   startBootVcpu(domain);
+  domain.mm.peers.add(domain);
   const wires = {
     storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
   };

@@ -1,0 +1,181 @@
+// Frames of other domains in a domain's address space: the only way in which a guest's load or store reaches another
+// guest's memory.
+//
+// Domains have separate memories, so a frame of another domain's gets a number here, in a window above all numbers that
+// a domain's own frames can have. An L1 entry with such a number is made by GNTTABOP_map_grant_ref and by nobody else
+// (getPageFromL1e knows no frame of that number). The processor's walk does not know it either: no translation through
+// it is cached, and each access comes to `find`. Code is not executed there.
+//
+// A number stands for one frame of one domain as long as references hold it: one for each L1 entry with it and one for
+// each device mapping, with `write` where those permit writing. Each holds the same references on the frame in its
+// owner's frame table: it cannot become a page table there while it is writable here, and when its owner gives it
+// back or is destroyed, it lives until it is held no more.
+
+import { GNTST } from '#abi/grant-table.ts';
+import { assert } from '#base/assert.ts';
+import type { Capsule } from '#base/capsule.ts';
+import { struct } from '#base/struct.ts';
+import type { ForeignMemory } from '#machine/machine.ts';
+import type { DomainRegistry, Peer } from '../domain-registry.ts';
+import { DOMAIN_STATE, XEN_FRAME } from '../layout.ts';
+import { PGT_writable_page } from './frame-table.ts';
+import type { Mm } from './mm.ts';
+import { mm_state } from './mm-state.ts';
+import { getPageType, putPageType } from './page-type.ts';
+
+/** Above every frame number of a capsule, which has 4 GiB for more than frames; the last number of all is no frame's. */
+export const FIRST_FOREIGN_FRAME = 0xf_c000;
+export const NR_FOREIGN_FRAMES = 0x3fff;
+
+const foreign_frame = struct('foreign_frame', 16, { mfn: 'u32', domid: 'u16', reserved: 'u16', references: 'u32', writers: 'u32' });
+const WORDS = foreign_frame.size / 4, DOMID = 1, REFERENCES = 2, WRITERS = 3;
+
+const MM = DOMAIN_STATE.mm >>> 2;
+const FOREIGN_REFS = MM + (mm_state.offset.foreign_refs >>> 2), LINGERING = MM + (mm_state.offset.lingering >>> 2);
+
+/**
+ * Takes references on a granted frame, for a domain that maps it or copies.
+ * @param write true for one that may be written, which no table is
+ * @returns GNTST: okay; bad_page when the domain does not own the frame, general_error when it is in use as a table
+ */
+export function holdFrame(owner: Peer, mfn: number, write: boolean): number {
+  if (!owner.mm.frames.getPage(mfn)) return GNTST.bad_page;
+  holdDomain(owner);
+  if (!write || getPageType(owner.mm, mfn, PGT_writable_page) === 0) return GNTST.okay;
+  dropFrame(owner, mfn, false);
+  return GNTST.general_error;
+}
+
+/** Drops what holdFrame took. A frame that nobody needs any more waits for its owner, who alone frees frames (reclaimFrames). */
+export function dropFrame(owner: Peer, mfn: number, write: boolean): void {
+  const { mm, capsule } = owner;
+  if (write) putPageType(mm, mfn);
+  if (mm.frames.putPage(mfn)) Atomics.add(capsule.u32, LINGERING, 1);
+  releaseDomain(owner);
+}
+
+/** Something of a domain's is in use elsewhere: it stays known, destroyed or not, until releaseDomain was called as often. */
+export function holdDomain(owner: Peer): void { Atomics.add(owner.capsule.u32, FOREIGN_REFS, 1); }
+export function releaseDomain(owner: Peer): void {
+  if (Atomics.sub(owner.capsule.u32, FOREIGN_REFS, 1) === 1 && owner.mm.state.dying !== 0) owner.mm.peers.remove(owner.domid);
+}
+
+/** Where a frame of the window lies. */
+interface Place { capsule: Capsule; offset: number }
+
+export class ForeignFrames implements ForeignMemory {
+  private readonly mm: Mm;
+  /** index in u32 of the first entry */
+  private readonly base: number;
+  /** entry by key, of what is held: a cache */
+  private byKey: Map<number, number> | undefined;
+  private hint = 0;
+  private readonly place: Place;
+
+  constructor(mm: Mm) {
+    assert(mm.total <= FIRST_FOREIGN_FRAME, 'the window is above the frames');
+    this.mm = mm;
+    this.base = mm.capsule.frame(XEN_FRAME.foreign) >>> 2;
+    this.place = { capsule: mm.capsule, offset: 0 };
+  }
+
+  private get u32(): Uint32Array<SharedArrayBuffer> { return this.mm.u32; }
+  private get peers(): DomainRegistry { return this.mm.peers; }
+  private entry(frame: number): number { return this.base + (frame - FIRST_FOREIGN_FRAME) * WORDS; }
+  private isInWindow(frame: number): boolean { return frame >= FIRST_FOREIGN_FRAME && frame < FIRST_FOREIGN_FRAME + NR_FOREIGN_FRAMES; }
+  private owner(at: number): Peer {
+    const peer = this.peers.get(this.u32[at + DOMID] as number);
+    assert(peer !== undefined, 'a domain with frames in use elsewhere is known');
+    return peer;
+  }
+
+  /** True when the number stands for a frame now. */
+  has(frame: number): boolean { return this.isInWindow(frame) && this.u32[this.entry(frame) + REFERENCES] !== 0; }
+  /** The memory of a frame that the window has. The result is used again by the next call. */
+  find(frame: number): Readonly<Place> {
+    const at = this.entry(frame);
+    assert(this.has(frame), 'a foreign frame is held while it is used');
+    const { capsule } = this.owner(at);
+    this.place.capsule = capsule;
+    this.place.offset = capsule.frame(this.u32[at] as number);
+    return this.place;
+  }
+  /** To be called after the memory of a frame was written. */
+  written(frame: number): void {
+    const at = this.entry(frame);
+    this.owner(at).mm.machine.frameWritten(this.u32[at] as number);
+  }
+  /** Whose frame it is, and which. */
+  ownerOf(frame: number): { readonly peer: Peer; readonly mfn: number } {
+    const at = this.entry(frame);
+    return { peer: this.owner(at), mfn: this.u32[at] as number };
+  }
+
+  /**
+   * Takes a reference on a number for a frame of another domain's, and on the frame itself.
+   * @returns the number; a GNTST error (negative): no_device_space when the window is full, else as holdFrame
+   */
+  hold(peer: Peer, mfn: number, write: boolean): number {
+    const frame = this.numberFor(peer.domid, mfn);
+    if (frame < 0) return GNTST.no_device_space;
+    const refused = holdFrame(peer, mfn, write);
+    if (refused !== GNTST.okay) return refused;
+    const at = this.entry(frame);
+    this.u32[at] = mfn;
+    this.u32[at + DOMID] = peer.domid;
+    this.u32[at + REFERENCES] = (this.u32[at + REFERENCES] as number) + 1;
+    if (write) this.u32[at + WRITERS] = (this.u32[at + WRITERS] as number) + 1;
+    this.index().set(key(peer.domid, mfn), frame);
+    return frame;
+  }
+  /** Drops a reference that was taken with the same `write`. */
+  drop(frame: number, write: boolean): void {
+    assert(this.has(frame), 'a foreign frame is dropped as often as it was held');
+    const at = this.entry(frame);
+    const peer = this.owner(at);
+    const mfn = this.u32[at] as number;
+    if (write) this.u32[at + WRITERS] = (this.u32[at + WRITERS] as number) - 1;
+    const left = this.u32[at + REFERENCES] = (this.u32[at + REFERENCES] as number) - 1;
+    if (left === 0) {
+      this.index().delete(key(peer.domid, mfn));
+      this.hint = Math.min(this.hint, frame - FIRST_FOREIGN_FRAME);
+    }
+    dropFrame(peer, mfn, write);
+  }
+  /** Drops every reference, for a domain that will not run again. */
+  dropAll(): void {
+    for (const frame of this.index().values()) {
+      while (this.has(frame)) this.drop(frame, this.u32[this.entry(frame) + WRITERS] !== 0);
+    }
+  }
+  /** Numbers in use with the references that hold them, for audits. */
+  held(): { readonly frame: number; readonly domid: number; readonly mfn: number; readonly references: number; readonly writers: number }[] {
+    return [...this.index().values()].map((frame) => {
+      const [mfn, domid, references, writers] = Array.from(this.u32.subarray(this.entry(frame), this.entry(frame) + WORDS)) as [number, number, number, number];
+      return { frame, domid, mfn, references, writers };
+    });
+  }
+
+  /** The number that stands for a frame already, or a free one; -1 when there is none. */
+  private numberFor(domid: number, mfn: number): number {
+    const known = this.index().get(key(domid, mfn));
+    if (known !== undefined) return known;
+    for (let i = this.hint; i < NR_FOREIGN_FRAMES; i++) {
+      if (this.u32[this.base + i * WORDS + REFERENCES] !== 0) continue;
+      this.hint = i;
+      return FIRST_FOREIGN_FRAME + i;
+    }
+    return -1;
+  }
+  private index(): Map<number, number> {
+    if (this.byKey) return this.byKey;
+    const index = this.byKey = new Map<number, number>();
+    for (let i = 0; i < NR_FOREIGN_FRAMES; i++) {
+      const at = this.base + i * WORDS;
+      if (this.u32[at + REFERENCES] !== 0) index.set(key(this.u32[at + DOMID] as number, this.u32[at] as number), FIRST_FOREIGN_FRAME + i);
+    }
+    return index;
+  }
+}
+
+const key = (domid: number, mfn: number): number => domid * 2 ** 20 + mfn;
