@@ -38,6 +38,8 @@ test('frames of the caller\'s own, within one page each', () => {
   assert.equal(copy(a, { source_offset: 4095, len: 0 }), GNTST.okay);
   assert.equal(copy(a, { source_domid: 1 }), GNTST.permission_denied, 'a frame may be named of DOMID_SELF only');
   assert.equal(copy(a, { dest_domid: 2 }), GNTST.permission_denied);
+  assert.equal(copy(a, { dest_domid: 2, source_u: 0n }), GNTST.bad_page, 'the source comes first');
+  assert.equal(copy(a, { dest_domid: 7, source_u: 0n }), GNTST.bad_domain, 'but after both domains');
   for (const mfn of [1n << 52n, BigInt(a.fake.capsule.totalFrames), 0n]) {
     assert.equal(copy(a, { source_u: mfn }), GNTST.bad_page);
     assert.equal(copy(a, { dest_u: mfn }), GNTST.bad_page);

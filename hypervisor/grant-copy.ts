@@ -15,11 +15,10 @@ export const copyArg = new GuestStruct(gnttab_copy);
 /** The copy that `copyArg` asks for. @returns GNTST, or RETRY: nothing was done */
 export function grantCopy(v: Vcpu): number {
   const { domain } = v;
-  const { source_domid, dest_domid, flags } = copyArg.view;
-  const source = granterOf(domain, source_domid, (flags & GNTCOPY_source_gref) !== 0);
-  if (typeof source === 'number') return source;
-  const dest = granterOf(domain, dest_domid, (flags & GNTCOPY_dest_gref) !== 0);
-  if (typeof dest === 'number') return dest;
+  const { source_domid, dest_domid } = copyArg.view;
+  const source = granterOf(domain, source_domid);
+  const dest = granterOf(domain, dest_domid);
+  if (source === undefined || dest === undefined) return GNTST.bad_domain;
   const from = new Claim(domain.mm.peers, true);
   const to = new Claim(domain.mm.peers, false);
   const result = copyBetween(domain, source, from, dest, to);
@@ -28,16 +27,15 @@ export function grantCopy(v: Vcpu): number {
   return result;
 }
 
-/** Whose page one side is; null for Domain-0. Frames may be named only of the caller itself. @returns or GNTST */
-function granterOf(domain: Domain, domid: number, isRef: boolean): Peer | null | number {
-  if (!isRef && domid !== DOMID_SELF) return GNTST.permission_denied;
-  return peerOf(domain, domid === DOMID_SELF ? domain.domid : domid) ?? (domid === 0 ? null : GNTST.bad_domain);
+/** Whose page one side is; null for Domain-0, undefined for a domain that is not there. */
+function granterOf(domain: Domain, domid: number): Peer | null | undefined {
+  return peerOf(domain, domid === DOMID_SELF ? domain.domid : domid) ?? (domid === 0 ? null : undefined);
 }
 
 function copyBetween(domain: Domain, source: Peer | null, from: Claim, dest: Peer | null, to: Claim): number {
-  const { source_u, source_offset, dest_u, dest_offset, len, flags } = copyArg.view;
-  let rc = claim(domain, from, source, source_u, (flags & GNTCOPY_source_gref) !== 0);
-  if (rc === GNTST.okay) rc = claim(domain, to, dest, dest_u, (flags & GNTCOPY_dest_gref) !== 0);
+  const { source_u, source_domid, source_offset, dest_u, dest_domid, dest_offset, len, flags } = copyArg.view;
+  let rc = claim(domain, from, source, source_domid, source_u, (flags & GNTCOPY_source_gref) !== 0);
+  if (rc === GNTST.okay) rc = claim(domain, to, dest, dest_domid, dest_u, (flags & GNTCOPY_dest_gref) !== 0);
   if (rc !== GNTST.okay) return rc;
   if (source_offset + len > PAGE_SIZE || dest_offset + len > PAGE_SIZE) return GNTST.bad_copy_arg;
   if (!isWithin(from, source_offset, len) || !isWithin(to, dest_offset, len)) return GNTST.general_error;
@@ -48,7 +46,9 @@ function copyBetween(domain: Domain, source: Peer | null, from: Claim, dest: Pee
   return GNTST.okay;
 }
 
-function claim(domain: Domain, side: Claim, granter: Peer | null, u: bigint, isRef: boolean): number {
-  return isRef ? side.byGrant(granter, Number(u & 0xffff_ffffn), domain.domid) : side.byFrame(domain, Number(u));
+/** Frames may be named only of the caller itself, as DOMID_SELF. */
+function claim(domain: Domain, side: Claim, granter: Peer | null, domid: number, u: bigint, isRef: boolean): number {
+  if (isRef) return side.byGrant(granter, Number(u & 0xffff_ffffn), domain.domid);
+  return domid === DOMID_SELF ? side.byFrame(domain, Number(u)) : GNTST.permission_denied;
 }
 const isWithin = (side: Claim, offset: number, length: number): boolean => offset >= side.start && offset + length <= side.start + side.length;

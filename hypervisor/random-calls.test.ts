@@ -3,9 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GNTTABOP, gnttab_map_grant_ref, gnttab_unmap_and_replace, gnttab_unmap_grant_ref } from '#abi/grant-table.ts';
+import { GNTTABOP, gnttab_copy, gnttab_map_grant_ref, gnttab_set_version, gnttab_transfer, gnttab_unmap_and_replace, gnttab_unmap_grant_ref } from '#abi/grant-table.ts';
 import { do_console_io } from './console-io.ts';
+import { DomainRegistry } from './domain-registry.ts';
 import { do_event_channel_op } from './event-channel.ts';
+import { grantVersion } from './grant-entry.ts';
 import { do_grant_table_op } from './grant-table.ts';
 import { do_hvm_op } from './hvm-op.ts';
 import type { Hypercall } from './hypercall.ts';
@@ -54,36 +56,71 @@ function value(u: DomU, random: (n: number) => number): bigint {
   }
 }
 
+/** A domain, and a neighbour of its that makes no calls but grants it pages. */
+function pair(): [DomU, DomU] {
+  const peers = new DomainRegistry();
+  return [new DomU(3, { deterministic: true }, 1, peers), new DomU(1, { deterministic: true }, 2, peers)];
+}
+
+/** Writes a random entry, of the version that the table has, mostly. */
+function randomEntry(u: DomU, random: (n: number) => number): void {
+  const { capsule } = u.domain;
+  const at = capsule.frame(XEN_FRAME.grantTable) >>> 3;
+  const frame = BigInt(u.guest.mfn(random(64)));
+  const domid = BigInt(1 + random(random(4) ? 1 : 3));
+  if (grantVersion(capsule) === 1) {
+    capsule.u64[at + random(16)] = frame << 32n | domid << 16n | BigInt(random(8));
+    return;
+  }
+  const entry = at + random(16) * 2;
+  const type = random(2) ? 1 : random(4) ? 3 : 0x101;
+  const rest = type === 3 ? BigInt(1 + random(3)) : BigInt(random(64)) | BigInt(random(4096)) << 16n;
+  capsule.u64[entry] = rest << 32n | domid << 16n | BigInt(type);
+  capsule.u64[entry + 1] = type === 3 ? BigInt(random(16)) : frame;
+}
+
 /** Mapping grants needs arguments that fit each other: chance alone hardly finds any. */
 function mapOrUnmap(u: DomU, random: (n: number) => number): number {
-  const { guest, domain } = u;
+  const { guest } = u;
   const slot = guest.free + 8 + random(4);
   const contains = random(4) === 0;
   const host_addr = contains ? guest.entryAddress(guest.l1, slot) : guest.va(slot);
   const handle = random(6);
   if (random(2)) {
     const flags = 1 + random(7) + (contains ? 16 : 0);
-    return u.call(do_grant_table_op, GNTTABOP.map_grant_ref, u.put(gnttab_map_grant_ref, { host_addr, flags, ref: random(16), dom: domain.domid }).va, 1);
+    return u.call(do_grant_table_op, GNTTABOP.map_grant_ref, u.put(gnttab_map_grant_ref, { host_addr, flags, ref: random(16), dom: 1 + random(2) }).va, 1);
+  }
+  if (random(6) === 0) return u.call(do_grant_table_op, GNTTABOP.set_version, u.put(gnttab_set_version, { version: 1 + random(2) }).va, 1);
+  if (random(6) === 0) return u.call(do_grant_table_op, GNTTABOP.transfer, u.put(gnttab_transfer, { mfn: BigInt(guest.mfn(random(64))), domid: 1 + random(3), ref: random(16) }).va, 1);
+  if (random(3) === 0) {
+    const flags = random(4);
+    const side = (isRef: boolean): [bigint, number] => (isRef ? [BigInt(random(16)), 1 + random(2)] : [BigInt(guest.mfn(random(64))), 0x7ff0]);
+    const [[source_u, source_domid], [dest_u, dest_domid]] = [side((flags & 1) !== 0), side((flags & 2) !== 0)];
+    // not over the pages that arguments and tables are in
+    const safe = (flags & 2) !== 0 || dest_u >= BigInt(guest.mfn(guest.free + 8)) ? dest_u : BigInt(guest.mfn(guest.free + 8));
+    return u.call(do_grant_table_op, GNTTABOP.copy, u.put(gnttab_copy, { source_u, source_domid, source_offset: random(100), dest_u: safe, dest_domid, dest_offset: random(100), len: random(200), flags }).va, 1);
   }
   if (random(4) === 0) return u.call(do_grant_table_op, GNTTABOP.unmap_and_replace, u.put(gnttab_unmap_and_replace, { host_addr, new_addr: guest.va(slot + random(2)), handle }).va, 1);
   const dev_bus_addr = random(2) ? 0n : BigInt(guest.mfn(random(64))) * 4096n;
   return u.call(do_grant_table_op, GNTTABOP.unmap_grant_ref, u.put(gnttab_unmap_grant_ref, { host_addr: random(3) ? host_addr : 0n, dev_bus_addr, handle }).va, 1);
 }
 
-function audit({ domain }: DomU): void { assert.deepEqual([...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, false)], []); }
+function audit(all: readonly DomU[]): void {
+  for (const { domain } of all) assert.deepEqual([...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, false)], []);
+}
 
 function play(seed: number, calls: number): void {
   const random = generator(seed);
-  let u = new DomU(3);
+  let all = pair();
   for (let i = 0; i < calls; i++) {
-    if (u.domain.isShutDown || i % LIFE === 0) { // a guest soon maps away the pages that its arguments are in
-      audit(u);
-      u = new DomU(3);
+    if (all[0].domain.isShutDown || i % LIFE === 0) { // a guest soon maps away the pages that its arguments are in
+      audit(all);
+      all = pair();
     }
+    const [u] = all;
     const page = u.guest.free + random(4);
     for (let word = 0; word < 16; word++) u.guest.poke(page, word, BigInt.asUintN(64, value(u, random)));
-    const grants = u.fake.capsule.frame(XEN_FRAME.grantTable) >>> 3;
-    u.fake.capsule.u64[grants + random(16)] = (BigInt(u.guest.mfn(random(64))) << 32n) | (BigInt(random(2)) << 16n) | BigInt(random(8));
+    for (const one of all) randomEntry(one, random);
     const arg = random(3) === 0 ? value(u, random) : u.guest.va(page);
     const handler = HANDLERS[random(HANDLERS.length)] as Hypercall;
     const [second, third] = handler === do_vcpu_op ? [BigInt(random(4)), arg] : [arg, BigInt(random(5))];
@@ -91,7 +128,7 @@ function play(seed: number, calls: number): void {
     assert.ok(Number.isSafeInteger(result), `result ${result}`);
     if (random(50) === 0) runDomain(u.domain, 1000, (v, budget) => { u.retire(v, budget); if (random(2)) v.pause(1); });
   }
-  audit(u);
+  audit(all);
 }
 
 const given = Number(process.env['SEED'] ?? 0);

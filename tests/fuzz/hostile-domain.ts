@@ -1,8 +1,12 @@
 // One life of the hostile guest (tests/guests/src/fuzz.c): a domain of its own, run until it dies, has made its calls,
-// or has nothing more to wait for; then everything that can be checked from outside is.
+// or has nothing more to wait for; then everything that can be checked from outside is. It has a neighbour that is as hostile
+// and that lives as long as it can: they grant pages to each other.
 
 import { VIRQ } from '#abi/xen.ts';
 import type { Host } from '#base/host.ts';
+import { destroyDomain } from '#hypervisor/domain-destroy.ts';
+import { DomainRegistry } from '#hypervisor/domain-registry.ts';
+import type { Domain } from '#hypervisor/domain.ts';
 import { sendVcpuVirq } from '#hypervisor/event-port.ts';
 import { relinquishMemory } from '#hypervisor/mm/domain-mm.ts';
 import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
@@ -25,6 +29,8 @@ export interface Life {
   readonly longestTurn: number;
 }
 
+/** The neighbours' seeds are higher by so much. */
+const NEIGHBOURS = 1_000_003;
 /** Virtual time of a turn, in ns, and of a whole life. */
 const TURN = 200_000, LIFETIME = 60_000_000;
 /** A turn that takes the host longer than this counts as a hang, and a life that takes longer is ended; in ms. */
@@ -43,31 +49,44 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
   let end = '';
   let longestTurn = 0;
   const store = new Store();
-  const created = createDomain({
-    domid: 1, name: 'hostile', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: `seed=${seed}`,
-    memory: 5 + seed % 4, vcpus: 1 + seed % 3, deterministic: seed % 5 !== 0,
+  const peers = new DomainRegistry();
+  const create = (domid: number, ofItsOwn: number): CreatedDomain => createDomain({
+    domid, name: `hostile${domid}`, uuid: `00000000-0000-0000-0000-00000000000${domid}`, kernel, commandLine: `seed=${ofItsOwn}`,
+    memory: 5 + ofItsOwn % 4, vcpus: 1 + ofItsOwn % 3, deterministic: seed % 5 !== 0, peers,
   }, host, store, () => {});
+  const created = create(1, seed);
   const { domain } = created;
-  const canaries = new Canaries(domain);
+  const other = create(2, seed + NEIGHBOURS);
+  const neighbour = other.domain;
+  const canaries = [domain, neighbour].map((d) => new Canaries(d));
   const made = (): number => domain.vcpus.reduce((n, v) => n + v.hypercallCount, 0);
   try {
     const born = performance.now();
     for (let time = 0, turn = 0; end === ''; time += TURN, turn++) {
       const start = performance.now();
+      if (!neighbour.isShutDown && runDomain(neighbour, TURN).reason === 'blocked' && !sleep(other)) wake(other, turn);
       const { reason } = runDomain(domain, TURN);
       longestTurn = Math.max(longestTurn, performance.now() - start);
       if (reason === 'shutdown') end = domain.crashText?.split('\n', 1)[0] ?? `shut down, reason ${domain.shutdownReason}`;
       else if (reason === 'blocked' && !sleep(created) && !wake(created, turn)) end = 'blocked for ever';
       else if (time >= LIFETIME || performance.now() - born > LIFE_LIMIT) end = 'out of time';
       if (end === '' && made() >= calls) end = 'calls made';
-      if (turn % 8 === 0) problems.push(...auditTranslations(domain));
+      if (turn % 8 === 0) problems.push(...auditTranslations(domain), ...auditTranslations(neighbour));
       if (problems.length > 0) end ||= 'stopped';
     }
-    if (end.includes('error in the hypervisor')) problems.push(domain.crashText ?? end);
+    for (const { crashText } of [domain, neighbour]) if (crashText?.includes('error in the hypervisor')) problems.push(crashText);
     if (longestTurn > TURN_LIMIT) problems.push(`a turn took ${Math.round(longestTurn)} ms`);
-    problems.push(...auditTranslations(domain), ...auditDomain(domain), ...canaries.check());
-    relinquishMemory(domain);
-    problems.push(...auditDomain(domain));
+    const both = [domain, neighbour];
+    problems.push(...both.flatMap((d) => [...auditTranslations(d), ...auditDomain(d)]), ...canaries.flatMap((c) => c.check()));
+    const [first, last] = (seed % 2 === 0 ? both : both.toReversed()) as [Domain, Domain];
+    relinquishMemory(first);
+    problems.push(...both.flatMap(auditDomain));
+    destroyDomain(first);
+    problems.push(...auditDomain(last));
+    relinquishMemory(last);
+    problems.push(...auditDomain(last));
+    destroyDomain(last);
+    if (peers.all().length > 0) problems.push(`after both have ended, domain ${peers.all()[0]?.domid} is in use`);
   } catch (error) {
     problems.push(`exception on the host: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }

@@ -13,8 +13,8 @@ const built = tools() === undefined ? undefined : buildGuests();
 const image = (name: string): Uint8Array => built?.get(name) ?? prebuilt(name);
 
 /** Guests that are not just started and watched. */
-const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers';
-const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS]);
+const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours';
+const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS]);
 const OPTIONS: Readonly<Record<string, GuestOptions>> = { smp: { vcpus: 2 } };
 
 /** Executions after which code is compiled. */

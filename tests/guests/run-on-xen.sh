@@ -42,6 +42,7 @@ done
 touch "$root/etc/xen/xl.conf"
 for name in "$@"; do
     gzip -dc "$here/prebuilt/$name.elf.gz" >"$root/guests/$name.elf"
+    [ "$name" != neighbours ] || continue
     vcpus=1
     [ "$name" != smp ] || vcpus=2
     cat >"$root/guests/$name.cfg" <<END
@@ -82,6 +83,34 @@ for config in /guests/*.cfg; do
     sleep 0.5
     echo
     xl destroy "$id"
+done
+# two domains at once, which must know each other's numbers: the next ones
+next=$(ls /guests/*.cfg 2>/dev/null | wc -l)
+for version in 1 2; do
+    [ -e /guests/neighbours.elf ] || break
+    granter=$((next + 1)) mapper=$((next + 2)) next=$((next + 2))
+    for role in "granter peer=$mapper" "mapper peer=$granter"; do
+        cat >/tmp/neighbour.cfg <<EOF
+name = "${role%% *}"
+type = "pv"
+kernel = "/guests/neighbours.elf"
+memory = 8
+maxmem = 8
+on_poweroff = "destroy"
+on_crash = "preserve"
+extra = "$role version=$version"
+EOF
+        xl create -q -p /tmp/neighbour.cfg
+    done
+    for id in $granter $mapper; do xl console $id </dev/null >/tmp/$id & done
+    sleep 0.5
+    xl unpause $granter
+    xl unpause $mapper
+    for i in $(seq 100); do xl list $mapper >/dev/null 2>&1 || break; sleep 0.3; done
+    sleep 0.5
+    for id in $granter $mapper; do echo "=== neighbours, domain $id"; cat /tmp/$id; echo; done
+    for id in $granter $mapper; do xl destroy $id 2>/dev/null; done
+    sleep 1
 done
 echo "=== end"
 poweroff -f

@@ -1,11 +1,12 @@
 // A hostile guest: hypercalls with arguments that are nearly right, garbage in page tables, rings and shared info,
-// random code in kernel and user mode, random iret frames. Everything follows from `seed=N` on the command line. It
+// random code in kernel and user mode, random iret frames, and grants to and from a neighbour that is another one of its kind
+// (domains 1 and 2). Everything follows from `seed=N` on the command line. It
 // recovers from its own faults as long as it can; when it cannot, the domain crashes, which is fine: what must not
 // happen happens on the other side.
 
 #include "pv.h"
 
-enum { POOL = 24, TABLES = 8, LIST = 16 };
+enum { POOL = 24, TABLES = 8, LIST = 16, GRANTED = 16 };
 
 /** Half of the guests take care not to end themselves at once, and so get further. */
 static int wild;
@@ -20,9 +21,9 @@ static u64 next(void) {
 static u64 below(u64 n) { return (next() >> 11) % n; }
 static int one_in(u64 n) { return below(n) == 0; }
 
-static u8 *pool[POOL];              // ordinary pages, in one run
+static u8 *pool[POOL];              // ordinary pages, in one run; grants are mapped at four of them from GRANTED on
 static u64 *tables[TABLES];         // pages that become page tables and descriptor pages, mapped read-only
-static struct grant_entry_v1 *grants;
+static union grant_entry_v2 *grants;
 static u8 *edge;                    // a page with nothing mapped behind it
 static u8 *code;                    // where random code goes
 static u32 ports[8];
@@ -31,8 +32,9 @@ static u8 second_stack[4096] __attribute__((aligned(16)));
 // ---- values
 
 static u64 frame(void) {
-    switch (below(12)) {
-    case 0: return below(64);                                   // Xen's frames, shared info, grants
+    switch (below(13)) {
+    case 12: return 0xfc000 + below(one_in(4) ? 0x4000 : 8);    // where frames of other domains get their numbers
+    case 0: return below(one_in(2) ? 340 : 80);                 // Xen's frames, shared info, grants
     case 1: return mfn_of(entry_of(pool[0], 1 + below(4)));     // a table in use
     case 2: return start_info->nr_pages + below(80);            // about the end of memory
     case 3: return 1UL << below(64);
@@ -57,7 +59,8 @@ static u64 entry_at(void) {
     return mfn << 12 | slot * 8 | (one_in(6) ? below(3) : one_in(40) ? below(8) : 0);
 }
 static void *pointer(void) {
-    switch (below(24)) {
+    switch (below(28)) {
+    case 24: case 25: case 26: case 27: return pool[GRANTED + below(4)] + below(PAGE_SIZE);
     case 0: return (void *)next();
     case 1: return (void *)(0xffff800000000000 + below(1 << 20));
     case 2: return (void *)(0xffff820000000000 + below(1 << 20));
@@ -92,6 +95,8 @@ static u64 value(void) {
 }
 /** A domain number: mostly one's own. */
 static u64 domain(void) { return one_in(12) ? value() : DOMID_SELF; }
+/** The number of one of the two domains that are there, mostly. */
+static u64 someone(void) { return one_in(12) ? value() : 1 + below(2); }
 /** A place for an argument, mostly good, mostly its own. */
 static void *argument(const void *bytes, u64 length) {
     void *at = one_in(20) ? pointer() : pool[below(2)] + (one_in(30) ? PAGE_SIZE - 8 : below(32) * 64);
@@ -146,26 +151,7 @@ static void memory_op(struct call *c) {
     void *at = cmd == XENMEM_exchange ? ARGUMENT(x) : one_in(6) ? ARGUMENT(other) : ARGUMENT(r);
     CALL(c, memory_op, cmd, (u64)at);
 }
-static void grant_table_op(struct call *c) {
-    struct gnttab_map_grant_ref map[4];
-    struct gnttab_unmap_grant_ref unmap[4];
-    u64 other[24];
-    for (int i = 0; i < 4; i++) {
-        int contains = one_in(4);
-        u64 at = contains ? entry_at() : one_in(8) ? (u64)pointer() : (u64)pool[8 + below(POOL - 8)];
-        map[i] = (struct gnttab_map_grant_ref){ at, one_in(8) ? value() : GNTMAP_host_map | (contains ? GNTMAP_contains_pte : 0) | below(8), 8 + below(8), one_in(8) ? value() : 1, 7, 0, 0 };
-        unmap[i] = (struct gnttab_unmap_grant_ref){ at, one_in(8) ? value() : 0, below(10), 7 };
-    }
-    fill(other, 24);
-    struct gnttab_copy copy[2] = {
-        { one_in(2) ? frame() : 8 + below(8), domain(), below(4100), 0, one_in(2) ? frame() : 8 + below(8), domain(), below(4100), 0, below(4100), below(4), 1 },
-        { frame(), DOMID_SELF, 0, 0, frame(), DOMID_SELF, 0, 0, 4096, 0, 1 },
-    };
-    u64 cmd = one_in(20) ? value() : below(13);
-    void *at = cmd == GNTTABOP_map_grant_ref ? ARGUMENT(map) : cmd == GNTTABOP_unmap_grant_ref ? ARGUMENT(unmap)
-        : cmd == GNTTABOP_copy ? ARGUMENT(copy) : ARGUMENT(other);
-    CALL(c, grant_table_op, cmd, (u64)at, count(cmd < 6 ? 4 : 1));
-}
+#include "fuzz-grants.h"
 static void event_channel_op(struct call *c) {
     u32 words[6] = { one_in(2) ? port() : domain() | below(2) << 16, one_in(2) ? port() : below(3), one_in(2) ? port() : value(), value(), value(), value() };
     u64 cmd = one_in(30) ? value() : below(14);
@@ -254,7 +240,7 @@ static void small(struct call *c) {
     }
 }
 static const generator GENERATORS[] = {
-    mmu_update, mmu_update, mmuext_op, mmuext_op, update_va_mapping, update_va_mapping, memory_op, grant_table_op, grant_table_op,
+    mmu_update, mmu_update, mmuext_op, mmuext_op, update_va_mapping, update_va_mapping, memory_op, grant_table_op, grant_table_op, grant_table_op,
     event_channel_op, event_channel_op, sched_op, vcpu_op, descriptors, traps, small, small,
 };
 static void generate(struct call *c) { GENERATORS[below(sizeof GENERATORS / sizeof *GENERATORS)](c); }
@@ -320,7 +306,7 @@ static void scribble(u64 unused) {
     }
     case 5: ((u64 *)shared_info)[below(400)] = value(); vcpu0->evtchn_upcall_mask = 1; break;
     case 6: shared_info->evtchn_mask[below(2)] = value(); break;
-    default: grants[below(16)] = (struct grant_entry_v1){ one_in(8) ? value() : below(8), one_in(3) ? value() : 1, frame() };
+    default: random_entry();
     }
     if (!one_in(4)) hypercall(HYPERVISOR_event_channel_op, EVTCHNOP_send, &event);
 }
@@ -405,8 +391,8 @@ static void step(void) {
         if (!wild) mmuext(MMUEXT_NEW_USER_BASEPTR, mfn_of((void *)start_info->pt_base), 0);
         guarded(run_code, 1);
         break;
-    case 5: case 6: guarded(touch, 0); break;
-    case 7: case 8: case 9: guarded(write_table, 0); break;
+    case 5: case 6: case 7: guarded(touch, 0); break;
+    case 8: case 9: guarded(write_table, 0); break;
     case 10: case 11: case 12: guarded(scribble, 0); break;
     case 13: case 14: case 15: guarded(multicall, 0); break;
     default: guarded(make, 0);
@@ -443,11 +429,7 @@ static void prepare(void) {
     page(); // random code runs on into it
     edge = page();
     set_va(page(), 0);
-    grants = page();
-    u64 list[1];
-    struct gnttab_setup_table setup = { DOMID_SELF, 1, 1, list };
-    hypercall(HYPERVISOR_grant_table_op, GNTTABOP_setup_table, &setup, 1);
-    set_va(grants, list[0] << 12 | RW);
+    prepare_grants();
     mmuext(MMUEXT_NEW_USER_BASEPTR, mfn_of((void *)start_info->pt_base), 0);
     for (int i = 0; i < 4; i++) {
         struct evtchn_bind_ipi ipi = { 0, 0 };
@@ -464,7 +446,6 @@ static void prepare(void) {
     set_callback(CALLBACKTYPE_sysenter, 0, sysenter_entry);
     hypercall(HYPERVISOR_vm_assist, 0, VMASST_writable_pagetables);
     on_trap = recover;
-    for (int i = 8; i < 16; i++) grants[i] = (struct grant_entry_v1){ GTF_permit_access, 1, mfn_of(pool[i]) };
     if (one_in(2)) return;
     good_context();
     if (hypercall(HYPERVISOR_vcpu_op, VCPUOP_initialise, 1, &context) == 0) hypercall(HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0);

@@ -152,13 +152,37 @@ enum {
     GNTTABOP_swap_grant_ref, GNTTABOP_cache_flush
 };
 struct grant_entry_v1 { u16 flags, domid; u32 frame; };
+union grant_entry_v2 {
+    struct { u16 flags, domid; };
+    struct { u16 flags, domid; u32 pad0; u64 frame; } full_page;
+    struct { u16 flags, domid, page_off, length; u64 frame; } sub_page;
+    struct { u16 flags, domid, trans_domid, pad0; u32 gref; } transitive;
+    u64 words[2];
+};
 #define GTF_permit_access 1
+#define GTF_accept_transfer 2
+#define GTF_transitive 3
 #define GTF_readonly 4
+#define GTF_reading 8
+#define GTF_writing 16
+#define GTF_sub_page 256
+#define GTF_transfer_committed 4
+#define GTF_transfer_completed 8
 struct gnttab_map_grant_ref { u64 host_addr; u32 flags, ref; u16 dom; short status; u32 handle; u64 dev_bus_addr; };
 struct gnttab_unmap_grant_ref { u64 host_addr, dev_bus_addr; u32 handle; short status; };
+struct gnttab_unmap_and_replace { u64 host_addr, new_addr; u32 handle; short status; };
+struct gnttab_transfer { u64 mfn; u16 domid; u32 ref; short status; };
+struct gnttab_set_version { u32 version; };
+struct gnttab_get_version { u16 dom, pad; u32 version; };
+struct gnttab_get_status_frames { u32 nr_frames; u16 dom; short status; u64 *frame_list; };
+struct gnttab_swap_grant_ref { u32 ref_a, ref_b; short status; };
+struct gnttab_cache_flush { u64 a; u16 offset, length; u32 op; };
 struct gnttab_setup_table { u16 dom; u32 nr_frames; short status; u64 *frame_list; };
 struct gnttab_query_size { u16 dom; u32 nr_frames, max_nr_frames; short status; };
 struct gnttab_copy { u64 source; u16 source_domid, source_offset; u32 pad0; u64 dest; u16 dest_domid, dest_offset; u32 pad1; u16 len, flags; short status; };
+#define GNTCOPY_source_gref 1
+#define GNTCOPY_dest_gref 2
+#define GNTMAP_device_map 1
 #define GNTMAP_host_map 2
 #define GNTMAP_readonly 4
 #define GNTMAP_contains_pte 16
