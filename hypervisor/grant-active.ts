@@ -4,7 +4,7 @@
 // an entry that is changed meanwhile does not move a mapping. A pin is no reference on the frame. Those are held by what
 // uses it: an L1 entry, a device mapping, a copy (mm/foreign-frames.ts).
 //
-// Caller of everything here: with the table's lock.
+// All but pinForMapping and unpinMapping are called with the table's lock.
 
 import { GNTST, GTF_reading, GTF_writing } from '#abi/grant-table.ts';
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';

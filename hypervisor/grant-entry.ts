@@ -88,8 +88,12 @@ export function switchVersion(domain: Domain, version: number): boolean {
   return true;
 }
 
-/** Waits for the lock, which is never held for long. */
-export function lockGrants(c: Capsule): void { while (Atomics.compareExchange(c.u32, LOCK, 0, 1) !== 0); }
+/** Waits for the lock, which is held for microseconds. */
+export function lockGrants(c: Capsule): void {
+  for (let tries = 0; Atomics.compareExchange(c.u32, LOCK, 0, 1) !== 0; tries++) assert(tries < LOCK_TRIES, 'a grant table\'s lock is let go');
+}
+/** Seconds: whoever holds it has failed. */
+const LOCK_TRIES = 2 ** 28;
 export function unlockGrants(c: Capsule): void { Atomics.store(c.u32, LOCK, 0); }
 
 // ---- entries; the reference exists

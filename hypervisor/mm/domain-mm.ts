@@ -17,7 +17,8 @@ import { fillRoMpt, initM2p, setM2p, zapRoMpt } from './m2p.ts';
 import { getPageAndType, putPageAndType } from './page-type.ts';
 
 /**
- * Makes a fresh capsule's memory the domain's: RAM frames are its own, shared info is shared with it, the m2p is built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0.
+ * Makes a fresh capsule's memory the domain's: RAM frames are its own, shared info is shared with it, the m2p is
+ * built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0.
  */
 export function initMemory(domain: Domain): void {
   const { mm, capsule } = domain;

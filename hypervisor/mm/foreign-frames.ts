@@ -3,8 +3,8 @@
 //
 // Domains have separate memories, so a frame of another domain's gets a number here, in a window above all numbers that
 // a domain's own frames can have. An L1 entry with such a number is made by GNTTABOP_map_grant_ref and by nobody else
-// (getPageFromL1e knows no frame of that number). The processor's walk does not know it either: no translation through
-// it is cached, and each access comes to `find`. Code is not executed there.
+// (getPageFromL1e refuses it). The machine caches no translation through it: each access comes to `find`, which looks up
+// what the number stands for now. Code is not executed there.
 //
 // A number stands for one frame of one domain as long as references hold it: one for each L1 entry with it and one for
 // each device mapping, with `write` where those permit writing. Each holds the same references on the frame in its
@@ -23,7 +23,7 @@ import type { Mm } from './mm.ts';
 import { mm_state } from './mm-state.ts';
 import { getPageType, putPageType } from './page-type.ts';
 
-/** Above every frame number of a capsule, which has 4 GiB for more than frames; the last number of all is no frame's. */
+/** Above every frame number of a capsule, which has 4 GiB for more than frames. The last number of all is no frame's. */
 export const FIRST_FOREIGN_FRAME = 0xf_c000;
 export const NR_FOREIGN_FRAMES = 0x3fff;
 

@@ -1,6 +1,9 @@
 // Two or three domains that know each other, and what tests of grants do with them.
 
-import { GNTMAP_host_map, GNTST, GNTTABOP, gnttab_map_grant_ref, gnttab_set_version, gnttab_unmap_grant_ref, grant_entry_v1, grant_full_page, grant_sub_page, grant_transitive, GTF_permit_access } from '#abi/grant-table.ts';
+import {
+  GNTMAP_host_map, GNTST, GNTTABOP, gnttab_map_grant_ref, gnttab_set_version, gnttab_unmap_grant_ref, grant_entry_v1, grant_full_page, grant_sub_page,
+  grant_transitive, GTF_permit_access,
+} from '#abi/grant-table.ts';
 import { assert } from '#base/assert.ts';
 import type { Fields, Struct, View } from '#base/struct.ts';
 import { DomainRegistry } from '../domain-registry.ts';
