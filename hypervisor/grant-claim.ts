@@ -125,17 +125,16 @@ export class Claim {
     unlockGrants(c);
     refused = this.acquire(third, transRef, granter.domid, false);
     lockGrants(c);
-    if (refused === GNTST.okay && this.hasChanged(c, ref, domid, pin, transDomid, transRef)) {
-      this.release();
-      refused = RETRY;
-    }
-    if (refused !== GNTST.okay) unmark(c, ref, false);
+    const changed = refused === GNTST.okay && this.hasChanged(c, ref, domid, pin, transDomid, transRef);
+    if (refused !== GNTST.okay || changed) unmark(c, ref, false);
     else {
       if (pin === 0) this.note(granter, ref, domid, this.start, this.length, transDomid, transRef, true);
       this.pin(granter, ref);
     }
     unlockGrants(c);
-    return refused;
+    if (!changed) return refused;
+    this.release();
+    return RETRY;
   }
   /** True when somebody else pinned or unpinned the entry while the lock was not held, or pinned something else before. */
   private hasChanged(c: Peer['capsule'], ref: number, domid: number, pin: number, transDomid: number, transRef: number): boolean {
