@@ -26,6 +26,17 @@ export const evtchn_init_control = struct('evtchn_init_control', 24, { control_g
 export const evtchn_expand_array = struct('evtchn_expand_array', 8, { array_gfn: 'u64' });
 export const evtchn_set_priority = struct('evtchn_set_priority', 8, { port: 'u32', priority: 'u32' });
 
+// The FIFO ABI: a word for each event in the event array, and a control block for each vCPU.
+
+/** Priorities run from 0, the highest, to 15; each has a queue for each vCPU. */
+export const EVTCHN_FIFO_PRIORITY_DEFAULT = 7, EVTCHN_FIFO_PRIORITY_MIN = 15;
+export const EVTCHN_FIFO_MAX_QUEUES: number = EVTCHN_FIFO_PRIORITY_MIN + 1;
+/** Bit numbers in an event word; the low EVTCHN_FIFO_LINK_BITS bits name the next event of the queue. */
+export const EVTCHN_FIFO_PENDING = 31, EVTCHN_FIFO_MASKED = 30, EVTCHN_FIFO_LINKED = 29, EVTCHN_FIFO_BUSY = 28;
+export const EVTCHN_FIFO_LINK_BITS = 17;
+export const EVTCHN_FIFO_NR_CHANNELS: number = 1 << EVTCHN_FIFO_LINK_BITS;
+export const evtchn_fifo_control_block = struct('evtchn_fifo_control_block', 72, { ready: 'u32', _rsvd: 'u32', head: ['u32', 16] });
+
 export const C_LAYOUTS: readonly CLayout[] = [
   cLayout('event_channel.h', 'struct evtchn_alloc_unbound', evtchn_alloc_unbound),
   cLayout('event_channel.h', 'struct evtchn_bind_interdomain', evtchn_bind_interdomain),
@@ -39,4 +50,5 @@ export const C_LAYOUTS: readonly CLayout[] = [
   cLayout('event_channel.h', 'struct evtchn_init_control', evtchn_init_control),
   cLayout('event_channel.h', 'struct evtchn_expand_array', evtchn_expand_array),
   cLayout('event_channel.h', 'struct evtchn_set_priority', evtchn_set_priority),
+  cLayout('event_channel.h', 'struct evtchn_fifo_control_block', evtchn_fifo_control_block),
 ];

@@ -24,7 +24,7 @@ test('a domain that nobody maps pages of is gone at once', () => {
   const [a, b] = pair();
   assert.equal(lookUp(b, 1), -EPERM);
   destroyDomain(a.domain);
-  assert.equal(b.domain.mm.peers.get(1), undefined);
+  assert.equal(b.domain.peers.get(1), undefined);
   assert.equal(lookUp(b, 1), -ESRCH);
 });
 
@@ -51,9 +51,9 @@ test('its number stays taken while a handle has it, mapped or not', () => {
   mapped(b, b.free, a, 9);
   destroyDomain(a.domain);
   assert.equal(setL1Entry(b.domain.mm, b.guest.mfn(b.guest.l1), b.free, 0, 0, false), 0);
-  assert.notEqual(b.domain.mm.peers.get(1), undefined, 'a later domain 1 must not be taken for it');
+  assert.notEqual(b.domain.peers.get(1), undefined, 'a later domain 1 must not be taken for it');
   destroyDomain(b.domain);
-  assert.equal(b.domain.mm.peers.get(1), undefined);
+  assert.equal(b.domain.peers.get(1), undefined);
 });
 
 test('a domain that is destroyed gives up what it has mapped', () => {
@@ -76,7 +76,7 @@ test('a domain that maps its own grants is gone at once', () => {
   grant(a, 9, a.free, 1);
   mapped(a, a.free + 1, a, 9, GNTMAP_host_map | GNTMAP_device_map);
   destroyDomain(a.domain);
-  assert.equal(a.domain.mm.peers.get(1), undefined);
+  assert.equal(a.domain.peers.get(1), undefined);
 });
 
 test('a page that its owner gave back lives until it is unmapped, and then can be had again, empty', () => {

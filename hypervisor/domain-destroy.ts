@@ -1,7 +1,9 @@
-// The end of a domain that does not run any more, as far as others are concerned: what it holds of other domains is given up.
-// What others hold of it stays: its memory and its number are there until they let go (domain-registry.ts).
+// The end of a domain that does not run any more, as far as others are concerned: its channels are closed, and what it holds
+// of other domains is given up. What others hold of it stays: its memory and its number are there until they let go
+// (domain-registry.ts).
 
 import type { Domain } from './domain.ts';
+import { destroyEventChannels } from './event-channel.ts';
 import { releaseMappings } from './grant-map.ts';
 import { holdDomain, releaseDomain } from './mm/foreign-frames.ts';
 
@@ -9,6 +11,7 @@ import { holdDomain, releaseDomain } from './mm/foreign-frames.ts';
 export function destroyDomain(domain: Domain): void {
   holdDomain(domain);
   domain.mm.state.dying = 1;
+  destroyEventChannels(domain);
   releaseMappings(domain);
   domain.mm.foreign.dropAll();
   releaseDomain(domain);

@@ -1,26 +1,36 @@
-// The domains of this machine by number, as far as one may reach another: a grant names its granter by domid.
+// The domains of this machine by number, as far as one may reach another: a grant names its granter by domid, a channel the
+// domain at its other end.
 //
-// A domain that was destroyed stays here for as long as another one maps pages of its (foreign-frames.ts): its number
-// is not free, and its memory is there.
+// A domain can be found before it runs for the first time. One that was destroyed (domain-destroy.ts) has no channels any more,
+// but stays here for as long as another one maps pages of its (foreign-frames.ts): its number is not free, and its memory
+// is there. Domain-0 is not among them.
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
+import type { PortTable } from './event-table.ts';
 import type { Mm } from './mm/mm.ts';
 
-/** What a domain needs to know of another. All of it is caches over the shared capsule. */
+/** What a domain needs to know of another. All of it but `notify` is caches over the shared capsule. */
 export interface Peer {
   readonly domid: number;
   readonly capsule: Capsule;
   readonly mm: Mm;
+  readonly events: PortTable;
+  /**
+   * An event of domain `from` for a port of this one. Somebody calls `deliver` (event-peer.ts) with it on the thread of this
+   * domain, in the order of the events of one sender.
+   */
+  notify(port: number, from: number): void;
 }
 
 export class DomainRegistry {
   private readonly byDomid = new Map<number, Peer>();
 
-  /** The number must be free. */
+  /** Lets a domain see the others, and them it. The number must be free. */
   add(peer: Peer): void {
     assert(!this.byDomid.has(peer.domid), 'a domain number is given once at a time');
     this.byDomid.set(peer.domid, peer);
+    peer.mm.peers = this;
   }
   remove(domid: number): void { this.byDomid.delete(domid); }
   get(domid: number): Peer | undefined { return this.byDomid.get(domid); }

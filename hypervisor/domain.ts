@@ -9,6 +9,9 @@ import type { Host } from '#base/host.ts';
 import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
 import { crashReport } from './crash.ts';
+import type { DomainRegistry, Peer } from './domain-registry.ts';
+import { deliver } from './event-peer.ts';
+import { PortTable } from './event-table.ts';
 import { DOMAIN_STATE } from './layout.ts';
 import { Mm } from './mm/mm.ts';
 import { Trace } from './trace.ts';
@@ -31,9 +34,12 @@ export class Domain {
   readonly machine: Machine;
   readonly host: Host;
   readonly mm: Mm;
+  readonly events: PortTable;
   readonly vcpus: readonly Vcpu[];
   readonly state: DomainState;
   readonly trace: Trace;
+  /** takes the events of other domains; they may come late (Peer.notify) */
+  notify: Peer['notify'] = (port, from) => deliver(this, port, from);
   /** the report of the crash that ended the domain */
   crashText: string | undefined;
   /** instructions that raised #UD because we do not implement them, by name: how often */
@@ -47,11 +53,15 @@ export class Domain {
     this.capsule = machine.capsule;
     this.host = host;
     this.mm = new Mm(this.capsule, machine);
+    this.events = new PortTable(this.capsule);
     this.state = domain_state.on(this.capsule.buffer).at(DOMAIN_STATE.domain);
     this.state.domid = domid;
     this.trace = new Trace(host);
     this.vcpus = machine.cpus.map((cpu) => new Vcpu(this, cpu));
   }
+
+  /** the domains that this one may reach; itself is among them once it was added */
+  get peers(): DomainRegistry { return this.mm.peers; }
 
   get isShutDown(): boolean { return this.state.shutdown !== 0; }
   /** The SHUTDOWN reason, undefined while the domain runs. */

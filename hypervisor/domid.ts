@@ -1,5 +1,5 @@
 // Which domain a guest means by a domain number. A DomU may name itself; Domain-0 and the others exist but are none of its
-// business, unless a grant says so.
+// business, unless a grant or a channel says so.
 
 import { EPERM, ESRCH } from '#abi/errno.ts';
 import { DOMID_SELF } from '#abi/xen.ts';
@@ -8,9 +8,9 @@ import type { Domain } from './domain.ts';
 export function isSelf(domain: Domain, domid: number): boolean { return domid === DOMID_SELF || domid === domain.domid; }
 
 /** True for a domain's number that is in use. */
-export function exists(domain: Domain, domid: number): boolean { return domid === 0 || domid === domain.domid || domain.mm.peers.get(domid) !== undefined; }
+export function exists(domain: Domain, domid: number): boolean { return domid === 0 || domid === domain.domid || domain.peers.get(domid) !== undefined; }
 
-/** 0 when `domid` names the calling domain; -EPERM for another one, -ESRCH for who does not exist. */
+/** 0 when `domid` names the calling domain; -EPERM for another one, -ESRCH for one that does not exist. */
 export function checkTarget(domain: Domain, domid: number): number {
   if (isSelf(domain, domid)) return 0;
   return exists(domain, domid) ? -EPERM : -ESRCH;

@@ -7,7 +7,8 @@
 import { EINVAL } from '#abi/errno.ts';
 import { assert } from '#base/assert.ts';
 import type { Domain } from './domain.ts';
-import { ECS, freePort, getFreePort, portIsValid, portOf, setPortPending, validPorts } from './event-port.ts';
+import { freePort, getFreePort, setPortPending } from './event-port.ts';
+import { ECS } from './event-table.ts';
 
 type OnNotify = () => void;
 const wires = new WeakMap<Domain, Map<number, OnNotify>>();
@@ -19,9 +20,7 @@ const wires = new WeakMap<Domain, Map<number, OnNotify>>();
 export function allocUnboundFor(domain: Domain, remoteDomid: number): number {
   const port = getFreePort(domain);
   if (port < 0) return port;
-  const chn = portOf(domain, port);
-  chn.state = ECS.unbound;
-  chn.remote_domid = remoteDomid;
+  domain.events.claim(port, ECS.unbound, remoteDomid);
   return port;
 }
 
@@ -32,8 +31,8 @@ export function allocUnboundFor(domain: Domain, remoteDomid: number): number {
  * @returns 0, or -EINVAL when the port does not wait for Domain-0
  */
 export function bindBackend(domain: Domain, port: number, onNotify: OnNotify): number {
-  if (!portIsValid(domain, port)) return -EINVAL;
-  const chn = portOf(domain, port);
+  if (!domain.events.isValid(port)) return -EINVAL;
+  const chn = domain.events.at(port);
   if (chn.remote_domid !== 0 || (chn.state !== ECS.unbound && chn.state !== ECS.interdomain)) return -EINVAL;
   chn.state = ECS.interdomain;
   chn.remote_port = port;
@@ -51,26 +50,26 @@ export function bindBackend(domain: Domain, port: number, onNotify: OnNotify): n
  * @param onNotify called at every event the guest sends, with the port; and for each port with one that was missed
  */
 export function rebindBackends(domain: Domain, onNotify: (port: number) => void): void {
-  for (let port = 1, end = validPorts(domain); port < end; port++) if (boundToBackend(domain, port)) bindBackend(domain, port, () => onNotify(port));
+  for (let port = 1, end = domain.events.valid; port < end; port++) if (boundToBackend(domain, port)) bindBackend(domain, port, () => onNotify(port));
 }
 
 /** Sends an event from Domain-0 to a guest port that it is bound to. @returns 0, or -EINVAL when it is not */
 export function notifyFromBackend(domain: Domain, port: number): number {
-  if (!portIsValid(domain, port) || !boundToBackend(domain, port)) return -EINVAL;
+  if (!domain.events.isValid(port) || !boundToBackend(domain, port)) return -EINVAL;
   setPortPending(domain, port);
   return 0;
 }
 
 /** Domain-0 closes its end: the guest's port waits for a new back end. */
 export function unbindBackend(domain: Domain, port: number): void {
-  if (portIsValid(domain, port) && boundToBackend(domain, port)) portOf(domain, port).state = ECS.unbound;
+  if (domain.events.isValid(port) && boundToBackend(domain, port)) domain.events.at(port).state = ECS.unbound;
   cutWire(domain, port);
 }
 
 /** The toolstack closes a port that it made for the guest (as EVTCHNOP_close, which the guest itself may call too). */
 export function closeBackendPort(domain: Domain, port: number): void {
   cutWire(domain, port);
-  if (portIsValid(domain, port) && portOf(domain, port).state !== ECS.free) freePort(domain, port);
+  if (domain.events.isValid(port) && domain.events.isUsable(port)) freePort(domain, port);
 }
 
 /** The guest sent an event to Domain-0. */
@@ -78,13 +77,13 @@ export function notifyBackend(domain: Domain, port: number): void {
   assert(boundToBackend(domain, port), 'the port is bound to Domain-0');
   const onNotify = wires.get(domain)?.get(port);
   if (onNotify) onNotify();
-  else portOf(domain, port).missed = 1;
+  else domain.events.at(port).missed = 1;
 }
 
 /** Forgets the callback of a port that is closed. */
 export function cutWire(domain: Domain, port: number): void { wires.get(domain)?.delete(port); }
 
 function boundToBackend(domain: Domain, port: number): boolean {
-  const chn = portOf(domain, port);
+  const chn = domain.events.at(port);
   return chn.state === ECS.interdomain && chn.remote_domid === 0;
 }

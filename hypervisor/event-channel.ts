@@ -1,21 +1,20 @@
-// HYPERVISOR_event_channel_op (public/event_channel.h). Ports and delivery are in event-port.ts, the ends that
-// Domain-0 holds in event-backend.ts.
-//
-// FIFO event channels answer -ENOSYS, as a Xen before 4.4: guests then stay with the two-level ABI.
+// HYPERVISOR_event_channel_op (public/event_channel.h). The table of ports is in event-table.ts, delivery in event-2l.ts and
+// event-fifo.ts, the ends that Domain-0 holds in event-backend.ts, other domains in event-peer.ts.
 
-import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
+import { EBUSY, EACCES, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
 import {
-  EVTCHNOP, EVTCHNSTAT, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_pirq, evtchn_bind_vcpu, evtchn_bind_virq,
-  evtchn_expand_array, evtchn_init_control, evtchn_port, evtchn_reset, evtchn_set_priority, evtchn_status,
+  EVTCHN_FIFO_LINK_BITS, EVTCHN_FIFO_PRIORITY_MIN, EVTCHNOP, EVTCHNSTAT, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_pirq,
+  evtchn_bind_vcpu, evtchn_bind_virq, evtchn_expand_array, evtchn_init_control, evtchn_port, evtchn_reset, evtchn_set_priority, evtchn_status,
 } from '#abi/event-channel.ts';
 import { NR_VIRQS } from '#abi/xen.ts';
-import { unreachable } from '#base/assert.ts';
+import { assert, unreachable } from '#base/assert.ts';
 import type { Domain } from './domain.ts';
 import { checkTarget, isSelf } from './domid.ts';
 import { cutWire, notifyBackend } from './event-backend.ts';
-import {
-  ECS, freePort, getFreePort, peerOf, portIsValid, portOf, setPortPending, setVirqPort, unmaskPort, validPorts, virqIsGlobal, virqPort,
-} from './event-port.ts';
+import { dropFifo, expandArray, initControl } from './event-fifo-setup.ts';
+import { lockBoth, unlockBoth } from './event-peer.ts';
+import { freePort, getFreePort, setPortPending, setVirqPort, unmaskPort, virqIsGlobal, virqPort } from './event-port.ts';
+import { ECS, type PortTable } from './event-table.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Hypercall } from './hypercall.ts';
 import { NR_PIRQS } from './physdev.ts';
@@ -50,10 +49,10 @@ const OPS: { readonly [cmd: number]: Op } = {
   [EVTCHNOP.bind_vcpu]: { arg: bindVcpuArg, run: bindVcpu },
   [EVTCHNOP.unmask]: { arg: portArg, run: unmask },
   [EVTCHNOP.reset]: { arg: resetArg, run: reset },
-  [EVTCHNOP.init_control]: { arg: initControlArg, run: () => -ENOSYS },
-  [EVTCHNOP.expand_array]: { arg: expandArrayArg, run: () => -ENOSYS },
+  [EVTCHNOP.init_control]: { arg: initControlArg, run: initControlBlock, out: true },
+  [EVTCHNOP.expand_array]: { arg: expandArrayArg, run: (v) => expandArray(v.domain, Number(expandArrayArg.view.array_gfn)) },
   [EVTCHNOP.reset_cont]: { arg: resetArg, run: (v) => checkTarget(v.domain, resetArg.view.dom) || -EBUSY }, // no reset was interrupted
-  [EVTCHNOP.set_priority]: { arg: setPriorityArg, run: (v) => portIsValid(v.domain, setPriorityArg.view.port) ? -ENOSYS : -EINVAL },
+  [EVTCHNOP.set_priority]: { arg: setPriorityArg, run: setPriority },
 };
 
 /** (cmd, arg): 0, or a negated errno. */
@@ -73,31 +72,39 @@ function allocUnbound(v: Vcpu): number {
   if (refused) return refused;
   const port = getFreePort(domain);
   if (port < 0) return port;
-  const chn = portOf(domain, port);
-  chn.state = ECS.unbound;
-  chn.remote_domid = isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom;
+  domain.events.claim(port, ECS.unbound, isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom);
   arg.port = port;
   return 0;
 }
 
-/** Within the domain only: Domain-0's ports are not in the capsule, and it leaves none unbound for a guest. */
+/** Domain-0's ports are in no table, and it leaves none unbound for a guest. */
 function bindInterdomain(v: Vcpu): number {
   const { domain } = v;
   const arg = bindInterdomainArg.view;
-  if (!isSelf(domain, arg.remote_dom)) return arg.remote_dom === 0 ? -EINVAL : -ESRCH;
+  const remoteDomid = isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom;
+  const far = remoteDomid === domain.domid ? domain : domain.peers.get(remoteDomid);
+  if (!far && remoteDomid !== 0) return -ESRCH;
   const local = getFreePort(domain);
   if (local < 0) return local;
-  if (!portIsValid(domain, arg.remote_port)) return -EINVAL;
-  const remote = peerOf(domain, arg.remote_port);
-  if (remote.state !== ECS.unbound || remote.remote_domid !== domain.domid) return -EINVAL;
-  const chn = portOf(domain, local);
-  chn.state = remote.state = ECS.interdomain;
-  chn.remote_domid = domain.domid;
-  chn.remote_port = arg.remote_port;
-  remote.remote_port = local;
+  if (!far) return -EINVAL;
+  lockBoth(domain, far);
+  const bound = bindFarEnd(far.events, arg.remote_port, domain.domid, local);
+  if (bound) domain.events.claim(local, ECS.interdomain, remoteDomid, arg.remote_port);
+  unlockBoth(domain, far);
+  if (!bound) return -EINVAL;
   arg.local_port = local;
   setPortPending(domain, local); // events may have been sent while nobody was bound
   return 0;
+}
+
+/** Binds a port that waits for domain `domid`. False when it does not. */
+function bindFarEnd(events: PortTable, port: number, domid: number, theirs: number): boolean {
+  if (!events.isValid(port)) return false;
+  const chn = events.at(port);
+  if (chn.state !== ECS.unbound || chn.remote_domid !== domid) return false;
+  chn.remote_port = theirs;
+  chn.state = ECS.interdomain;
+  return true;
 }
 
 function bindVirq(v: Vcpu): number {
@@ -109,8 +116,7 @@ function bindVirq(v: Vcpu): number {
   if (virqPort(target, virq) !== 0) return -EEXIST;
   const port = getFreePort(domain);
   if (port < 0) return port;
-  const chn = portOf(domain, port);
-  chn.state = ECS.virq;
+  const chn = domain.events.claim(port, ECS.virq);
   chn.notify_vcpu_id = vcpu;
   chn.virq = virq;
   setVirqPort(target, virq, port);
@@ -124,41 +130,59 @@ function bindIpi(v: Vcpu): number {
   if (!domain.vcpus[vcpu]) return -ENOENT;
   const port = getFreePort(domain);
   if (port < 0) return port;
-  const chn = portOf(domain, port);
-  chn.state = ECS.ipi;
-  chn.notify_vcpu_id = vcpu;
+  domain.events.claim(port, ECS.ipi).notify_vcpu_id = vcpu;
   bindIpiArg.view.port = port;
   return 0;
 }
 
 /** Closes a port of the domain, whatever it is bound to. The far end, if any, is left unbound. */
-export function closePort(domain: Domain, port: number): number {
-  if (!portIsValid(domain, port)) return -EINVAL;
-  const chn = portOf(domain, port);
+function closePort(domain: Domain, port: number): number {
+  if (!domain.events.isValid(port)) return -EINVAL;
+  const chn = domain.events.at(port);
   switch (chn.state) {
     case ECS.free: case ECS.reserved: return -EINVAL;
     case ECS.virq:
       for (const v of domain.vcpus) if (virqPort(v, chn.virq) === port) setVirqPort(v, chn.virq, 0);
       break;
-    case ECS.interdomain:
-      if (chn.remote_domid === domain.domid) peerOf(domain, chn.remote_port).state = ECS.unbound;
-      else cutWire(domain, port);
-      break;
-    case ECS.unbound: case ECS.ipi: break;
+    case ECS.unbound: case ECS.interdomain:
+      closeChannel(domain, port, chn.remote_domid);
+      return 0;
+    case ECS.ipi: break;
     default: unreachable('no other kind of port is made');
   }
   freePort(domain, port);
   return 0;
 }
 
+/** @param remoteDomid the domain that is bound to the port, or may be as soon as the lock is free */
+function closeChannel(domain: Domain, port: number, remoteDomid: number): void {
+  const far = (remoteDomid === domain.domid ? undefined : domain.peers.get(remoteDomid)) ?? domain;
+  lockBoth(domain, far);
+  const { state, remote_port } = domain.events.at(port);
+  if (state === ECS.interdomain) {
+    if (remoteDomid === 0) cutWire(domain, port);
+    else if (far.domid === remoteDomid) unbindFarEnd(far.events, remote_port, domain.domid);
+  }
+  freePort(domain, port);
+  unlockBoth(domain, far);
+}
+
+/** The far end of a channel that domain `domid` closes waits for that domain again. */
+function unbindFarEnd(events: PortTable, port: number, domid: number): void {
+  const chn = events.at(port);
+  assert(chn.state === ECS.interdomain && chn.remote_domid === domid, 'both ends of a channel are bound');
+  chn.state = ECS.unbound;
+}
+
 function send(domain: Domain, port: number): number {
-  if (!portIsValid(domain, port)) return -EINVAL;
-  const chn = portOf(domain, port);
-  switch (chn.state) {
+  if (!domain.events.isValid(port)) return -EINVAL;
+  const { state, remote_domid, remote_port } = domain.events.at(port);
+  switch (state) {
     case ECS.ipi: setPortPending(domain, port); return 0;
     case ECS.interdomain:
-      if (chn.remote_domid === domain.domid) setPortPending(domain, chn.remote_port);
-      else notifyBackend(domain, port);
+      if (remote_domid === domain.domid) setPortPending(domain, remote_port);
+      else if (remote_domid === 0) notifyBackend(domain, port);
+      else domain.peers.get(remote_domid)?.notify(remote_port, domain.domid);
       return 0;
     case ECS.unbound: return 0; // nobody there: dropped
     default: return -EINVAL;
@@ -173,9 +197,9 @@ const STATUS_OF: { readonly [state: number]: number } = {
 function status(v: Vcpu): number {
   const arg = statusArg.view;
   const refused = checkTarget(v.domain, arg.dom);
-  if (refused) return refused;
-  if (!portIsValid(v.domain, arg.port)) return -EINVAL;
-  const chn = portOf(v.domain, arg.port);
+  if (refused) return v.domain.peers.get(arg.dom)?.events.isValid(arg.port) === false ? -EINVAL : refused;
+  if (!v.domain.events.isValid(arg.port)) return -EINVAL;
+  const chn = v.domain.events.at(arg.port);
   arg.status = STATUS_OF[chn.state] as number;
   arg.vcpu = chn.notify_vcpu_id;
   if (chn.state === ECS.virq) { arg.u_dom = chn.virq; arg.u_pad = 0; }
@@ -188,8 +212,8 @@ function status(v: Vcpu): number {
 function bindVcpu(v: Vcpu): number {
   const { port, vcpu } = bindVcpuArg.view;
   if (!v.domain.vcpus[vcpu]) return -ENOENT;
-  if (!portIsValid(v.domain, port)) return -EINVAL;
-  const chn = portOf(v.domain, port);
+  if (!v.domain.events.isValid(port)) return -EINVAL;
+  const chn = v.domain.events.at(port);
   const movable = chn.state === ECS.unbound || chn.state === ECS.interdomain || (chn.state === ECS.virq && virqIsGlobal(chn.virq));
   if (!movable) return -EINVAL;
   chn.notify_vcpu_id = vcpu;
@@ -198,7 +222,7 @@ function bindVcpu(v: Vcpu): number {
 
 function unmask(v: Vcpu): number {
   const { port } = portArg.view;
-  if (!portIsValid(v.domain, port)) return -EINVAL;
+  if (!v.domain.events.isValid(port)) return -EINVAL;
   unmaskPort(v.domain, port);
   return 0;
 }
@@ -206,6 +230,30 @@ function unmask(v: Vcpu): number {
 function reset(v: Vcpu): number {
   const refused = checkTarget(v.domain, resetArg.view.dom);
   if (refused) return refused;
-  for (let port = 1, end = validPorts(v.domain); port < end; port++) closePort(v.domain, port);
+  destroyEventChannels(v.domain);
+  return 0;
+}
+
+/** Closes every port and goes back to the two-level ABI: EVTCHNOP_reset, and the end of a domain. */
+export function destroyEventChannels(domain: Domain): void {
+  for (let port = 1, end = domain.events.valid; port < end; port++) closePort(domain, port);
+  dropFifo(domain);
+}
+
+function initControlBlock(v: Vcpu): number {
+  const { control_gfn, offset, vcpu } = initControlArg.view;
+  initControlArg.view.link_bits = EVTCHN_FIFO_LINK_BITS;
+  return initControl(v.domain, vcpu, Number(control_gfn), offset);
+}
+
+/** The next event joins the queue of its new priority; one that is in a queue stays there. */
+function setPriority(v: Vcpu): number {
+  const { events } = v.domain;
+  const { port, priority } = setPriorityArg.view;
+  if (!events.isValid(port)) return -EINVAL;
+  if (events.state.fifo === 0) return -ENOSYS;
+  if (!events.isUsable(port)) return -EACCES;
+  if (priority > EVTCHN_FIFO_PRIORITY_MIN) return -EINVAL;
+  events.at(port).priority = priority;
   return 0;
 }

@@ -19,8 +19,8 @@ export function grantCopy(v: Vcpu): number {
   const source = granterOf(domain, source_domid);
   const dest = granterOf(domain, dest_domid);
   if (source === undefined || dest === undefined) return GNTST.bad_domain;
-  const from = new Claim(domain.mm.peers, true);
-  const to = new Claim(domain.mm.peers, false);
+  const from = new Claim(domain.peers, true);
+  const to = new Claim(domain.peers, false);
   const result = copyBetween(domain, source, from, dest, to);
   to.release();
   from.release();

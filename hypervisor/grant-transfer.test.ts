@@ -89,7 +89,7 @@ describe('other errors: the page is lost', () => {
   test('no such domain', () => refused(() => {}, GNTST.bad_domain, 5));
   test('Domain-0, which takes none', () => refused(() => {}, GNTST.general_error, 0));
   test('no room', () => refused((b) => { b.domain.mm.state.max_pages = pages(b); }, GNTST.general_error));
-  test('a domain that was destroyed', () => refused((b) => { const { peers } = b.domain.mm; destroyDomain(b.domain); peers.add(b.domain); }, GNTST.general_error));
+  test('a domain that was destroyed', () => refused((b) => { const { peers } = b.domain; destroyDomain(b.domain); peers.add(b.domain); }, GNTST.general_error));
   test('a reference beyond the table', () => refused(() => {}, GNTST.general_error, 2, 512));
   test('an entry for another domain', () => refused((b) => { entryV1(b, 9).domid = 3; }, GNTST.general_error));
   test('an entry of another kind', () => refused((b) => { entryV1(b, 9).flags = GTF_permit_access; }, GNTST.general_error));

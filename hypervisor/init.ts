@@ -2,7 +2,6 @@
 
 import { initDomainSched } from './domain-sched.ts';
 import type { Domain } from './domain.ts';
-import { initEventPorts } from './event-port.ts';
 import { initGrantTable } from './grant-entry.ts';
 import { initTime, type TimeOptions } from './time.ts';
 import { initVcpuSched, schedOf } from './vcpu-sched.ts';
@@ -15,7 +14,7 @@ export function initDomainState(domain: Domain, time: TimeOptions): void {
     initVcpuSched(v);
     v.upcallMask = 1;
   }
-  initEventPorts(domain);
+  domain.events.init();
   initGrantTable(domain);
   initTime(domain, time);
 }

@@ -9,12 +9,13 @@ export const DOMAIN_STATE = {
   mm: DOMAIN_BASE + 0x1000, // 4 KiB, mm/
   time: DOMAIN_BASE + 0x2000, // 256 bytes, time.ts
   sched: DOMAIN_BASE + 0x2100, // 256 bytes, domain-sched.ts
-  events: DOMAIN_BASE + 0x2200, // 256 bytes, event-port.ts
+  events: DOMAIN_BASE + 0x2200, // 256 bytes, event-table.ts
   version: DOMAIN_BASE + 0x2300, // 128 bytes, version.ts
   physdev: DOMAIN_BASE + 0x2380, // 128 bytes, physdev.ts
   console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
   credit: DOMAIN_BASE + 0x2f00, // 256 bytes, credit.ts
-  eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 4096 ports × 32 bytes
+  eventArray: DOMAIN_BASE + 0x8000, // 512 bytes, event-fifo-pages.ts: 128 frame numbers
+  eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 8192 ports × 16 bytes, event-table.ts
   maptrack: DOMAIN_BASE + 0x3_0000, // 192 KiB: 12288 handles × 16 bytes, grant-handles.ts
   grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-entry.ts
 } as const;
@@ -24,7 +25,8 @@ export const VCPU_STATE = {
   vcpu: 0x1000, // 3 KiB, vcpu.ts: trap delivery, callbacks, kernel stack
   mm: 0x1c00, // 1 KiB, mm/gdt.ts: GDT, LDT
   trapTable: 0x2000, // 4 KiB: 256 × 16 bytes, traps.ts
-  sched: 0x3000, // 4 KiB, vcpu-sched.ts: run state, timers, registered areas
+  sched: 0x3000, // 2 KiB, vcpu-sched.ts: run state, timers, registered areas
+  events: 0x3800, // 256 bytes, event-fifo-pages.ts: control block and queues
 } as const;
 
 /** Frames that Xen keeps for itself in every domain, by number. Frame 0 is never handed out. */

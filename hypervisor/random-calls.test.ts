@@ -3,8 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  EVTCHNOP, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_expand_array, evtchn_init_control, evtchn_port, evtchn_set_priority,
+} from '#abi/event-channel.ts';
 import { GNTTABOP, gnttab_copy, gnttab_map_grant_ref, gnttab_set_version, gnttab_transfer, gnttab_unmap_and_replace, gnttab_unmap_grant_ref } from '#abi/grant-table.ts';
 import { do_console_io } from './console-io.ts';
+import { destroyDomain } from './domain-destroy.ts';
 import { DomainRegistry } from './domain-registry.ts';
 import { do_event_channel_op } from './event-channel.ts';
 import { grantVersion } from './grant-entry.ts';
@@ -17,14 +21,14 @@ import { runDomain } from './sched.ts';
 import { do_sched_op, do_sched_op_compat } from './sched-op.ts';
 import { auditGrants } from './testing/audit-grants.ts';
 import { auditMemory } from './testing/audit-memory.ts';
-import { DomU } from './testing/domu.ts';
+import { DomU, SELF } from './testing/domu.ts';
 import { heldFrames } from './testing/held-frames.ts';
 import { do_set_timer_op } from './timer.ts';
 import { do_vcpu_op } from './vcpu-op.ts';
 import { do_xen_version } from './version.ts';
 
-/** Calls that one domain makes. */
-const LIFE = 200;
+/** Calls that two domains make. */
+const LIFE = 400;
 
 const HANDLERS: readonly Hypercall[] = [
   do_event_channel_op, do_event_channel_op, do_grant_table_op, do_grant_table_op, do_grant_table_op, do_vcpu_op, do_vcpu_op, do_sched_op,
@@ -56,10 +60,10 @@ function value(u: DomU, random: (n: number) => number): bigint {
   }
 }
 
-/** A domain, and a neighbour of its that makes no calls but grants it pages. */
+/** Two domains that see each other. */
 function pair(): [DomU, DomU] {
   const peers = new DomainRegistry();
-  return [new DomU(3, { deterministic: true }, 1, peers), new DomU(1, { deterministic: true }, 2, peers)];
+  return [new DomU(3, { deterministic: true }, 1, peers), new DomU(3, { deterministic: true }, 2, peers)];
 }
 
 /** Writes a random entry, of the version that the table has, mostly. */
@@ -67,7 +71,7 @@ function randomEntry(u: DomU, random: (n: number) => number): void {
   const { capsule } = u.domain;
   const at = capsule.frame(XEN_FRAME.grantTable) >>> 3;
   const frame = BigInt(u.guest.mfn(random(64)));
-  const domid = BigInt(1 + random(random(4) ? 1 : 3));
+  const domid = BigInt(1 + random(random(4) ? 2 : 3));
   if (grantVersion(capsule) === 1) {
     capsule.u64[at + random(16)] = frame << 32n | domid << 16n | BigInt(random(8));
     return;
@@ -105,30 +109,55 @@ function mapOrUnmap(u: DomU, random: (n: number) => number): number {
   return u.call(do_grant_table_op, GNTTABOP.unmap_grant_ref, u.put(gnttab_unmap_grant_ref, { host_addr: random(3) ? host_addr : 0n, dev_bus_addr, handle }).va, 1);
 }
 
+/** FIFO events and channels between domains, for the same reason. */
+function useEvents(u: DomU, random: (n: number) => number): number {
+  const page = (): bigint => BigInt(u.guest.mfn(u.guest.free + 12 + random(8)));
+  const port = random(6);
+  const remote_dom = 1 + random(3);
+  switch (random(8)) {
+    case 0: return u.op(do_event_channel_op, EVTCHNOP.init_control, evtchn_init_control, { control_gfn: page(), offset: random(6) * 100, vcpu: random(4) }).rc;
+    case 1: return u.op(do_event_channel_op, EVTCHNOP.expand_array, evtchn_expand_array, { array_gfn: page() }).rc;
+    case 2: return u.op(do_event_channel_op, EVTCHNOP.set_priority, evtchn_set_priority, { port, priority: random(17) }).rc;
+    case 3: return u.op(do_event_channel_op, EVTCHNOP.alloc_unbound, evtchn_alloc_unbound, { dom: SELF, remote_dom }).rc;
+    case 4: return u.op(do_event_channel_op, EVTCHNOP.bind_interdomain, evtchn_bind_interdomain, { remote_dom, remote_port: port }).rc;
+    case 5: return u.op(do_event_channel_op, random(2) ? EVTCHNOP.close : EVTCHNOP.unmask, evtchn_port, { port }).rc;
+    default: return u.op(do_event_channel_op, EVTCHNOP.send, evtchn_port, { port }).rc;
+  }
+}
+
 function audit(all: readonly DomU[]): void {
   for (const { domain } of all) assert.deepEqual([...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, false)], []);
 }
 
+/** The life of two domains ends, that of one before the other's. */
+function end([first, last]: readonly [DomU, DomU]): void {
+  audit([first, last]);
+  destroyDomain(first.domain);
+  audit([last]);
+  destroyDomain(last.domain);
+  assert.deepEqual(last.domain.peers.all(), []);
+}
+
 function play(seed: number, calls: number): void {
   const random = generator(seed);
-  let all = pair();
+  let both = pair();
   for (let i = 0; i < calls; i++) {
-    if (all[0].domain.isShutDown || i % LIFE === 0) { // a guest soon maps away the pages that its arguments are in
-      audit(all);
-      all = pair();
+    if (both.some((u) => u.domain.isShutDown) || i % LIFE === 0) { // a guest soon maps away the pages that its arguments are in
+      end(both);
+      both = pair();
     }
-    const [u] = all;
+    const u = both[random(2)] as DomU;
     const page = u.guest.free + random(4);
     for (let word = 0; word < 16; word++) u.guest.poke(page, word, BigInt.asUintN(64, value(u, random)));
-    for (const one of all) randomEntry(one, random);
+    for (const one of both) randomEntry(one, random);
     const arg = random(3) === 0 ? value(u, random) : u.guest.va(page);
     const handler = HANDLERS[random(HANDLERS.length)] as Hypercall;
     const [second, third] = handler === do_vcpu_op ? [BigInt(random(4)), arg] : [arg, BigInt(random(5))];
-    const result = random(3) === 0 ? mapOrUnmap(u, random) : u.callOn(u.v, handler, BigInt(random(random(8) ? 16 : 32)), second, third);
+    const result = random(3) === 0 ? mapOrUnmap(u, random) : random(3) === 0 ? useEvents(u, random) : u.callOn(u.v, handler, BigInt(random(random(8) ? 16 : 32)), second, third);
     assert.ok(Number.isSafeInteger(result), `result ${result}`);
     if (random(50) === 0) runDomain(u.domain, 1000, (v, budget) => { u.retire(v, budget); if (random(2)) v.pause(1); });
   }
-  audit(all);
+  end(both);
 }
 
 const given = Number(process.env['SEED'] ?? 0);

@@ -10,7 +10,8 @@ import { DOMID_SELF } from '#abi/xen.ts';
 import type { Domain } from './domain.ts';
 import { domainSchedOf, domainShutdown, NR_DOMAIN_WATCHDOG_TIMERS } from './domain-sched.ts';
 import { checkTarget } from './domid.ts';
-import { eventsNeedDelivery, portIsPending, portIsValid } from './event-port.ts';
+import { portIsPending } from './event-port.ts';
+import { eventsNeedDelivery } from './event-upcall.ts';
 import { guestRangeOk } from './guest-access.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Hypercall, HypercallArgs } from './hypercall.ts';
@@ -103,7 +104,7 @@ function checkPolled(v: Vcpu, lo: number, hi: number, count: number): number | u
     const at = lo + i * 4;
     if (!polledPort.read(v, at >>> 0, at > 0xffff_ffff ? hi + 1 : hi)) return -EFAULT;
     const { port } = polledPort.view;
-    if (!portIsValid(v.domain, port)) return -EINVAL;
+    if (!v.domain.events.isValid(port)) return -EINVAL;
     if (portIsPending(v.domain, port)) return 0;
   }
   return undefined;

@@ -9,7 +9,7 @@ import {
 import { SHUTDOWN, vcpu_info } from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { domainShutdown } from './domain-sched.ts';
-import { markEventsPending } from './event-port.ts';
+import { markEventsPending } from './event-upcall.ts';
 import { getWritableFrame } from './guest-frame.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Hypercall, HypercallArgs } from './hypercall.ts';

@@ -24,7 +24,7 @@ export class Mm {
   readonly state: ReturnType<typeof mm_state.on>;
   /** frames of other domains that are mapped here */
   readonly foreign: ForeignFrames;
-  /** the domains that this one can reach; itself is among them once it was added */
+  /** Domain.peers */
   peers: DomainRegistry = new DomainRegistry();
   /** index in u32 of the first word of frame 0 */
   private readonly ram: number;

@@ -16,7 +16,7 @@ const DOMAIN_0 = 0;
 export function auditGrants(domain: Domain, marks: boolean): string[] {
   const { capsule: c } = domain;
   const pins = new Map<number, number>();
-  for (const { capsule } of [domain, ...domain.mm.peers.all().filter((p) => p.domid !== domain.domid)]) {
+  for (const { capsule } of [domain, ...domain.peers.all().filter((p) => p.domid !== domain.domid)]) {
     for (let handle = 0; handle < nrHandles(capsule); handle++) {
       const mapping = findMapping(capsule, handle);
       if (mapping?.domid !== domain.domid) continue;

@@ -33,7 +33,6 @@ export class DomU {
   /** @param peers the domains that it shall be among */
   constructor(vcpus = 1, time: TimeOptions = { deterministic: true }, domid = 1, peers = new DomainRegistry()) {
     this.fake = fakeDomain(FRAMES, vcpus, XEN_FRAME.m2p + 16, domid);
-    this.fake.domain.mm.peers = peers;
     peers.add(this.fake.domain);
     this.guest = new PvGuest(FRAMES, this.fake);
     this.domain = this.fake.domain;

@@ -2,6 +2,7 @@
 
 import { GNTMAP_device_map, GNTMAP_readonly } from '#abi/grant-table.ts';
 import type { Domain } from '../domain.ts';
+import { fifoFrames } from '../event-fifo-pages.ts';
 import { activeOf } from '../grant-active.ts';
 import { nrGrantEntries } from '../grant-entry.ts';
 import { findMapping, nrHandles } from '../grant-handles.ts';
@@ -11,13 +12,14 @@ export interface Held { readonly mfn: number; readonly writable: boolean; readon
 
 const DOMAIN_0 = 0;
 
-/** By registered areas, by back ends, by mappings for devices, and by other domains. */
+/** By registered areas, as pages of FIFO events, by back ends, by mappings for devices, and by other domains. */
 export function heldFrames(domain: Domain): Held[] {
   const { capsule } = domain;
   const all: Held[] = [];
   for (const v of domain.vcpus) {
     if (v.state.vcpu_info !== 0) all.push({ mfn: (v.state.vcpu_info - capsule.frames) >>> 12, writable: true, why: 'vcpu_info' });
   }
+  for (const mfn of fifoFrames(domain)) all.push({ mfn, writable: true, why: 'FIFO events' });
   const eoi = capsule.u32[DOMAIN_STATE.physdev >>> 2] as number;
   if (eoi !== 0) all.push({ mfn: eoi, writable: true, why: 'EOI page' });
   for (let ref = 0; ref < nrGrantEntries(capsule); ref++) {
@@ -30,7 +32,7 @@ export function heldFrames(domain: Domain): Held[] {
   for (const { domid, frame, writable, handle } of deviceMappings(domain)) {
     if (domid === domain.domid) all.push({ mfn: frame, writable, why: `device mapping ${handle}` });
   }
-  for (const peer of domain.mm.peers.all()) {
+  for (const peer of domain.peers.all()) {
     for (const { domid, mfn, references, writers } of peer.mm.foreign.held()) {
       if (domid !== domain.domid) continue;
       for (let i = 0; i < references; i++) all.push({ mfn, writable: i < writers, why: `domain ${peer.domid}` });
