@@ -3,7 +3,7 @@
 
 import { type Capsule, DOMAIN_BASE, FRAME_INFO_SIZE, FRAME_TABLE, VCPU_BASE, VCPU_STRIDE } from '#base/capsule.ts';
 import type { Domain } from '#hypervisor/domain.ts';
-import { DOMAIN_STATE, XEN_FRAME } from '#hypervisor/layout.ts';
+import { DOMAIN_STATE, VCPU_STATE, XEN_FRAME } from '#hypervisor/layout.ts';
 import { m2pFrames } from '#hypervisor/mm/m2p.ts';
 
 interface Region { readonly from: number; readonly to: number; readonly what: string }
@@ -14,7 +14,9 @@ function empty(domain: Domain): Region[] {
   return [
     { from: 0, to: VCPU_BASE, what: 'the page of null offsets' },
     { from: VCPU_BASE + domain.vcpus.length * VCPU_STRIDE, to: DOMAIN_BASE, what: 'contexts of vCPUs that do not exist' },
-    { from: DOMAIN_STATE.console + 512, to: DOMAIN_STATE.eventChannels, what: 'what follows the small areas of domain state' },
+    { from: DOMAIN_STATE.console + 512, to: DOMAIN_STATE.eventArray, what: 'what follows the small areas of domain state' },
+    { from: DOMAIN_STATE.eventArray + 512, to: DOMAIN_STATE.eventChannels, what: 'what follows the frame numbers of the event array' },
+    ...domain.vcpus.map(({ id }) => ({ from: capsule.vcpu(id) + VCPU_STATE.events + 256, to: capsule.vcpu(id) + VCPU_STRIDE, what: 'what follows a vCPU\'s state' })),
     { from: DOMAIN_STATE.grantTable + 256, to: FRAME_TABLE, what: 'what follows the domain state' },
     { from: FRAME_TABLE + capsule.totalFrames * FRAME_INFO_SIZE, to: capsule.frames, what: 'what follows the frame table' },
     { from: capsule.frame(0), to: capsule.frame(1), what: 'frame 0' },

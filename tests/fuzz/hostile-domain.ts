@@ -1,12 +1,14 @@
 // One life of the hostile guest (tests/guests/src/fuzz.c): a domain of its own, run until it dies, has made its calls,
 // or has nothing more to wait for; then everything that can be checked from outside is. It has a neighbour that is as hostile
-// and that lives as long as it can: they grant pages to each other.
+// and that lives as long as it can: they grant pages to
+// each other and have channels between them, whose events come late in some lives.
 
 import { VIRQ } from '#abi/xen.ts';
 import type { Host } from '#base/host.ts';
 import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { DomainRegistry } from '#hypervisor/domain-registry.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { deliver } from '#hypervisor/event-peer.ts';
 import { sendVcpuVirq } from '#hypervisor/event-port.ts';
 import { relinquishMemory } from '#hypervisor/mm/domain-mm.ts';
 import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
@@ -58,12 +60,15 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
   const { domain } = created;
   const other = create(2, seed + NEIGHBOURS);
   const neighbour = other.domain;
+  const mail: (() => void)[] = [];
+  if (seed % 3 === 0) for (const d of [domain, neighbour]) d.notify = (port, from) => { mail.push(() => deliver(d, port, from)); };
   const canaries = [domain, neighbour].map((d) => new Canaries(d));
   const made = (): number => domain.vcpus.reduce((n, v) => n + v.hypercallCount, 0);
   try {
     const born = performance.now();
     for (let time = 0, turn = 0; end === ''; time += TURN, turn++) {
       const start = performance.now();
+      for (const message of mail.splice(0)) message();
       if (!neighbour.isShutDown && runDomain(neighbour, TURN).reason === 'blocked' && !sleep(other)) wake(other, turn);
       const { reason } = runDomain(domain, TURN);
       longestTurn = Math.max(longestTurn, performance.now() - start);

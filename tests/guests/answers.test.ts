@@ -10,9 +10,6 @@ import { runGuest } from './run-guest.ts';
 
 /** What we answer differently, and why. */
 const KNOWN: Readonly<Record<string, string>> = {
-  'event_channel_op zeros 11': 'FIFO event channels', 'event_channel_op zeros 12': 'FIFO event channels',
-  'event_channel_op ones 11': 'FIFO event channels', 'event_channel_op ones 12': 'FIFO event channels',
-  'event_channel_op self 11': 'FIFO event channels', 'event_channel_op self 12': 'FIFO event channels',
   'physdev_op zeros 19': 'PCI device 00:00.0 is there, here is none', 'physdev_op zeros 27': 'PCI device 00:00.0 is there, here is none',
   'memory_op self 4': 'xl lets a domain have 1 MiB more than it gets',
 };

@@ -6,15 +6,15 @@ import { describe, test } from 'node:test';
 import { SHUTDOWN } from '#abi/xen.ts';
 import { auditDomain } from './audit.ts';
 import { buildGuests, manifest, prebuilt, sha256, sourceHashes, tools, unzipped } from './build.ts';
-import { runGuest, type GuestOptions, type GuestRun } from './run-guest.ts';
+import { runGuest, runPeers, type GuestOptions, type GuestRun } from './run-guest.ts';
 
 const { images } = manifest();
 const built = tools() === undefined ? undefined : buildGuests();
 const image = (name: string): Uint8Array => built?.get(name) ?? prebuilt(name);
 
 /** Guests that are not just started and watched. */
-const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours';
-const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS]);
+const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours', PEERS = 'peers';
+const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS, PEERS]);
 const OPTIONS: Readonly<Record<string, GuestOptions>> = { smp: { vcpus: 2 } };
 
 /** Executions after which code is compiled. */
@@ -45,6 +45,12 @@ describe('hours of work in one hypercall are done in parts', () => {
       assert.ok(run.longestTurn < 2000, `a turn took ${run.longestTurn} ms`);
     });
   }
+});
+
+describe('two domains with a channel between them', () => {
+  const commands = ['offer 2', 'bind 1 3'];
+  test('on one thread', () => runPeers(image(PEERS), commands).forEach(allOk));
+  test('with events that arrive when the other domain has its turn', () => runPeers(image(PEERS), commands, true).forEach(allOk));
 });
 
 /** By word of the command line, what the crash report begins with. */

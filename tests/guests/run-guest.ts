@@ -1,7 +1,9 @@
-// Runs a small test guest to its end, on a new domain with virtual time: what it wrote to its console, and how it ended.
+// Runs small test guests to their end, on new domains with virtual time: what they wrote to their consoles, and how they ended.
 
 import type { Host } from '#base/host.ts';
+import { DomainRegistry } from '#hypervisor/domain-registry.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { deliver } from '#hypervisor/event-peer.ts';
 import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
 import { createDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
@@ -27,24 +29,67 @@ export interface GuestOptions {
   readonly timeLimit?: number;
 }
 
+const TURN = 1_000_000;
+
+class Guest {
+  readonly domain: Domain;
+  private output = '';
+  private readonly log: string[] = [];
+  private longestTurn = 0;
+
+  constructor(kernel: Uint8Array, domid: number, options: GuestOptions, peers = new DomainRegistry()) {
+    const host: Host = { now: () => 0, wallClock: () => 0, random: (into) => { into.fill(0x5a); }, log: (_level, message) => { this.log.push(message); } };
+    this.domain = createDomain({
+      domid, name: 'test', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: options.commandLine ?? '',
+      memory: options.memory ?? 8, vcpus: options.vcpus ?? 1, deterministic: true, compileAfter: options.compileAfter, peers,
+    }, host, new Store(), (bytes) => { this.output += String.fromCharCode(...bytes); }).domain;
+  }
+
+  turn(): ReturnType<typeof runDomain>['reason'] {
+    const start = performance.now();
+    const { reason } = runDomain(this.domain, TURN);
+    this.longestTurn = Math.max(this.longestTurn, performance.now() - start);
+    return reason;
+  }
+  get result(): GuestRun {
+    const { domain, output, log, longestTurn } = this;
+    return { domain, output, log, longestTurn };
+  }
+}
+
 /** @throws Error when the guest does not end in time, or blocks for ever */
 export function runGuest(kernel: Uint8Array, options: GuestOptions = {}): GuestRun {
-  const log: string[] = [];
-  const host: Host = { now: () => 0, wallClock: () => 0, random: (into) => { into.fill(0x5a); }, log: (_level, message) => { log.push(message); } };
-  let output = '';
-  const { domain } = createDomain({
-    domid: 1, name: 'test', uuid: '00000000-0000-0000-0000-000000000001', kernel, commandLine: options.commandLine ?? '',
-    memory: options.memory ?? 8, vcpus: options.vcpus ?? 1, deterministic: true, compileAfter: options.compileAfter,
-  }, host, new Store(), (bytes) => { output += String.fromCharCode(...bytes); });
+  const guest = new Guest(kernel, 1, options);
   const limit = options.timeLimit ?? 2e9;
-  let longestTurn = 0;
   for (let time = 0; time < limit; time += TURN) {
-    const start = performance.now();
-    const { reason } = runDomain(domain, TURN);
-    longestTurn = Math.max(longestTurn, performance.now() - start);
-    if (reason === 'shutdown') return { domain, output, log, longestTurn };
-    if (reason === 'blocked' && !skipToNextTimer(domain)) throw new Error(`the guest blocked for ever; it had written:\n${output}`);
+    const reason = guest.turn();
+    if (reason === 'shutdown') return guest.result;
+    if (reason === 'blocked' && !skipToNextTimer(guest.domain)) throw new Error(`the guest blocked for ever; it had written:\n${guest.result.output}`);
   }
-  throw new Error(`the guest did not end; it had written:\n${output}`);
+  throw new Error(`the guest did not end; it had written:\n${guest.result.output}`);
 }
-const TURN = 1_000_000;
+
+/**
+ * Runs domains 1, 2, … that see each other, by turns.
+ * @param commandLines one for each
+ * @param late an event for another domain arrives when that has its turn
+ * @throws Error when nobody can run any more and not all have ended
+ */
+export function runPeers(kernel: Uint8Array, commandLines: readonly string[], late = false): GuestRun[] {
+  const peers = new DomainRegistry();
+  const guests = commandLines.map((commandLine, i) => new Guest(kernel, i + 1, { commandLine }, peers));
+  const mail = new Map<Guest, (() => void)[]>(guests.map((guest) => [guest, []]));
+  if (late) for (const guest of guests) guest.domain.notify = (port, from) => { mail.get(guest)?.push(() => deliver(guest.domain, port, from)); };
+  const running = new Set(guests);
+  while (running.size > 0) {
+    let moved = false;
+    for (const guest of running) {
+      for (const message of mail.get(guest)?.splice(0) ?? []) message();
+      if (!guest.domain.vcpus.some((v) => v.runnable)) continue;
+      moved = true;
+      if (guest.turn() === 'shutdown') running.delete(guest);
+    }
+    if (!moved) throw new Error(`nobody can run; they had written:\n${guests.map((guest) => guest.result.output).join('\n')}`);
+  }
+  return guests.map((guest) => guest.result);
+}

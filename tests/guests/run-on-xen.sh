@@ -2,7 +2,7 @@
 # Runs the prebuilt test guests under Debian's own Xen in QEMU and prints every line that does not say ok: what the
 # guests expect was measured so. About a minute.
 #
-#   tests/guests/run-on-xen.sh [NAME...]        default: all but answers, crashes, hogs and fuzz
+#   tests/guests/run-on-xen.sh [NAME...]        default: all but answers, crashes, hogs, fuzz and peers
 #
 # Needs of Debian 12: qemu-system-x86, busybox-static, linux-image-6.1.*-amd64 (Domain-0's kernel, installed) and the
 # libraries of xen-utils-4.17; the Xen packages are fetched with `apt-get download` and not installed.
@@ -16,7 +16,7 @@ kernel=$(find /boot -name 'vmlinuz-6.1.*-amd64' ! -name '*cloud*' | sort -V | ta
 if [ $# -eq 0 ]; then
     for file in "$here"/prebuilt/*.elf.gz; do
         name=$(basename "$file" .elf.gz)
-        case $name in answers | crashes | hogs | fuzz) ;; *) set -- "$@" "$name" ;; esac
+        case $name in answers | crashes | hogs | fuzz | peers) ;; *) set -- "$@" "$name" ;; esac
     done
 fi
 
@@ -82,6 +82,7 @@ for config in /guests/*.cfg; do
     for i in $(seq 100); do xl list "$id" | grep -q -- '---s[c-][d-]\|----[cd]' && break; sleep 0.2; done
     sleep 0.5
     echo
+    xl list "$id" | grep -q -- '---[s-]c[d-]' && echo "not ok - it crashed"
     xl destroy "$id"
 done
 # two domains at once, which must know each other's numbers: the next ones

@@ -45,6 +45,7 @@ for (const [flavour, vcpus] of BOOTS) {
     assert.equal(status, 0);
     assert.match(out, new RegExp(`42 ${vcpus}\r\n`));
     assert.match(out, /Hypervisor detected: Xen PV/);
+    assert.match(out, /xen:events: Using FIFO-based ABI/);
     assert.match(out, /reboot: (System halted|Power down)\s*$/);
     assert.doesNotMatch(out, /Call Trace|BUG:|WARNING:|Oops/);
   });

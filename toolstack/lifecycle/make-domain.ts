@@ -90,7 +90,6 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
-  if (config.peers) domain.mm.peers = config.peers;
   initMemory(domain);
   initDomainState(domain, { deterministic: config.deterministic });
   setGuestHandle(domain, Uint8Array.from(config.uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)));
@@ -108,7 +107,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   v.state.kernel_sp = entry.rsp;
   v.state.kernel_ss = BigInt(v.cpu.selector(2));
   startBootVcpu(domain);
-  domain.mm.peers.add(domain);
+  (config.peers ?? domain.peers).add(domain);
   const wires = {
     storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
   };

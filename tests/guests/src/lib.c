@@ -84,10 +84,14 @@ void is(u64 got, u64 want, const char *name, ...) {
     __builtin_va_end(args);
 }
 
-void finish(int reason) {
+void plan(void) { print("1..%d\n", (long)checks); }
+void stop(int reason) {
     u32 argument = reason;
-    print("1..%d\n", (long)checks);
     for (;;) hypercall(HYPERVISOR_sched_op, SCHEDOP_shutdown, &argument);
+}
+void finish(int reason) {
+    plan();
+    stop(reason);
 }
 
 void *memset(void *at, int value, u64 length) {

@@ -90,7 +90,8 @@ struct shared_info {
 };
 enum {
     EVTCHNOP_bind_interdomain, EVTCHNOP_bind_virq, EVTCHNOP_bind_pirq, EVTCHNOP_close, EVTCHNOP_send, EVTCHNOP_status,
-    EVTCHNOP_alloc_unbound, EVTCHNOP_bind_ipi, EVTCHNOP_bind_vcpu, EVTCHNOP_unmask, EVTCHNOP_reset
+    EVTCHNOP_alloc_unbound, EVTCHNOP_bind_ipi, EVTCHNOP_bind_vcpu, EVTCHNOP_unmask, EVTCHNOP_reset,
+    EVTCHNOP_init_control, EVTCHNOP_expand_array, EVTCHNOP_set_priority
 };
 enum { VIRQ_TIMER, VIRQ_DEBUG, VIRQ_CONSOLE };
 struct evtchn_bind_virq { u32 virq, vcpu, port; };
@@ -99,6 +100,8 @@ struct evtchn_alloc_unbound { u16 dom, remote_dom; u32 port; };
 struct evtchn_bind_interdomain { u16 remote_dom; u32 remote_port, local_port; };
 struct evtchn_status { u16 dom; u32 port, status, vcpu, u[2]; };
 struct evtchn_bind_vcpu { u32 port, vcpu; };
+struct evtchn_init_control { u64 control_gfn; u32 offset, vcpu; u8 link_bits, pad[7]; };
+struct evtchn_set_priority { u32 port, priority; };
 
 enum { SCHEDOP_yield, SCHEDOP_block, SCHEDOP_shutdown, SCHEDOP_poll, SCHEDOP_remote_shutdown, SCHEDOP_shutdown_code, SCHEDOP_watchdog, SCHEDOP_pin_override };
 enum { SHUTDOWN_poweroff, SHUTDOWN_reboot, SHUTDOWN_suspend, SHUTDOWN_crash, SHUTDOWN_watchdog };
@@ -241,7 +244,9 @@ void print(const char *format, ...); // %s %d %x (u64) %c
 void ok(int good, const char *name, ...);
 /** `got` must be `want`. */
 void is(u64 got, u64 want, const char *name, ...);
-void finish(int reason) __attribute__((noreturn));
+void plan(void);                                      // prints how many checks there were
+void stop(int reason) __attribute__((noreturn));      // shuts down
+void finish(int reason) __attribute__((noreturn));    // both
 int has_option(const char *word);
 
 void *memset(void *, int, u64);
