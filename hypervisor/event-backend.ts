@@ -14,13 +14,15 @@ type OnNotify = () => void;
 const wires = new WeakMap<Domain, Map<number, OnNotify>>();
 
 /**
- * Makes an unbound port in a domain, for `remoteDomid` to bind (as EVTCHNOP_alloc_unbound from Domain-0).
+ * Makes an unbound port in a domain, for `remoteDomid` to bind (EVTCHNOP_alloc_unbound, its own or Domain-0's).
  * @returns the port, or a negated errno
  */
 export function allocUnboundFor(domain: Domain, remoteDomid: number): number {
   const port = getFreePort(domain);
   if (port < 0) return port;
+  domain.events.lock();
   domain.events.claim(port, ECS.unbound, remoteDomid);
+  domain.events.unlock();
   return port;
 }
 

@@ -1,7 +1,7 @@
 // HYPERVISOR_event_channel_op (public/event_channel.h). The table of ports is in event-table.ts, delivery in event-2l.ts and
 // event-fifo.ts, the ends that Domain-0 holds in event-backend.ts, other domains in event-peer.ts.
 
-import { EBUSY, EACCES, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
+import { EACCES, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, ESRCH } from '#abi/errno.ts';
 import {
   EVTCHN_FIFO_LINK_BITS, EVTCHN_FIFO_PRIORITY_MIN, EVTCHNOP, EVTCHNSTAT, evtchn_alloc_unbound, evtchn_bind_interdomain, evtchn_bind_ipi, evtchn_bind_pirq,
   evtchn_bind_vcpu, evtchn_bind_virq, evtchn_expand_array, evtchn_init_control, evtchn_port, evtchn_reset, evtchn_set_priority, evtchn_status,
@@ -10,9 +10,9 @@ import { NR_VIRQS } from '#abi/xen.ts';
 import { assert, unreachable } from '#base/assert.ts';
 import type { Domain } from './domain.ts';
 import { checkTarget, isSelf } from './domid.ts';
-import { cutWire, notifyBackend } from './event-backend.ts';
+import { allocUnboundFor, cutWire, notifyBackend } from './event-backend.ts';
 import { dropFifo, expandArray, initControl } from './event-fifo-setup.ts';
-import { lockBoth, unlockBoth } from './event-peer.ts';
+import { withLocks } from './event-peer.ts';
 import { freePort, getFreePort, setPortPending, setVirqPort, unmaskPort, virqIsGlobal, virqPort } from './event-port.ts';
 import { ECS, type PortTable } from './event-table.ts';
 import { GuestStruct } from './guest-struct.ts';
@@ -70,9 +70,8 @@ function allocUnbound(v: Vcpu): number {
   const arg = allocUnboundArg.view;
   const refused = checkTarget(domain, arg.dom);
   if (refused) return refused;
-  const port = getFreePort(domain);
+  const port = allocUnboundFor(domain, isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom);
   if (port < 0) return port;
-  domain.events.claim(port, ECS.unbound, isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom);
   arg.port = port;
   return 0;
 }
@@ -87,10 +86,11 @@ function bindInterdomain(v: Vcpu): number {
   const local = getFreePort(domain);
   if (local < 0) return local;
   if (!far) return -EINVAL;
-  lockBoth(domain, far);
-  const bound = bindFarEnd(far.events, arg.remote_port, domain.domid, local);
-  if (bound) domain.events.claim(local, ECS.interdomain, remoteDomid, arg.remote_port);
-  unlockBoth(domain, far);
+  const bound = withLocks(domain, far, () => {
+    if (!bindFarEnd(far.events, arg.remote_port, domain.domid, local)) return false;
+    domain.events.claim(local, ECS.interdomain, remoteDomid, arg.remote_port);
+    return true;
+  });
   if (!bound) return -EINVAL;
   arg.local_port = local;
   setPortPending(domain, local); // events may have been sent while nobody was bound
@@ -157,14 +157,14 @@ function closePort(domain: Domain, port: number): number {
 /** @param remoteDomid the domain that is bound to the port, or may be as soon as the lock is free */
 function closeChannel(domain: Domain, port: number, remoteDomid: number): void {
   const far = (remoteDomid === domain.domid ? undefined : domain.peers.get(remoteDomid)) ?? domain;
-  lockBoth(domain, far);
-  const { state, remote_port } = domain.events.at(port);
-  if (state === ECS.interdomain) {
-    if (remoteDomid === 0) cutWire(domain, port);
-    else if (far.domid === remoteDomid) unbindFarEnd(far.events, remote_port, domain.domid);
-  }
-  freePort(domain, port);
-  unlockBoth(domain, far);
+  withLocks(domain, far, () => {
+    const { state, remote_port } = domain.events.at(port);
+    if (state === ECS.interdomain) {
+      if (remoteDomid === 0) cutWire(domain, port);
+      else if (far.domid === remoteDomid) unbindFarEnd(far.events, remote_port, domain.domid);
+    }
+    freePort(domain, port);
+  });
 }
 
 /** The far end of a channel that domain `domid` closes waits for that domain again. */

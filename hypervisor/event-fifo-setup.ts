@@ -4,7 +4,7 @@
 // them.
 
 import { EINVAL, ENOENT, ENOSPC, EOPNOTSUPP } from '#abi/errno.ts';
-import { EVTCHN_FIFO_PRIORITY_DEFAULT, evtchn_fifo_control_block } from '#abi/event-channel.ts';
+import { evtchn_fifo_control_block } from '#abi/event-channel.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from './domain.ts';
 import { addArrayPage, addControlBlock, arrayIsFull, controlBlock, dropFifoPages } from './event-fifo-pages.ts';
@@ -28,10 +28,8 @@ export function initControl(domain: Domain, vcpu: number, mfn: number, offset: n
 function changeToFifo(domain: Domain): void {
   const { events } = domain;
   for (let port = 1; port < events.valid; port++) {
-    const pending = portIsPending(domain, port) ? 1 : 0;
-    const chn = events.at(port);
-    chn.pending = pending;
-    chn.priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+    const pending = portIsPending(domain, port);
+    events.at(port).pending = pending ? 1 : 0;
   }
   events.state.fifo = 1;
 }

@@ -17,13 +17,15 @@ export function deliver(domain: Domain, port: number, from: number): void {
   if (remote_domid === from && (state === ECS.interdomain || state === ECS.unbound)) setPortPending(domain, port);
 }
 
-/** Takes the locks of two port tables, which may be one and the same. */
-export function lockBoth(a: Pick<Peer, 'domid' | 'events'>, b: Pick<Peer, 'domid' | 'events'>): void {
+/** Does something with the locks of two port tables, which may be one and the same. */
+export function withLocks<T>(a: Pick<Peer, 'domid' | 'events'>, b: Pick<Peer, 'domid' | 'events'>, body: () => T): T {
   const [first, second] = a.domid <= b.domid ? [a, b] : [b, a];
   first.events.lock();
   if (second.events !== first.events) second.events.lock();
-}
-export function unlockBoth(a: Pick<Peer, 'events'>, b: Pick<Peer, 'events'>): void {
-  a.events.unlock();
-  if (b.events !== a.events) b.events.unlock();
+  try {
+    return body();
+  } finally {
+    if (second.events !== first.events) second.events.unlock();
+    first.events.unlock();
+  }
 }

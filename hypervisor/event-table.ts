@@ -12,7 +12,7 @@ import { EVTCHN_2L_NR_CHANNELS } from '#abi/xen.ts';
 import { EVTCHN_FIFO_PRIORITY_DEFAULT } from '#abi/event-channel.ts';
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
-import { struct, type View } from '#base/struct.ts';
+import { struct } from '#base/struct.ts';
 import { DOMAIN_STATE } from './layout.ts';
 
 /** What a port is, as Xen's ECS_*. */
@@ -47,7 +47,7 @@ const LOCK = (DOMAIN_STATE.events + domain_events.offset.lock) >>> 2;
 
 export class PortTable {
   /** domain-wide state of the two ABIs */
-  readonly state: View<{ validPorts: 'u32'; fifo: 'u32'; arrayPages: 'u32'; lock: 'i32' }>;
+  readonly state: ReturnType<typeof domain_events.on>;
   private readonly capsule: Capsule;
   private readonly port: Evtchn;
 
