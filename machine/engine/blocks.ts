@@ -175,11 +175,15 @@ export class Blocks {
     const noFpu = (cpu.field32(CPU.mode) & MODE.ts) !== 0;
     const { u8 } = this.capsule;
     const page = host - (host & 4095);
+    if (key >= 0) this.guard(page);
     let second = 0;
     let offset = host & 4095; // of the instruction in its page
     const fetch = (at: number): number => {
       if (offset + at < PAGE_SIZE) return u8[page + offset + at] as number;
-      if (second === 0) second = this.secondPage(cpu, lo, hi);
+      if (second === 0) {
+        second = this.secondPage(cpu, lo, hi);
+        if (second > 0 && key >= 0) this.guard(second);
+      }
       return second < 0 ? -1 : u8[second + offset + at - PAGE_SIZE] as number;
     };
     let count = 0;
@@ -253,13 +257,14 @@ export class Blocks {
       this.own((second - this.capsule.frames) >>> 12, first, key);
     }
   }
+  /** From now on a write to the page comes to `written`: to be called before code is read there. */
+  private guard(page: number): void { this.mmu.setFlag((page - this.capsule.frames) >>> 12, FRAME_FLAG.code, true); }
   /** Notes the block that was written last as one of a frame. */
   private own(mfn: number, first: number, key: number): void {
     const count = (this.top - first) / REC.size;
     const list = this.byFrame.get(mfn);
     if (list) list.push(first, count, key);
     else this.byFrame.set(mfn, [first, count, key]);
-    this.mmu.setFlag(mfn, FRAME_FLAG.code, true);
   }
 
   /**
@@ -318,7 +323,7 @@ export class Blocks {
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
   written(mfn: number): void {
     const list = this.byFrame.get(mfn);
-    if (!list) return;
+    if (!list) return this.unguard(mfn); // what was read there was no code
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) {
@@ -330,12 +335,17 @@ export class Blocks {
     }
     this.byFrame.delete(mfn);
     this.hot.written(mfn);
-    this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
+    this.unguard(mfn);
     this.heat.rewritten(mfn, this.made);
+  }
+  private unguard(mfn: number): void { this.mmu.setFlag(mfn, FRAME_FLAG.code | FRAME_FLAG.written, false); }
+  /** Other threads have written to frames with code (frame-flags.ts). */
+  writtenByOthers(): void {
+    for (const mfn of [...this.byFrame.keys()]) if (this.mmu.flags(mfn) & FRAME_FLAG.written) this.written(mfn);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
-    for (const mfn of this.byFrame.keys()) this.mmu.setFlag(mfn, FRAME_FLAG.code, false);
+    for (const mfn of this.byFrame.keys()) this.unguard(mfn);
     this.byFrame.clear();
     this.byAddress.clear();
     this.straddling.clear();

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { Capsule } from '#base/capsule.ts';
 import type { Cpu } from '../cpu.ts';
 import { CPU, EXIT, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
+import { distantMachine } from '../distant-machine.ts';
 import { ACCESS, PFEC } from '../machine.ts';
 import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
 import { Interpreter, scratchSize } from './interpreter.ts';
@@ -265,5 +266,25 @@ both('a jump to the last address of all is an ordinary jump', (make) => {
     assert.equal(m.run(0), EXIT.exception);
     assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.rip], [14, 0xffff_ffff_ffff_ffffn]);
     m.machine.flushTlb();
+  }
+});
+
+both('code that another thread has overwritten is decoded anew when the machine begins to execute', (make) => {
+  const m = make();
+  const there = distantMachine(m.capsule);
+  const write = (page: number, offset: number, byte: number): void => {
+    m.capsule.u8[m.at(page * 4096 + offset)] = byte;
+    there.frameWritten((m.at(page * 4096) - m.capsule.frames) >>> 12);
+  };
+  m.put(0, `b8 01 00 00 00 ${UD2}`); // mov eax,1
+  m.put(0x1ffd, `b8 01 00 00 00 ${UD2}`); // and across pages
+  const run = (at: number): number => {
+    m.finish(at);
+    return m.cpu.lo(REG.rax);
+  };
+  for (let value = 1; value < 20; value++) {
+    write(0, 1, value);
+    write(2, 0, value);
+    for (let times = 0; times < value % 4; times++) assert.deepEqual([run(0), run(0x1ffd)], [value, 1 | value << 16]);
   }
 });

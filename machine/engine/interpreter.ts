@@ -82,7 +82,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
     const blockTable = scratch + align(Mmu.size(capsule.totalFrames));
-    const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags, blockTable }, options.systemCalls), {
+    const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags.at, blockTable }, options.systemCalls), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
@@ -118,6 +118,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
   run(cpu: Cpu, budget: number): number {
+    if (this.mmu.frameFlags.takeWritten()) this.blocks.writtenByOthers();
     this.mmu.flushNow();
     this.mmu.contexts.attach(cpu);
     const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);

@@ -9,6 +9,7 @@ import { CPU, EXIT, NO_ERROR_CODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { ACCESS, PFEC, type ForeignMemory, type MachineHooks } from '../machine.ts';
 import { loadForeign, storeForeign } from './foreign-access.ts';
+import { FrameFlags } from './frame-flags.ts';
 import { DROP, MmuContexts } from './mmu-contexts.ts';
 import { ACCESS_INFO, FRAME_FLAG } from './record.ts';
 
@@ -24,8 +25,7 @@ export class Mmu {
   private readonly capsule: Capsule;
   private readonly hooks: MachineHooks;
   readonly contexts: MmuContexts;
-  /** capsule offset of the flags of frames, one byte each */
-  readonly frameFlags: number;
+  readonly frameFlags: FrameFlags;
   private readonly codeWritten: (mfn: number) => void;
   /** fills part of the capsule, faster than JavaScript does */
   readonly fillBytes: (at: number, byte: number, length: number) => void;
@@ -35,12 +35,12 @@ export class Mmu {
   /** error code of the last failed walk, without the user bit */
   faultCode = 0;
 
-  static size(frames: number): number { return MmuContexts.size + frames; }
+  static size(frames: number): number { return MmuContexts.size + FrameFlags.size(frames); }
 
   constructor(capsule: Capsule, cpus: readonly Cpu[], at: number, hooks: MachineHooks, codeWritten: (mfn: number) => void, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
     this.contexts = new MmuContexts(capsule, cpus, at, fillBytes);
-    this.frameFlags = at + MmuContexts.size;
+    this.frameFlags = new FrameFlags(capsule, at);
     this.hooks = hooks;
     this.codeWritten = codeWritten;
     this.fillBytes = fillBytes;
@@ -64,20 +64,16 @@ export class Mmu {
 
   // ---- frames
 
-  flags(mfn: number): number { return this.capsule.u8[this.frameFlags + mfn] as number; }
+  flags(mfn: number): number { return this.frameFlags.of(mfn); }
   /** Writes to the frame of a capsule offset concern nobody. */
   isPlain(host: number): boolean { return this.flags((host - this.capsule.frames) >>> 12) === 0; }
   setFlag(mfn: number, flag: number, on: boolean): void {
-    const at = this.frameFlags + mfn;
-    const old = this.capsule.u8[at] as number;
-    const now = on ? old | flag : old & ~flag;
-    if (now === old) return;
-    this.capsule.u8[at] = now;
+    const old = this.frameFlags.set(mfn, flag, on);
     if (on && old === 0) this.contexts.dropWrites(this.capsule.frames + mfn * PAGE_SIZE);
   }
 
   /** Nobody has anything to do with any frame: as in fresh scratch. */
-  clearFlags(): void { this.fillBytes(this.frameFlags, 0, this.capsule.totalFrames); }
+  clearFlags(): void { this.fillBytes(this.frameFlags.at, 0, FrameFlags.size(this.capsule.totalFrames)); }
 
   // ---- the walk
 

@@ -80,5 +80,5 @@ export function isStackOperand(capsule: { readonly u8: Uint8Array; readonly u16:
 
 /** How an access is described to the slow path: size in bytes, and these bits: a probe is a write that is checked only. */
 export const ACCESS_INFO = { write: 0x100, stack: 0x200, probe: 0x400 } as const;
-/** Flags of a frame (in scratch, one byte a frame): any of them keeps its writes on the slow path. */
-export const FRAME_FLAG = { code: 1, watched: 2 } as const;
+/** Flags of a frame (frame-flags.ts): any of them keeps its writes on the slow path. `written`: by another thread, where there is code. */
+export const FRAME_FLAG = { code: 1, watched: 2, written: 4 } as const;

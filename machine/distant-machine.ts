@@ -1,0 +1,15 @@
+// The machine of a domain that runs on another thread, or does not run any more: what this thread may do to it.
+
+import type { Capsule } from '#base/capsule.ts';
+import { Cpu } from './cpu.ts';
+import { FrameFlags } from './engine/frame-flags.ts';
+import type { Machine } from './machine.ts';
+
+/** Nothing but `capsule`, `cpus` and `frameWritten` is there: who runs the domain has its translations. @param vcpus none are needed to reach its memory */
+export function distantMachine(capsule: Capsule, vcpus = 0): Machine {
+  const flags = new FrameFlags(capsule);
+  const machine: Pick<Machine, 'capsule' | 'cpus' | 'frameWritten'> = {
+    capsule, cpus: Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id)), frameWritten: (mfn) => flags.noteWritten(mfn),
+  };
+  return machine as Machine;
+}
