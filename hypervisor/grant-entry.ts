@@ -18,6 +18,7 @@ import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE, XEN_FRAME } from './layout.ts';
+import { spinLock, spinUnlock } from './spin-lock.ts';
 
 /** Domain-wide state at DOMAIN_STATE.grantTable. */
 export const grant_table = struct('grant_table', 32, {
@@ -88,13 +89,8 @@ export function switchVersion(domain: Domain, version: number): boolean {
   return true;
 }
 
-/** Waits for the lock, which is held for microseconds. */
-export function lockGrants(c: Capsule): void {
-  for (let tries = 0; Atomics.compareExchange(c.u32, LOCK, 0, 1) !== 0; tries++) assert(tries < LOCK_TRIES, 'a grant table\'s lock is let go');
-}
-/** Seconds: whoever holds it has failed. */
-const LOCK_TRIES = 2 ** 28;
-export function unlockGrants(c: Capsule): void { Atomics.store(c.u32, LOCK, 0); }
+export function lockGrants(c: Capsule): void { spinLock(c.u32, LOCK); }
+export function unlockGrants(c: Capsule): void { spinUnlock(c.u32, LOCK); }
 
 // ---- entries; the reference exists
 

@@ -59,7 +59,8 @@ export function mapGrantRef(v: Vcpu): number {
     unpinMapping(granter, ref, pinsOf(flags), readonly);
     return frame;
   }
-  holdDomain(granter);
+  const held = holdDomain(granter);
+  assert(held, 'a domain with frames in use elsewhere is there');
   mapArg.view.handle = noteMapping(domain.capsule, flags & KEPT_FLAGS, dom, ref, frame);
   mapArg.view.dev_bus_addr = BigInt(frame) * BigInt(PAGE_SIZE);
   return GNTST.okay;

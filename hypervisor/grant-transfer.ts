@@ -1,16 +1,19 @@
 // GNTTABOP_transfer: a frame of the caller's becomes the property of a domain that accepts one. Memories are separate, so
-// what moves is the contents: the caller's frame is freed, the other domain gets one of its own free frames.
+// what moves is the contents: the caller's frame is freed, the other domain gets one of its own free frames, with the contents
+// in it before it is the domain's: its guest, on another thread, might make it a page table.
 //
 // As public/grant_table.h has it, the page is lost to the caller unless the status is bad_page.
 
 import { GNTST, gnttab_transfer, GTF_accept_transfer, GTF_transfer_committed, GTF_transfer_completed } from '#abi/grant-table.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Peer } from './domain-registry.ts';
+import type { Domain } from './domain.ts';
 import { headerWord, lockGrants, nrGrantEntries, readFrame, unlockGrants, writeFrame } from './grant-entry.ts';
 import { peerOf } from './grant-peer.ts';
 import { GuestStruct } from './guest-struct.ts';
-import { allocate, nameFrames, stealPage } from './mm/reservation.ts';
+import { nameFrames, stealPage, take } from './mm/reservation.ts';
 import { scrub } from './mm/page-type.ts';
+import { withFreePages } from './mm/pages-lock.ts';
 import type { Vcpu } from './vcpu.ts';
 
 export const transferArg = new GuestStruct(gnttab_transfer);
@@ -20,15 +23,21 @@ export function grantTransfer(v: Vcpu): number {
   const { domain } = v;
   const { mfn, domid, ref } = transferArg.view;
   const frame = Number(mfn);
-  if (!stealPage(domain.mm, frame)) return GNTST.bad_page;
-  const at = domain.capsule.frame(frame);
-  contents.set(domain.capsule.u8.subarray(at, at + PAGE_SIZE));
-  scrub(domain.mm, frame);
+  if (!withFreePages(domain.mm, () => takeAway(domain, frame))) return GNTST.bad_page;
   const to = peerOf(domain, domid);
   if (to) return give(domain.domid, to, ref);
   return domid === 0 ? GNTST.general_error : GNTST.bad_domain; // Domain-0 is there, but accepts none
 }
 const contents = new Uint8Array(PAGE_SIZE);
+
+/** Frees a frame, with its `contents` kept here. False when it is in use, or not the domain's. */
+function takeAway({ mm, capsule }: Domain, frame: number): boolean {
+  if (!stealPage(mm, frame)) return false;
+  const at = capsule.frame(frame);
+  contents.set(capsule.u8.subarray(at, at + PAGE_SIZE));
+  scrub(mm, frame);
+  return true;
+}
 
 /** Gives a frame with `contents` to a domain that accepts it from `domid`. */
 function give(domid: number, to: Peer, ref: number): number {
@@ -36,11 +45,13 @@ function give(domid: number, to: Peer, ref: number): number {
   const c = to.capsule;
   lockGrants(c);
   const accepted = commit(to, ref, domid);
-  const mine = accepted ? allocate(to.mm, 0) : -1;
+  const fill = (mfn: number): void => {
+    c.u8.set(contents, c.frame(mfn));
+    to.mm.machine.frameWritten(mfn);
+    nameFrames(to.mm, mfn, BigInt(readFrame(c, ref)), 0);
+  };
+  const mine = accepted ? withFreePages(to.mm, () => take(to.mm, 0, fill)) : -1;
   if (mine >= 0) {
-    c.u8.set(contents, c.frame(mine));
-    to.mm.machine.frameWritten(mine);
-    nameFrames(to.mm, mine, BigInt(readFrame(c, ref)), 0);
     writeFrame(c, ref, mine);
     Atomics.or(c.u32, headerWord(c, ref), GTF_transfer_completed);
   }

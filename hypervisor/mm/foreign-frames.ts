@@ -32,6 +32,7 @@ const WORDS = foreign_frame.size / 4, DOMID = 1, REFERENCES = 2, WRITERS = 3;
 
 const MM = DOMAIN_STATE.mm >>> 2;
 const FOREIGN_REFS = MM + (mm_state.offset.foreign_refs >>> 2), LINGERING = MM + (mm_state.offset.lingering >>> 2);
+const DYING = MM + (mm_state.offset.dying >>> 2);
 
 /**
  * Takes references on a granted frame, for a domain that maps it or copies.
@@ -39,8 +40,11 @@ const FOREIGN_REFS = MM + (mm_state.offset.foreign_refs >>> 2), LINGERING = MM +
  * @returns GNTST: okay; bad_page when the domain does not own the frame, general_error when it is in use as a table
  */
 export function holdFrame(owner: Peer, mfn: number, write: boolean): number {
-  if (!owner.mm.frames.getPage(mfn)) return GNTST.bad_page;
-  holdDomain(owner);
+  if (!holdDomain(owner)) return GNTST.bad_page;
+  if (!owner.mm.frames.getPage(mfn)) {
+    releaseDomain(owner);
+    return GNTST.bad_page;
+  }
   if (!write || getPageType(owner.mm, mfn, PGT_writable_page) === 0) return GNTST.okay;
   dropFrame(owner, mfn, false);
   return GNTST.general_error;
@@ -54,10 +58,24 @@ export function dropFrame(owner: Peer, mfn: number, write: boolean): void {
   releaseDomain(owner);
 }
 
-/** Something of a domain's is in use elsewhere: it stays known, destroyed or not, until releaseDomain was called as often. */
-export function holdDomain(owner: Peer): void { Atomics.add(owner.capsule.u32, FOREIGN_REFS, 1); }
+/** foreign_refs of a domain that was destroyed and that nobody has anything of: nobody can any more. */
+export const GONE = 0xffff_ffff;
+
+/**
+ * Something of a domain's is in use elsewhere: it stays known, destroyed or not, until releaseDomain was called as often.
+ * False when it is gone.
+ */
+export function holdDomain({ capsule: { u32 } }: Peer): boolean {
+  for (;;) {
+    const refs = Atomics.load(u32, FOREIGN_REFS);
+    if (refs === GONE) return false;
+    if (Atomics.compareExchange(u32, FOREIGN_REFS, refs, refs + 1) === refs) return true;
+  }
+}
 export function releaseDomain(owner: Peer): void {
-  if (Atomics.sub(owner.capsule.u32, FOREIGN_REFS, 1) === 1 && owner.mm.state.dying !== 0) owner.mm.peers.remove(owner.domid);
+  const { u32 } = owner.capsule;
+  if (Atomics.sub(u32, FOREIGN_REFS, 1) !== 1 || Atomics.load(u32, DYING) === 0) return;
+  if (Atomics.compareExchange(u32, FOREIGN_REFS, 0, GONE) === 0) owner.mm.peers.remove(owner.domid);
 }
 
 /** Where a frame of the window lies. */

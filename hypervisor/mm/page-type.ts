@@ -16,6 +16,7 @@ import { installXenSlots, setM2p } from './m2p.ts';
 import { DOMAIN_STATE } from '../layout.ts';
 import type { Mm } from './mm.ts';
 import { mm_state } from './mm-state.ts';
+import { withFreePages } from './pages-lock.ts';
 
 /**
  * Takes a type reference on a frame on which the caller has a general reference.
@@ -91,7 +92,7 @@ export function putPageAndType(mm: Mm, mfn: number): void {
   putPage(mm, mfn);
 }
 
-/** Frees the frames that a grant held last. To be called before the domain's frames are counted or given out. */
+/** Frees the frames that a grant held last. To be called on the domain's thread, before the domain's frames are counted or given out. */
 export function reclaimFrames(mm: Mm): void {
   if (mm.state.lingering === 0) return;
   Atomics.store(mm.u32, LINGERING, 0);
@@ -103,18 +104,18 @@ export function reclaimFrames(mm: Mm): void {
 const LINGERING = (DOMAIN_STATE.mm + mm_state.offset.lingering) >>> 2;
 
 function freeFrame(mm: Mm, mfn: number): void {
-  leaveDomain(mm, mfn);
-  scrub(mm, mfn);
+  scrub(mm, mfn); // before somebody else may have it
+  withFreePages(mm, () => leaveDomain(mm, mfn));
 }
 
-/** Takes a frame without references out of the domain, contents and m2p as they are. */
+/** Takes a frame without references out of the domain, contents and m2p as they are. With the lock of free pages. */
 export function leaveDomain(mm: Mm, mfn: number): void {
   mm.frames.release(mfn);
   mm.state.tot_pages--;
   if (mfn < mm.state.free_hint) mm.state.free_hint = mfn;
 }
 
-/** Clears a frame that has left the domain, and its m2p entry. */
+/** Clears a frame without references, and its m2p entry. */
 export function scrub(mm: Mm, mfn: number): void {
   mm.work += 64;
   setM2p(mm, mfn, 0xffff_ffff, 0xffff_ffff);

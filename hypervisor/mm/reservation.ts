@@ -11,6 +11,7 @@ import { OWNER, PGC_allocated, PGT_count_mask } from './frame-table.ts';
 import { setM2p } from './m2p.ts';
 import { type Mm, WORK_LIMIT } from './mm.ts';
 import { leaveDomain, putPage, reclaimFrames, scrub } from './page-type.ts';
+import { withFreePages } from './pages-lock.ts';
 
 /** Extents of an unprivileged domain are 2 MiB at most. */
 const DOMU_MAX_ORDER = 9;
@@ -103,12 +104,21 @@ export function nameFrames(mm: Mm, mfn: number, gpfn: bigint, order: number): vo
 }
 
 /** Gives 2^order adjoining free frames to the domain. @returns the first, or -1 */
-export function allocate(mm: Mm, order: number): number {
-  const size = 1 << order;
+function allocate(mm: Mm, order: number): number {
   reclaimFrames(mm);
+  return withFreePages(mm, () => take(mm, order));
+}
+
+/**
+ * The same with the lock of free pages, which may be done on any thread.
+ * @param prepare is called with the first frame before it is the domain's
+ */
+export function take(mm: Mm, order: number, prepare?: (mfn: number) => void): number {
+  const size = 1 << order;
   if (mm.state.tot_pages + size > mm.state.max_pages) return -1;
   const mfn = findFree(mm, order);
   if (mfn < 0) return -1;
+  prepare?.(mfn);
   for (let j = 0; j < size; j++) mm.frames.giveToDomain(mfn + j);
   mm.state.tot_pages += size;
   if (order === 0) mm.state.free_hint = mfn + 1;
@@ -154,7 +164,8 @@ function exchangeChunks(v: Vcpu, inCount: number, inOrder: number, outOrder: num
   for (let chunk = first; chunk * inChunk < inCount; chunk++) {
     if (mm.work >= enough) return UNFINISHED;
     mm.work += (EXTENT * inChunk) << inOrder;
-    const rc = exchangeChunk(v, chunk, inChunk, inOrder, outChunk, outOrder);
+    reclaimFrames(mm);
+    const rc = withFreePages(mm, () => exchangeChunk(v, chunk, inChunk, inOrder, outChunk, outOrder)); // nobody may take what it frees
     if (rc !== 0) return rc;
     exchange.view.nr_exchanged = BigInt((chunk + 1) * inChunk);
   }
@@ -176,7 +187,7 @@ function exchangeChunk(v: Vcpu, chunk: number, inChunk: number, inOrder: number,
   for (let i = 0; i < outChunk; i++) {
     const index = chunk * outChunk + i;
     const gpfn = readExtent(v, exchangeOut.extent_start, index);
-    const mfn = allocate(mm, outOrder);
+    const mfn = take(mm, outOrder);
     if (gpfn === undefined || mfn < 0) return -EFAULT;
     nameFrames(mm, mfn, gpfn, outOrder);
     if (!writeExtent(v, exchangeOut.extent_start, index, mfn)) return -EFAULT;
@@ -197,7 +208,7 @@ function steal(v: Vcpu, index: number, order: number, stolen: number[]): number 
   return 0;
 }
 
-/** Takes a frame that is used by nothing out of the domain, contents kept. False when it is not such a frame. */
+/** Takes a frame that is used by nothing out of the domain, contents kept. With the lock of free pages. False when it is not such a frame. */
 export function stealPage(mm: Mm, mfn: number): boolean {
   const { frames } = mm;
   const idle = frames.isValid(mfn) && frames.owner(mfn) === OWNER.domain && !frames.isSpecial(mfn)

@@ -1,0 +1,13 @@
+// Locks in capsules, for what threads change together: a word that is 1 while somebody holds the lock. Whoever does, does a few
+// reads and writes, and nothing that can wait. No lock is taken twice.
+
+import { assert } from '#base/assert.ts';
+
+/** Seconds: whoever holds it has failed. */
+const TRIES = 2 ** 28;
+
+/** Waits for a lock. @param at index of its word */
+export function spinLock(words: Uint32Array<SharedArrayBuffer>, at: number): void {
+  for (let tries = 0; Atomics.compareExchange(words, at, 0, 1) !== 0; tries++) assert(tries < TRIES, 'a lock is let go');
+}
+export function spinUnlock(words: Uint32Array<SharedArrayBuffer>, at: number): void { Atomics.store(words, at, 0); }
