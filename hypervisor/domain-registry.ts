@@ -4,6 +4,9 @@
 // A domain can be found before it runs for the first time. One that was destroyed (domain-destroy.ts) has no channels any more,
 // but stays here for as long as another one maps pages of its (foreign-frames.ts): its number is not free, and its memory
 // is there. Domain-0 is not among them.
+//
+// Domains may run on different threads. Each thread has such a registry then, which knows all domains of the machine
+// (toolstack/lifecycle/cpu-peers.ts).
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
@@ -18,15 +21,25 @@ export interface Peer {
   readonly events: PortTable;
   /**
    * An event of domain `from` for a port of this one. Somebody calls `deliver` (event-peer.ts) with it on the thread of this
-   * domain, in the order of the events of one sender.
+   * domain, in the order of the events of one sender, unless one of the two is moved to another thread.
    */
   notify(port: number, from: number): void;
 }
 
-export class DomainRegistry {
+/** The domains that one can reach. */
+export interface Peers {
+  /** Lets a domain of this thread see the others, and them it. The number must be free. */
+  add(domain: Peer): void;
+  /** Forgets a domain that is gone. */
+  remove(domid: number): void;
+  get(domid: number): Peer | undefined;
+  all(): Peer[];
+}
+
+/** All on one thread. */
+export class DomainRegistry implements Peers {
   private readonly byDomid = new Map<number, Peer>();
 
-  /** Lets a domain see the others, and them it. The number must be free. */
   add(peer: Peer): void {
     assert(!this.byDomid.has(peer.domid), 'a domain number is given once at a time');
     this.byDomid.set(peer.domid, peer);

@@ -9,7 +9,7 @@ import type { Host } from '#base/host.ts';
 import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
 import { crashReport } from './crash.ts';
-import type { DomainRegistry, Peer } from './domain-registry.ts';
+import type { Peer, Peers } from './domain-registry.ts';
 import { deliver } from './event-peer.ts';
 import { PortTable } from './event-table.ts';
 import { DOMAIN_STATE } from './layout.ts';
@@ -61,7 +61,7 @@ export class Domain {
   }
 
   /** the domains that this one may reach; itself is among them once it was added */
-  get peers(): DomainRegistry { return this.mm.peers; }
+  get peers(): Peers { return this.mm.peers; }
 
   get isShutDown(): boolean { return this.state.shutdown !== 0; }
   /** The SHUTDOWN reason, undefined while the domain runs. */

@@ -8,7 +8,7 @@
 import { GNTST, GTF_sub_page, GTF_transitive, GTF_type_mask } from '#abi/grant-table.ts';
 import { assert } from '#base/assert.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
-import type { DomainRegistry, Peer } from './domain-registry.ts';
+import type { Peer, Peers } from './domain-registry.ts';
 import { activeOf, addPins, dropPins, isWritten, PIN, pinOf, unmark, wouldOverflow } from './grant-active.ts';
 import {
   grantVersion, lockGrants, markInUse, nrGrantEntries, readFrame, readHeader, readSubPage, readTransDomid, readTransRef, unlockGrants,
@@ -33,12 +33,12 @@ export class Claim {
   /** bytes [start, start + length) of the page are granted */
   start = 0;
   length = 0;
-  private readonly peers: DomainRegistry;
+  private readonly peers: Peers;
   private readonly readonly: boolean;
   private granter: Peer | undefined;
   private ref = 0;
 
-  constructor(peers: DomainRegistry, readonly: boolean) {
+  constructor(peers: Peers, readonly: boolean) {
     this.peers = peers;
     this.readonly = readonly;
   }

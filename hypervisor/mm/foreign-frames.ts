@@ -16,7 +16,7 @@ import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import type { ForeignMemory } from '#machine/machine.ts';
-import type { DomainRegistry, Peer } from '../domain-registry.ts';
+import type { Peer, Peers } from '../domain-registry.ts';
 import { DOMAIN_STATE, XEN_FRAME } from '../layout.ts';
 import { PGT_writable_page } from './frame-table.ts';
 import type { Mm } from './mm.ts';
@@ -27,7 +27,7 @@ import { getPageType, putPageType } from './page-type.ts';
 export const FIRST_FOREIGN_FRAME = 0xf_c000;
 export const NR_FOREIGN_FRAMES = 0x3fff;
 
-const foreign_frame = struct('foreign_frame', 16, { mfn: 'u32', domid: 'u16', reserved: 'u16', references: 'u32', writers: 'u32' });
+export const foreign_frame = struct('foreign_frame', 16, { mfn: 'u32', domid: 'u16', reserved: 'u16', references: 'u32', writers: 'u32' });
 const WORDS = foreign_frame.size / 4, DOMID = 1, REFERENCES = 2, WRITERS = 3;
 
 const MM = DOMAIN_STATE.mm >>> 2;
@@ -98,7 +98,7 @@ export class ForeignFrames implements ForeignMemory {
   }
 
   private get u32(): Uint32Array<SharedArrayBuffer> { return this.mm.u32; }
-  private get peers(): DomainRegistry { return this.mm.peers; }
+  private get peers(): Peers { return this.mm.peers; }
   private entry(frame: number): number { return this.base + (frame - FIRST_FOREIGN_FRAME) * WORDS; }
   private isInWindow(frame: number): boolean { return frame >= FIRST_FOREIGN_FRAME && frame < FIRST_FOREIGN_FRAME + NR_FOREIGN_FRAMES; }
   private owner(at: number): Peer {

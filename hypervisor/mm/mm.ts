@@ -5,7 +5,7 @@
 import type { Capsule } from '#base/capsule.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Machine } from '#machine/machine.ts';
-import { DomainRegistry } from '../domain-registry.ts';
+import { DomainRegistry, type Peers } from '../domain-registry.ts';
 import { DOMAIN_STATE } from '../layout.ts';
 import { ForeignFrames } from './foreign-frames.ts';
 import { FrameTable } from './frame-table.ts';
@@ -25,7 +25,7 @@ export class Mm {
   /** frames of other domains that are mapped here */
   readonly foreign: ForeignFrames;
   /** Domain.peers */
-  peers: DomainRegistry = new DomainRegistry();
+  peers: Peers = new DomainRegistry();
   /** index in u32 of the first word of frame 0 */
   private readonly ram: number;
   /**

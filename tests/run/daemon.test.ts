@@ -19,6 +19,8 @@ const one: Daemon['one'] = (which) => daemon.one(which);
 const until: Daemon['until'] = (what, holds) => daemon.until(what, holds);
 const converse: Daemon['converse'] = (which, input, pattern) => daemon.converse(which, input, pattern);
 
+/** A small guest (tests/guests/src/peers.c). */
+const PEERS = join(import.meta.dirname, '../guests/prebuilt/peers.elf.gz');
 /** Bert gets this part of the time that anna and bert have together, over a few seconds; over some more on a machine that is busy with other things. */
 async function expectPartOfBert(part: number, tolerance: number): Promise<void> {
   const before = await list('anna', 'bert');
@@ -81,6 +83,21 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
     assert.equal((await one('dora')).time, time);
     await ok('destroy', 'dora');
     assert.match((await call('list', 'dora')).err, /dora: no such domain/);
+  });
+
+  test('domains have event channels between them', async () => {
+    await ok('create', '-p', 'name="before"', 'memory=48');
+    const offers = (await one('before')).domid + 1; // the numbers that the next two get
+    await ok('destroy', 'before');
+    const peer = (name: string, extra: string): Promise<string> => ok('create', `name="${name}"`, `kernel="${PEERS}"`, `extra="${extra}"`, 'memory=8', 'on_poweroff="preserve"');
+    await peer('offers', `offer ${offers + 1}`);
+    await peer('binds', `bind ${offers} 3`);
+    for (const name of ['offers', 'binds']) {
+      const said = await converse(name, '', /^1\.\.\d+/m);
+      assert.doesNotMatch(said, /not ok|Bail/);
+      await until('it has ended', async () => (await one(name)).state === '---s--');
+      await ok('destroy', name);
+    }
   });
 
   test('guests power off and reboot when they are asked to', async () => {

@@ -5,6 +5,7 @@ import type { CapsuleShape } from '#base/capsule.ts';
 import type { LogLevel } from '#base/host.ts';
 import type { BuilderErrorCode } from '../builder/builder-error.ts';
 import type { KernelImage } from '../builder/kernel-image.ts';
+import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { DomainConfig, DomainWires } from './make-domain.ts';
 
@@ -15,10 +16,7 @@ export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid'
   readonly cap: number;
 }
 /** A domain that was taken off a CPU: its capsule is all of it. */
-export interface Parcel {
-  readonly domid: number;
-  readonly capsule: CapsuleShape;
-  readonly vcpus: number;
+export interface Parcel extends Announcement {
   /** host time when its clock was read last, ns */
   readonly recordedAt: number;
 }
@@ -31,14 +29,20 @@ export interface CpuServices {
   attach(parcel: Parcel): null;
   /** Stops a domain and forgets it. What it does afterwards to its memory, nothing, is the answer's meaning. */
   detach(domid: number): Parcel;
-  /** The same for good. */
+  /** Stops a domain, if it is on this CPU, and gives up what it has of others. It may be on no other CPU. */
   destroy(domid: number): null;
+  /** There is a domain on another CPU. */
+  announce(domain: Announcement): null;
+  /** Nobody has anything of a destroyed domain any more. */
+  forget(domid: number): null;
   /** When this is answered the domain does not run. */
   pause(domid: number): null;
   unpause(domid: number): null;
   share(domid: number, weight: number, cap: number): null;
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;
+  /** The same, sent by domain `from`. */
+  deliver(domid: number, port: number, from: number): null;
   /** Gives back the memory of domains that are gone. */
   collect(): null;
 }
@@ -56,6 +60,10 @@ export type CpuReport =
   | { readonly kind: 'failure'; readonly id: number; readonly failure: CpuFailure }
   /** events of guests for Domain-0: domid and port, in turn */
   | { readonly kind: 'events'; readonly events: readonly number[] }
+  /** events of guests for domains that are not here: domid, port and sender, in turn */
+  | { readonly kind: 'peerEvents'; readonly events: readonly number[] }
+  /** a destroyed domain is gone: nobody has anything of it any more */
+  | { readonly kind: 'gone'; readonly domid: number }
   /** a domain has shut itself down; it is forgotten here */
   | { readonly kind: 'ended'; readonly domid: number; readonly end: DomainEnd }
   /** domains have waited for their turn: perhaps some would be better off elsewhere */

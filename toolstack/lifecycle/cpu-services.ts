@@ -3,6 +3,7 @@
 import { Capsule } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
 import { Share } from '#hypervisor/credit.ts';
+import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { bindBackend, notifyFromBackend, rebindBackends } from '#hypervisor/event-backend.ts';
 import { clockOf } from '#hypervisor/time.ts';
 import { VPF } from '#hypervisor/vcpu.ts';
@@ -10,7 +11,8 @@ import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import type { Decompressors } from '../builder/decompress/decompressors.ts';
 import type { CpuFailure, CpuRequest, CpuServices, Mailbox } from './cpu-mail.ts';
-import { makeDomain, takeUpDomain } from './make-domain.ts';
+import { CpuPeers } from './cpu-peers.ts';
+import { corpseOf, makeDomain, takeUpDomain } from './make-domain.ts';
 import type { PhysicalCpu } from './physical-cpu.ts';
 import { PlacedDomain } from './placed-domain.ts';
 
@@ -69,12 +71,14 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       throw error;
     }
   };
+  const peers = new CpuPeers(cpu);
   return {
     make: ({ weight, cap, ...config }) => withCompiler((compiler) => {
-      const { domain, wires } = makeDomain({ ...config, deterministic: false, compiler, decompressors }, host);
+      const { domain, wires } = makeDomain({ ...config, deterministic: false, compiler, decompressors, peers }, host);
       for (const port of [wires.storePort, wires.consolePort]) bindBackend(domain, port, () => cpu.tell(domain.domid, port));
       Share.begin(domain.capsule, weight, cap);
       for (const v of domain.vcpus) v.pause(VPF.paused);
+      peers.enter(domain);
       cpu.place(new PlacedDomain(domain, compiler));
       return { capsule: domain.capsule.shape, wires };
     }),
@@ -82,6 +86,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host);
       clockOf(domain).goOn(recordedAt);
       rebindBackends(domain, (port) => cpu.tell(domid, port));
+      peers.enter(domain);
       cpu.place(new PlacedDomain(domain, compiler));
       return null;
     }),
@@ -90,7 +95,18 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       return { domid, capsule: domain.capsule.shape, vcpus: domain.vcpus.length, recordedAt: clockOf(domain).record() };
     },
     destroy(domid) {
-      drop(domid);
+      const announcement = peers.announcement(domid);
+      const domain = cpu.get(domid) || !announcement ? drop(domid).domain : corpseOf(domid, Capsule.attach(announcement.capsule), announcement.vcpus, host);
+      domain.mm.peers = peers;
+      destroyDomain(domain);
+      return null;
+    },
+    announce(announcement) {
+      peers.announce(announcement);
+      return null;
+    },
+    forget(domid) {
+      peers.forget(domid);
       return null;
     },
     pause(domid) {
@@ -121,6 +137,10 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     collect() {
       collect();
+      return null;
+    },
+    deliver(domid, port, from) {
+      get(domid).domain.notify(port, from);
       return null;
     },
   };

@@ -12,8 +12,9 @@ import type { Store } from '../xenstore/store.ts';
 import { type Affinity, allowedCpus } from './affinity.ts';
 import { connectDomain } from './connect-domain.ts';
 import { ConsoleLog } from './console-log.ts';
-import { CpuLink, type StartCpu } from './cpu-link.ts';
+import { CpuDied, CpuLink, type StartCpu } from './cpu-link.ts';
 import type { CpuReport } from './cpu-mail.ts';
+import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
 import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
@@ -34,7 +35,7 @@ interface Claim extends Load { readonly name: string; readonly domid: number }
 
 export class Domains {
   readonly store: Store;
-  /** told when a domain is gone, how much memory it had: MiB */
+  /** told when a domain is gone, and nobody has anything of it, how much memory it had: MiB */
   onReleased: (memory: number) => void = () => {};
   /** told what an administrator wants in the log */
   private readonly log: (line: string) => void;
@@ -43,6 +44,8 @@ export class Domains {
   private readonly links: CpuLink[];
   private readonly byId = new Map<number, ManagedDomain>();
   private readonly claims = new Set<Claim>();
+  /** domains that the CPUs know, also destroyed ones that others still have pages of */
+  private readonly announced = new Map<number, Announcement>();
   private nextDomid = FIRST_DOMID;
   private balanced = 0;
 
@@ -58,6 +61,8 @@ export class Domains {
   get cpuCount(): number { return this.links.length; }
   /** Host time in ns, as in ManagedDomain.since. */
   now(): number { return this.host.now(); }
+  /** Domain numbers that are not free: also those of destroyed domains that others still have pages of. */
+  get numbers(): number[] { return [...this.announced.keys()]; }
   list(): ManagedDomain[] { return [...this.byId.values()]; }
   /** @param which name or number @throws DomainError */
   get(which: string): ManagedDomain {
@@ -85,6 +90,7 @@ export class Domains {
       domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
       console.connect(domain.backEnds.console);
       this.byId.set(domid, domain);
+      await this.announce({ domid, capsule: shape, vcpus }, link);
       this.log(`domain ${domid} (${name}): created${paused ? ', paused' : ''}`);
       if (!paused) link.tell('unpause', domid);
       return domain;
@@ -166,14 +172,32 @@ export class Domains {
         if (domain) this.ended(domain, report.end);
         return;
       }
+      case 'peerEvents': {
+        const { events } = report;
+        for (let i = 0; i < events.length; i += 3) this.byId.get(events[i] as number)?.deliver(events[i + 1] as number, events[i + 2] as number);
+        return;
+      }
+      case 'gone': return this.gone(report.domid, link);
       case 'crowded': return this.balance();
       case 'log': return this.host.log(report.level, report.message);
       default: throw new Error(`physical CPU ${link.id} says ${report.kind}, which nobody understands`);
     }
   }
+  /** Tells all CPUs but the one that it is on of a new domain. When it resolves they know it, or have died. */
+  private async announce(announcement: Announcement, by: CpuLink): Promise<void> {
+    this.announced.set(announcement.domid, announcement);
+    await Promise.allSettled(this.links.map((link) => link === by || link.ask('announce', announcement)));
+  }
+  private gone(domid: number, by: CpuLink): void {
+    const { capsule } = this.announced.get(domid) ?? {};
+    this.announced.delete(domid);
+    for (const link of this.links) if (link !== by) link.tell('forget', domid);
+    if (capsule) this.onReleased(capsule.guestFrames / 256);
+  }
   private died(link: CpuLink, reason: string): void {
     this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`);
-    this.links[link.id] = this.startCpu(link.id);
+    const replacement = this.links[link.id] = this.startCpu(link.id);
+    for (const announcement of this.announced.values()) replacement.tell('announce', announcement);
     for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
   }
   private lose(domain: ManagedDomain, why: string): void { this.ended(domain, { kind: 'crash', report: `Domain ${domain.domid} crashed: ${why}` }); }
@@ -223,7 +247,7 @@ export class Domains {
     for (let tried = 0; tried <= LAST_DOMID; tried++) {
       const domid = this.nextDomid;
       this.nextDomid = domid === LAST_DOMID ? FIRST_DOMID : domid + 1;
-      if (!this.byId.has(domid) && ![...this.claims].some((c) => c.domid === domid)) return domid;
+      if (!this.byId.has(domid) && !this.announced.has(domid) && ![...this.claims].some((c) => c.domid === domid)) return domid;
     }
     throw new DomainError('there is no free domain number: destroy a domain first');
   }
@@ -231,12 +255,21 @@ export class Domains {
   private async remove(domain: ManagedDomain): Promise<boolean> {
     if (domain.dying) return false;
     domain.dying = true;
-    await this.ask(domain, (link) => link.ask('destroy', domain.domid)).catch(() => undefined); // it has ended meanwhile
+    await domain.moving;
+    await this.bury(domain);
     this.byId.delete(domain.domid);
     domain.backEnds?.xenstore.close();
     releaseDomain(this.store, domain.domid, domain.spec.uuid);
-    this.onReleased(domain.spec.memory);
     return true;
+  }
+  /** Destroys a domain on the CPU that it is on, or on the one that has taken that one's place. */
+  private async bury({ domid, cpu }: ManagedDomain): Promise<void> {
+    const onCpu = async (): Promise<unknown> => (this.links[cpu] as CpuLink).ask('destroy', domid);
+    try {
+      await onCpu().catch((error: unknown) => { if (error instanceof CpuDied) return onCpu(); throw error; });
+    } catch (error) {
+      this.log(`domain ${domid}: what it has of others is not given up: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
   /** A domain has ended by itself; its CPU has forgotten it. */
   private ended(domain: ManagedDomain, end: DomainEnd): void {

@@ -5,7 +5,7 @@ import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-ta
 import { assert } from '#base/assert.ts';
 import { Capsule, MAX_VCPUS, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
-import type { DomainRegistry } from '#hypervisor/domain-registry.ts';
+import type { Peers } from '#hypervisor/domain-registry.ts';
 import { Domain } from '#hypervisor/domain.ts';
 import { allocUnboundFor } from '#hypervisor/event-backend.ts';
 import { systemCallPaths } from '#hypervisor/trap-paths.ts';
@@ -16,6 +16,7 @@ import { initDomainState, startBootVcpu } from '#hypervisor/init.ts';
 import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
 import { setGuestHandle } from '#hypervisor/version.ts';
+import { distantMachine } from '#machine/distant-machine.ts';
 import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import type { Machine, MachineHooks } from '#machine/machine.ts';
@@ -48,7 +49,7 @@ export interface DomainConfig extends DomainImages {
   readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
   /** the domains that it shall be among; else it is alone with Domain-0 */
-  readonly peers?: DomainRegistry;
+  readonly peers?: Peers;
   /** makes another machine than the ordinary one, for tests */
   readonly machine?: MachineMaker;
 }
@@ -107,10 +108,10 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   v.state.kernel_sp = entry.rsp;
   v.state.kernel_ss = BigInt(v.cpu.selector(2));
   startBootVcpu(domain);
-  (config.peers ?? domain.peers).add(domain);
   const wires = {
     storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
   };
+  (config.peers ?? domain.peers).add(domain);
   return { domain, wires };
 }
 
@@ -118,6 +119,9 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
 export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiler: RegionCompiler | undefined, host: Host): Domain {
   return assemble(domid, capsule, vcpus, host, ORDINARY, { compiler, takenUp: true });
 }
+
+/** A domain that does not run any more, as far as it takes to destroy it. */
+export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: Host): Domain { return new Domain(domid, distantMachine(capsule, vcpus), host); }
 
 function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, options: ConstructorParameters<typeof Interpreter>[3]): Domain {
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first

@@ -32,6 +32,8 @@ export interface DomainSpec {
 
 /** Shortest time, in ns, over which a domain's load is measured. */
 const MEASURED = 200e6;
+/** More than a domain has. */
+const PORTS = 2 ** 20;
 
 export class ManagedDomain implements Load {
   readonly domid: number;
@@ -52,7 +54,7 @@ export class ManagedDomain implements Load {
   moving: Promise<void> | undefined;
   /** it is taken to be busy until something is known */
   load: number;
-  private readonly held = new Set<number>();
+  private readonly held = new Map<number, () => void>();
   private measuredAt: number;
   private wanted = 0;
 
@@ -77,15 +79,19 @@ export class ManagedDomain implements Load {
   }
 
   /** An event for a port of the guest. While it moves, events wait. */
-  notify(port: number): void {
-    if (this.moving) this.held.add(port);
-    else this.link.tell('notify', this.domid, port);
+  notify(port: number): void { this.send(port, () => this.link.tell('notify', this.domid, port)); }
+  /** The same, sent by domain `from`. */
+  deliver(port: number, from: number): void { this.send(from * PORTS + port, () => this.link.tell('deliver', this.domid, port, from)); }
+  /** @param key of the event: the same one is held once */
+  private send(key: number, event: () => void): void {
+    if (this.moving) this.held.set(key, event);
+    else event();
   }
   /** Notes that it is on its way until `arrival` resolves. */
   move(arrival: Promise<void>): void {
     this.moving = arrival.finally(() => {
       this.moving = undefined;
-      for (const port of this.held) this.notify(port);
+      for (const event of this.held.values()) event();
       this.held.clear();
     });
   }

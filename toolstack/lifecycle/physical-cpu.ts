@@ -33,6 +33,8 @@ export class PhysicalCpu {
   private preempted = false;
   /** events for Domain-0 that were not sent yet: domid and port, in turn */
   private events: number[] = [];
+  /** the same for domains on other CPUs: domid, port and sender, in turn */
+  private peerEvents: number[] = [];
   private toldCrowded = 0;
   private hostTurn = 0;
 
@@ -82,6 +84,15 @@ export class PhysicalCpu {
     for (let i = 0; i < events.length; i += 2) if (events[i] === domid && events[i + 1] === port) return;
     events.push(domid, port);
   }
+
+  /** A guest's event for a domain that is not here: sent likewise. */
+  tellPeer(domid: number, port: number, from: number): void {
+    const { peerEvents: events } = this;
+    for (let i = 0; i < events.length; i += 3) if (events[i] === domid && events[i + 1] === port && events[i + 2] === from) return;
+    events.push(domid, port, from);
+  }
+  /** A destroyed domain is gone for good. */
+  tellGone(domid: number): void { this.mail.send({ kind: 'gone', domid }); }
 
   /** Never ends. @param serve reads the mail */
   async run(serve: () => void): Promise<never> {
@@ -153,9 +164,10 @@ export class PhysicalCpu {
     this.mail.send({ kind: 'crowded' });
   }
   private flush(): void {
-    if (this.events.length === 0) return;
-    this.mail.send({ kind: 'events', events: this.events });
-    this.events = [];
+    if (this.events.length > 0) this.mail.send({ kind: 'events', events: this.events });
+    if (this.peerEvents.length > 0) this.mail.send({ kind: 'peerEvents', events: this.peerEvents });
+    if (this.events.length > 0) this.events = [];
+    if (this.peerEvents.length > 0) this.peerEvents = [];
   }
   private untilNext(now: number): number { return Math.max(0, (this.sleepers.first?.wakeAt ?? Infinity) - now); }
 }

@@ -64,6 +64,7 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     await until('it is found out', () => log.some((line) => line.includes('physical CPU 0 died')));
     await until('the domain is gone, or there anew', () => !domains.list().includes(victim) && domains.list().some((d) => d.spec.name === 'again' && d !== again));
     assert.deepEqual(names(), ['again', 'kept', 'survivor']);
+    assert.ok(!domains.numbers.includes(victim.domid), 'the CPU in its place has taken it apart');
     assert.match(domains.get('kept').state, /c-$/);
     assert.ok(log.some((line) => /Domain \d+ crashed: physical CPU 0 died/.test(line)));
     const { ran } = survivor.glance.share;
