@@ -11,7 +11,7 @@ import { DOMAIN_STATE } from './layout.ts';
 export const NR_HANDLES = 12288;
 
 /** One mapping, at DOMAIN_STATE.maptrack + 16 × handle. */
-const grant_mapping = struct('grant_mapping', 16, {
+export const grant_mapping = struct('grant_mapping', 16, {
   flags: 'u32', // GNTMAP of what is still mapped; 0: free
   ref: 'u32', // of the granter; of a free handle: the next free one + 1
   domid: 'u16', // the granter

@@ -5,29 +5,36 @@ import { DOMAIN_BASE } from '#base/capsule.ts';
 
 /** Domain-wide state: capsule offsets. */
 export const DOMAIN_STATE = {
-  domain: DOMAIN_BASE, // 4 KiB, domain.ts
-  mm: DOMAIN_BASE + 0x1000, // 4 KiB, mm/
-  time: DOMAIN_BASE + 0x2000, // 256 bytes, time.ts
-  sched: DOMAIN_BASE + 0x2100, // 256 bytes, domain-sched.ts
-  events: DOMAIN_BASE + 0x2200, // 256 bytes, event-table.ts
-  version: DOMAIN_BASE + 0x2300, // 128 bytes, version.ts
-  physdev: DOMAIN_BASE + 0x2380, // 128 bytes, physdev.ts
-  console: DOMAIN_BASE + 0x2400, // 512 bytes, console-io.ts
-  credit: DOMAIN_BASE + 0x2f00, // 256 bytes, credit.ts
-  eventArray: DOMAIN_BASE + 0x8000, // 512 bytes, event-fifo-pages.ts: 128 frame numbers
-  eventChannels: DOMAIN_BASE + 0x1_0000, // 128 KiB: 8192 ports × 16 bytes, event-table.ts
-  maptrack: DOMAIN_BASE + 0x3_0000, // 192 KiB: 12288 handles × 16 bytes, grant-handles.ts
-  grantTable: DOMAIN_BASE + 0x6_0000, // 256 bytes, grant-entry.ts
+  domain: DOMAIN_BASE, // domain.ts
+  mm: DOMAIN_BASE + 0x1000, // mm/
+  time: DOMAIN_BASE + 0x2000, // time.ts
+  sched: DOMAIN_BASE + 0x2100, // domain-sched.ts
+  events: DOMAIN_BASE + 0x2200, // event-table.ts
+  version: DOMAIN_BASE + 0x2300, // version.ts
+  physdev: DOMAIN_BASE + 0x2380, // physdev.ts
+  console: DOMAIN_BASE + 0x2400, // console-io.ts
+  credit: DOMAIN_BASE + 0x2f00, // credit.ts
+  eventArray: DOMAIN_BASE + 0x8000, // event-fifo-pages.ts: 128 frame numbers
+  eventChannels: DOMAIN_BASE + 0x1_0000, // event-table.ts: 8192 ports × 16 bytes
+  maptrack: DOMAIN_BASE + 0x3_0000, // grant-handles.ts: 12288 handles × 16 bytes
+  grantTable: DOMAIN_BASE + 0x6_0000, // grant-entry.ts
 } as const;
+/** Bytes of each. */
+export const DOMAIN_STATE_SIZE: { readonly [name in keyof typeof DOMAIN_STATE]: number } = {
+  domain: 0x1000, mm: 0x1000, time: 0x100, sched: 0x100, events: 0x100, version: 0x80, physdev: 0x80, console: 0x200, credit: 0x100, eventArray: 0x200,
+  eventChannels: 0x2_0000, maptrack: 0x3_0000, grantTable: 0x100,
+};
 
 /** Per-vCPU state: offsets from the vCPU context's base. The first 4 KiB are the machine's register file. */
 export const VCPU_STATE = {
-  vcpu: 0x1000, // 3 KiB, vcpu.ts: trap delivery, callbacks, kernel stack
-  mm: 0x1c00, // 1 KiB, mm/gdt.ts: GDT, LDT
-  trapTable: 0x2000, // 4 KiB: 256 × 16 bytes, traps.ts
-  sched: 0x3000, // 2 KiB, vcpu-sched.ts: run state, timers, registered areas
-  events: 0x3800, // 256 bytes, event-fifo-pages.ts: control block and queues
+  vcpu: 0x1000, // vcpu.ts: trap delivery, callbacks, kernel stack
+  mm: 0x1c00, // mm/gdt.ts: GDT, LDT
+  trapTable: 0x2000, // traps.ts: 256 × 16 bytes
+  sched: 0x3000, // vcpu-sched.ts: run state, timers, registered areas
+  events: 0x3800, // event-fifo-pages.ts: control block and queues
 } as const;
+/** Bytes of each. */
+export const VCPU_STATE_SIZE: { readonly [name in keyof typeof VCPU_STATE]: number } = { vcpu: 0xc00, mm: 0x400, trapTable: 0x1000, sched: 0x800, events: 0x100 };
 
 /** Frames that Xen keeps for itself in every domain, by number. Frame 0 is never handed out. */
 export const XEN_FRAME = {

@@ -3,10 +3,16 @@
 
 import { type Capsule, DOMAIN_BASE, FRAME_INFO_SIZE, FRAME_TABLE, VCPU_BASE, VCPU_STRIDE } from '#base/capsule.ts';
 import type { Domain } from '#hypervisor/domain.ts';
-import { DOMAIN_STATE, VCPU_STATE, XEN_FRAME } from '#hypervisor/layout.ts';
+import { DOMAIN_STATE, DOMAIN_STATE_SIZE, VCPU_STATE, VCPU_STATE_SIZE, XEN_FRAME } from '#hypervisor/layout.ts';
 import { m2pFrames } from '#hypervisor/mm/m2p.ts';
 
 interface Region { readonly from: number; readonly to: number; readonly what: string }
+
+/** What lies between areas, and up to `end`. */
+function gaps<Name extends string>(offsets: { readonly [name in Name]: number }, sizes: { readonly [name in Name]: number }, end: number): { readonly after: Name; readonly from: number; readonly to: number }[] {
+  const names = (Object.keys(offsets) as Name[]).sort((a, b) => offsets[a] - offsets[b]);
+  return names.map((after, i) => ({ after, from: offsets[after] + sizes[after], to: i + 1 < names.length ? offsets[names[i + 1] as Name] : end }));
+}
 
 /** Regions that hold nothing: zero from the beginning to the end. */
 function empty(domain: Domain): Region[] {
@@ -14,10 +20,8 @@ function empty(domain: Domain): Region[] {
   return [
     { from: 0, to: VCPU_BASE, what: 'the page of null offsets' },
     { from: VCPU_BASE + domain.vcpus.length * VCPU_STRIDE, to: DOMAIN_BASE, what: 'contexts of vCPUs that do not exist' },
-    { from: DOMAIN_STATE.console + 512, to: DOMAIN_STATE.eventArray, what: 'what follows the small areas of domain state' },
-    { from: DOMAIN_STATE.eventArray + 512, to: DOMAIN_STATE.eventChannels, what: 'what follows the frame numbers of the event array' },
-    ...domain.vcpus.map(({ id }) => ({ from: capsule.vcpu(id) + VCPU_STATE.events + 256, to: capsule.vcpu(id) + VCPU_STRIDE, what: 'what follows a vCPU\'s state' })),
-    { from: DOMAIN_STATE.grantTable + 256, to: FRAME_TABLE, what: 'what follows the domain state' },
+    ...gaps(DOMAIN_STATE, DOMAIN_STATE_SIZE, FRAME_TABLE).map(({ after, from, to }) => ({ from, to, what: `what follows the domain state's ${after}` })),
+    ...domain.vcpus.flatMap(({ id }) => gaps(VCPU_STATE, VCPU_STATE_SIZE, VCPU_STRIDE).map(({ after, from, to }) => ({ from: capsule.vcpu(id) + from, to: capsule.vcpu(id) + to, what: `what follows a vCPU's ${after}` }))),
     { from: FRAME_TABLE + capsule.totalFrames * FRAME_INFO_SIZE, to: capsule.frames, what: 'what follows the frame table' },
     { from: capsule.frame(0), to: capsule.frame(1), what: 'frame 0' },
   ];
