@@ -16,6 +16,7 @@ import { FakeHost, type FakeMachine } from './testing/fake-machine.ts';
 import { TrapGuest, USER_CS, USER_SS } from './testing/trap-guest.ts';
 import { VPF } from './vcpu.ts';
 import { initDomainState } from './init.ts';
+import { clockOf } from './time.ts';
 
 /** A guest on the interpreter. Its code goes to one page, user code to another; both are mapped for both modes. */
 class RealGuest extends TrapGuest {
@@ -124,6 +125,14 @@ test('INT n, IN and CPUID of the guest kernel', () => {
   assert.equal(g.reg(REG.rax), 0x4000_0005n);
   assert.equal(g.reg(REG.rbx), 0x566e_6558n);
   assert.equal(g.stackWords(3)[2], at + 19n);
+});
+
+test('RDTSC when virtual time has jumped to a timer at the end of all time', () => {
+  const g = guest();
+  clockOf(g.fake.domain).skipTo(2 ** 63);
+  g.run(g.assemble(g.code, 0, `0f 31 ${STOP}`));
+  assert.doesNotMatch(g.fake.domain.crashText ?? '', /error in the hypervisor/);
+  assert.deepEqual([g.reg(REG.rax), g.reg(REG.rdx)], [0xffff_ffffn, 0xffff_ffffn]);
 });
 
 test('an event interrupts a loop in user mode', () => {

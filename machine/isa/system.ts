@@ -31,8 +31,8 @@ const arpl = (e: Env): void => {
   e.fn.if(lower, () => e.write(0, or(and(selector, i32(~3)), rpl)));
   e.flags.merge(FLAG.zf, shl(lower, i32(6)));
 };
-/** f64 → i64, of a number that is whole and not negative */
-const truncate = (a: Expr): Expr => op('i64', [0xb1], a);
+/** f64 → i64, of a number that is whole and not negative; 2^64 - 1 at the most (a clock may have been made to jump that far) */
+const truncate = (a: Expr): Expr => op('i64', [0xfc, 7], a);
 const rdtsc = (e: Env): void => {
   const t = e.fn.let(truncate(e.callOut('rdtsc', e.cpu)));
   e.setReg(REG.rax, 32, wrap(t));
