@@ -43,6 +43,11 @@ export class FrameTable {
   readonly total: number;
   private readonly words: Int32Array<SharedArrayBuffer>;
   private readonly base = FRAME_TABLE >>> 2;
+  /**
+   * There are other domains, perhaps on other threads. A domain that is alone changes its counts by plain stores: atomic
+   * ones make validating a full L1 table three times as long (2026-11, Node 26.10).
+   */
+  shared = false;
 
   constructor(capsule: Capsule) {
     this.words = capsule.i32;
@@ -57,13 +62,26 @@ export class FrameTable {
   type(mfn: number): number { return this.words[this.base + mfn * 4 + 1] as number; }
   setType(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 1] = word; }
   /** Changes the type word unless somebody else did. @returns whether it was `from` */
-  changeType(mfn: number, from: number, to: number): boolean { return Atomics.compareExchange(this.words, this.base + mfn * 4 + 1, from, to) === from; }
+  changeType(mfn: number, from: number, to: number): boolean { return this.change(this.base + mfn * 4 + 1, from, to); }
   /** Drops a type reference that is not a table's last. */
-  dropType(mfn: number): void { Atomics.sub(this.words, this.base + mfn * 4 + 1, 1); }
+  dropType(mfn: number): void { this.decrement(this.base + mfn * 4 + 1); }
   /** Changes the general count word unless somebody else did. @returns whether it was `from` */
-  changeCount(mfn: number, from: number, to: number): boolean { return Atomics.compareExchange(this.words, this.base + mfn * 4, from, to) === from; }
+  changeCount(mfn: number, from: number, to: number): boolean { return this.change(this.base + mfn * 4, from, to); }
   /** The domain gives the frame back: it lives as long as other references hold it. False when it had done so before. */
   clearAllocated(mfn: number): boolean { return (Atomics.and(this.words, this.base + mfn * 4, ~PGC_allocated) & PGC_allocated) !== 0; }
+  private change(i: number, from: number, to: number): boolean {
+    if (this.shared) return Atomics.compareExchange(this.words, i, from, to) === from;
+    if (this.words[i] !== from) return false;
+    this.words[i] = to;
+    return true;
+  }
+  /** @returns what the word was */
+  private decrement(i: number): number {
+    if (this.shared) return Atomics.sub(this.words, i, 1);
+    const was = this.words[i] as number;
+    this.words[i] = was - 1;
+    return was;
+  }
   back(mfn: number): number { return this.words[this.base + mfn * 4 + 2] as number; }
   setBack(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 2] = word; }
   private info(mfn: number): number { return this.words[this.base + mfn * 4 + 3] as number; }
@@ -131,14 +149,14 @@ export class FrameTable {
       const word = this.words[i] as number;
       const count = word & PGC_count_mask;
       if (count === 0 || count === PGC_count_mask) return false;
-      if (Atomics.compareExchange(this.words, i, word, word + 1) === word) return true;
+      if (this.change(i, word, word + 1)) return true;
     }
   }
 
   /** Drops a general reference. True when it was the last: the caller frees the frame. */
   putPage(mfn: number): boolean {
     const i = this.base + mfn * 4;
-    const count = Atomics.sub(this.words, i, 1) & PGC_count_mask;
+    const count = this.decrement(i) & PGC_count_mask;
     assert(count !== 0, 'a reference is dropped only once');
     return count === 1;
   }

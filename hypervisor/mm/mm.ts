@@ -24,8 +24,7 @@ export class Mm {
   readonly state: ReturnType<typeof mm_state.on>;
   /** frames of other domains that are mapped here */
   readonly foreign: ForeignFrames;
-  /** Domain.peers */
-  peers: Peers = new DomainRegistry();
+  private others: Peers = new DomainRegistry();
   /** index in u32 of the first word of frame 0 */
   private readonly ram: number;
   /**
@@ -43,6 +42,13 @@ export class Mm {
     this.state = mm_state.on(capsule.buffer).at(DOMAIN_STATE.mm);
     this.ram = capsule.frames >>> 2;
     this.foreign = new ForeignFrames(this);
+  }
+
+  /** Domain.peers. To be set before others know of the domain. */
+  get peers(): Peers { return this.others; }
+  set peers(peers: Peers) {
+    this.others = peers;
+    this.frames.shared = true;
   }
 
   /** Index in u32 of the low half of entry `slot` of a table. */
