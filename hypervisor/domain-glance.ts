@@ -4,7 +4,8 @@
 import { RUNSTATE } from '#abi/vcpu.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { Share } from './credit.ts';
-import { VCPU_STATE } from './layout.ts';
+import { domain_state } from './domain.ts';
+import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import { vcpu_sched } from './vcpu-sched.ts';
 import { vcpu_state, VPF } from './vcpu.ts';
 
@@ -25,6 +26,11 @@ export class DomainGlance {
   /** ns that a vCPU has run, up to its last stop. */
   timeRunning(vcpu: number): number { return this.capsule.f64[(this.capsule.vcpu(vcpu) + VCPU_STATE.sched + vcpu_sched.offset.timeRunning) >>> 3] as number; }
 
+  /** The SHUTDOWN reason, undefined while the domain runs. */
+  get shutdownReason(): number | undefined {
+    const shutdown = Atomics.load(this.capsule.u32, (DOMAIN_STATE.domain + domain_state.offset.shutdown) >>> 2);
+    return shutdown === 0 ? undefined : shutdown - 1;
+  }
   /** The toolstack has paused it. */
   get isPaused(): boolean { return this.every((flags) => (flags & VPF.paused) !== 0); }
   /** It has nothing to do. */

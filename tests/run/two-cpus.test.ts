@@ -8,6 +8,7 @@ import { CompilerThread } from '#hosts/node/region-compiler.ts';
 import { startCpuThread } from '#hosts/node/daemon/cpu-thread.ts';
 import { specOf } from '#hosts/node/daemon/domain-spec.ts';
 import { nodeHost } from '#hosts/node/host.ts';
+import { storePace } from '#hosts/node/xenstore-socket.ts';
 import { ConsoleLog } from '#toolstack/lifecycle/console-log.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { EventAction, ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
@@ -26,14 +27,14 @@ class World {
 
   constructor() {
     const compilers = new CompilerThread((reason) => this.log.push(reason));
-    this.domains = new Domains(new Store(), nodeHost((_level, message) => this.log.push(message)), 2, startCpuThread(compilers), (line) => this.log.push(line));
+    this.domains = new Domains(new Store(), nodeHost((_level, message) => this.log.push(message)), { cpus: 2, start: startCpuThread(compilers), later: storePace.later }, (line) => this.log.push(line));
   }
   async create(guest: string, name: string, cmdline: string, cpu: number, onPoweroff: EventAction = 'destroy'): Promise<ManagedDomain> {
     const console = new ConsoleLog();
     this.outputs.set(name, '');
     console.attach({ output: (bytes) => this.outputs.set(name, this.output(name) + String.fromCharCode(...bytes)), end: () => {} });
-    const spec = specOf({ name, kernel: image(guest), cmdline, memory: 8, vcpus: 1, weight: 256, cap: 0, onPoweroff, onReboot: 'destroy', onCrash: 'preserve', paused: true, cpus: [String(cpu)] });
-    const domain = await this.domains.create(spec, true, console);
+    const spec = specOf({ name, uuid: crypto.randomUUID(), kernel: image(guest), cmdline, memory: 8, vcpus: 1, weight: 256, cap: 0, onPoweroff, onReboot: 'destroy', onCrash: 'preserve', paused: true, cpus: [String(cpu)] });
+    const domain = await this.domains.make(spec, true, console);
     assert.deepEqual([domain.domid, domain.cpu], [this.next++, cpu]);
     return domain;
   }

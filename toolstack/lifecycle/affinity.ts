@@ -14,8 +14,9 @@ export function allowedCpus(lists: readonly Affinity[], vcpus: number, count: nu
 }
 function includes(ranges: Affinity, cpu: number): boolean { return ranges === undefined || ranges.some(({ first, last }) => first <= cpu && cpu <= last); }
 
-/** As xl vcpu-list prints it and parseCpuList reads it. */
-export function affinityText(ranges: Affinity, count: number): string {
-  if (allowedCpus([ranges], 1, count).size === count) return 'all';
-  return (ranges ?? []).map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',');
+/** As parseCpuList reads it; any CPU is "all". */
+export function affinityWords(ranges: Affinity): string {
+  return ranges?.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',') ?? 'all';
 }
+/** As xl vcpu-list prints it, of CPUs 0 to `count` - 1. */
+export function affinityText(ranges: Affinity, count: number): string { return allowedCpus([ranges], 1, count).size === count ? 'all' : affinityWords(ranges); }

@@ -3,25 +3,34 @@
 // (cpu-link.ts); what is asked of them takes until the end of a slice.
 
 import { Capsule } from '#base/capsule.ts';
-import type { Host } from '#base/host.ts';
+import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
 import { releaseDomain } from '../xenstore/domain-tree.ts';
 import type { Store } from '../xenstore/store.ts';
-import { type Affinity, allowedCpus } from './affinity.ts';
+import { type Affinity, affinityWords, allowedCpus } from './affinity.ts';
 import { connectDomain } from './connect-domain.ts';
 import { ConsoleLog } from './console-log.ts';
 import { CpuDied, CpuLink, type StartCpu } from './cpu-link.ts';
 import type { CpuReport } from './cpu-mail.ts';
 import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
-import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
+import { NO_KEEPER, type DomainKeeper } from './domain-keeper.ts';
+import { type DomainSpec, type EventAction, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
+import { MOST_EARLY_CRASHES } from './restart-policy.ts';
+
+/** Told what an administrator wants in the log; without a level it is information. */
+export type Log = (line: string, level?: LogLevel) => void;
 
 /** One that the toolstack refuses, for the user: what is wrong and what to do. */
 export class DomainError extends Error {}
 
+/** What its specification says is to become of a domain that ended so. */
+function actionAfter(kind: DomainEnd['kind'], { onPoweroff, onReboot, onCrash }: DomainSpec): EventAction {
+  return kind === 'poweroff' ? onPoweroff : kind === 'reboot' ? onReboot : onCrash;
+}
 function checkShare({ weight, cap, vcpus }: DomainSpec): void {
   if (!Number.isInteger(weight) || weight < MIN_WEIGHT || weight > MAX_WEIGHT) throw new DomainError(`weight ${weight}: not from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   if (!Number.isInteger(cap) || cap < 0 || cap > vcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${vcpus * 100} per cent`);
@@ -31,16 +40,37 @@ const FIRST_DOMID = 1, LAST_DOMID = 0x7fef;
 const BALANCE_NS = 500e6;
 
 /** A domain that is being made. */
-interface Claim extends Load { readonly name: string; readonly domid: number }
+interface Claim extends Load {
+  readonly name: string;
+  readonly uuid: string;
+  readonly domid: number;
+  /** resolves when it is made, or cannot be */
+  readonly settled: Promise<void>;
+}
+
+/** What the host gives a machine. */
+export interface MachineParts {
+  /** how many physical CPUs there are */
+  readonly cpus: number;
+  /** starts the thread of one */
+  readonly start: StartCpu;
+  /** calls back after so many ms */
+  readonly later: (ms: number, then: () => void) => void;
+}
 
 export class Domains {
   readonly store: Store;
   /** told when a domain is gone, and nobody has anything of it, how much memory it had: MiB */
   onReleased: (memory: number) => void = () => {};
-  /** told what an administrator wants in the log */
-  private readonly log: (line: string) => void;
+  /** remembers what is to be remembered of them */
+  keeper: DomainKeeper = NO_KEEPER;
+  /** the machine is about to end: nothing is created, and what ends is not started again */
+  isEnding = false;
+  /** called when a domain has ended, or is gone */
+  onLess: () => void = () => {};
+  private readonly log: Log;
   private readonly host: Host;
-  private readonly start: StartCpu;
+  private readonly parts: MachineParts;
   private readonly links: CpuLink[];
   private readonly byId = new Map<number, ManagedDomain>();
   private readonly claims = new Set<Claim>();
@@ -49,13 +79,12 @@ export class Domains {
   private nextDomid = FIRST_DOMID;
   private balanced = 0;
 
-  /** @param cpus how many physical CPUs there are @param start starts the thread of one */
-  constructor(store: Store, host: Host, cpus: number, start: StartCpu, log: (line: string) => void) {
+  constructor(store: Store, host: Host, parts: MachineParts, log: Log) {
     this.store = store;
     this.host = host;
-    this.start = start;
+    this.parts = parts;
     this.log = log;
-    this.links = Array.from({ length: cpus }, (_, id) => this.startCpu(id));
+    this.links = Array.from({ length: parts.cpus }, (_, id) => this.startCpu(id));
   }
 
   get cpuCount(): number { return this.links.length; }
@@ -63,7 +92,8 @@ export class Domains {
   now(): number { return this.host.now(); }
   /** Domain numbers that are not free: also those of destroyed domains that others still have pages of. */
   get numbers(): number[] { return [...this.announced.keys()]; }
-  list(): ManagedDomain[] { return [...this.byId.values()]; }
+  /** By number. */
+  list(): ManagedDomain[] { return [...this.byId.values()].sort((a, b) => a.domid - b.domid); }
   /** @param which name or number @throws DomainError */
   get(which: string): ManagedDomain {
     const found = /^\d+$/.test(which) ? this.byId.get(Number(which)) : undefined;
@@ -71,40 +101,68 @@ export class Domains {
     if (!domain || domain.dying) throw new DomainError(which === '0' || which === 'Domain-0' ? 'Domain-0 is the machine itself: that cannot be done to it' : `${which}: no such domain`);
     return domain;
   }
+  /** The same; one that is being made, at first or in the place of another, is waited for. @throws DomainError */
+  async find(which: string): Promise<ManagedDomain> {
+    for (let claim; (claim = [...this.claims].find((c) => c.name === which || String(c.domid) === which));) await claim.settled;
+    return this.get(which);
+  }
 
-  /** @throws DomainError, BuilderError, CpuDied */
-  async create(spec: DomainSpec, paused: boolean, console: ConsoleLog = new ConsoleLog()): Promise<ManagedDomain> {
+  /** Makes a domain and lets it run, unless it is to be paused. @throws DomainError, BuilderError, CpuDied */
+  async create(spec: DomainSpec, paused: boolean): Promise<ManagedDomain> {
+    const domain = await this.make(spec, paused);
+    await this.begin(domain);
+    return domain;
+  }
+  /** Makes a domain, which does not run before `begin`. @param paused nor then @throws DomainError, BuilderError, CpuDied */
+  async make(spec: DomainSpec, paused: boolean, console: ConsoleLog = new ConsoleLog()): Promise<ManagedDomain> {
+    if (this.isEnding) throw new DomainError('the daemon is about to end: no domain is created any more');
     this.requireFree(spec.name);
+    if (this.list().some((d) => d.spec.uuid === spec.uuid) || [...this.claims].some((c) => c.uuid === spec.uuid)) throw new DomainError(`${spec.uuid}: there is a domain of that uuid`);
     checkShare(spec);
     const allowed = this.allowed(spec.affinity, spec.vcpus);
     const images = spec.images();
     const link = this.leastLoaded(allowed);
-    const claim = { name: spec.name, domid: this.newDomid(), cpu: link.id, load: spec.weight, allowed };
-    const { domid } = claim;
+    const { name, uuid, memory, vcpus, weight, cap } = spec;
+    const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
+    const domid = this.newDomid();
+    const claim: Claim = { name, uuid, domid, cpu: link.id, load: weight, allowed, settled };
     this.claims.add(claim);
     try {
-      const { name, uuid, memory, vcpus, weight, cap } = spec;
       const { capsule: shape, wires } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, ...images });
+      if (this.isEnding) {
+        link.tell('destroy', domid);
+        throw new DomainError('the daemon is about to end');
+      }
       const capsule = Capsule.attach(shape);
-      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, this.host.now());
+      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, this.host.now());
       domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
       console.connect(domain.backEnds.console);
       this.byId.set(domid, domain);
       await this.announce({ domid, capsule: shape, vcpus }, link);
       this.log(`domain ${domid} (${name}): created${paused ? ', paused' : ''}`);
-      if (!paused) link.tell('unpause', domid);
       return domain;
     } finally {
       this.claims.delete(claim);
+      settle();
     }
   }
+  /** Lets a domain run that was made, if it is not paused. When that cannot be it has ended, which is told. */
+  async begin(domain: ManagedDomain): Promise<void> {
+    if (!domain.paused) await this.ask(domain, (link) => link.ask('unpause', domain.domid)).catch(() => undefined);
+  }
   /** When it resolves the domain does not run. */
-  async pause(domain: ManagedDomain): Promise<void> { await this.ask(domain, (link) => link.ask('pause', domain.domid)); }
-  async unpause(domain: ManagedDomain): Promise<void> { await this.ask(domain, (link) => link.ask('unpause', domain.domid)); }
+  async pause(domain: ManagedDomain): Promise<void> { await this.setPaused(domain, true); }
+  async unpause(domain: ManagedDomain): Promise<void> { await this.setPaused(domain, false); }
+  private async setPaused(domain: ManagedDomain, paused: boolean): Promise<void> {
+    this.keeper.change(domain.spec.uuid, { paused });
+    domain.paused = paused;
+    await this.ask(domain, (link) => link.ask(paused ? 'pause' : 'unpause', domain.domid));
+  }
   /** Changes what part of the processor a domain gets; undefined: as it is. @throws DomainError */
   async setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): Promise<void> {
     const spec = { ...domain.spec, weight, cap };
     checkShare(spec);
+    this.keeper.change(spec.uuid, { weight, cap });
     domain.spec = spec;
     await this.ask(domain, (link) => link.ask('share', domain.domid, weight, cap));
   }
@@ -113,24 +171,39 @@ export class Domains {
     const { vcpus, affinity } = domain.spec;
     if (vcpu !== 'all' && (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= vcpus)) throw new DomainError(`vCPU ${vcpu}: the domain has vCPUs 0 to ${vcpus - 1}`);
     const lists = Array.from({ length: vcpus }, (_, i) => (vcpu === 'all' || vcpu === i ? list : affinity[i]));
-    domain.allowed = this.allowed(lists, vcpus);
+    const allowed = this.allowed(lists, vcpus);
+    this.keeper.change(domain.spec.uuid, { cpus: lists.map(affinityWords) });
+    domain.allowed = allowed;
     domain.spec = { ...domain.spec, affinity: lists };
     await domain.moving;
     if (!domain.allowed.has(domain.cpu)) await this.move(domain, this.leastLoaded(domain.allowed));
   }
   /** Asks the guest to power off or to reboot, by xenstore (xenstore-paths, control/shutdown). */
   request(domain: ManagedDomain, what: 'poweroff' | 'reboot'): void {
-    new LocalClient(this.store).write(`${domainPath(domain.domid)}/control/shutdown`, what);
+    this.keeper.change(domain.spec.uuid, { wanted: actionAfter(what, domain.spec) === 'restart' });
+    this.control(domain, 'shutdown', what);
   }
-  /** Ends a domain at once. When it resolves nothing is left of it. */
+  /** Tells the guest something by a node below control/ (xenstore-paths). */
+  control(domain: ManagedDomain, node: 'shutdown' | 'sysrq', value: string): void {
+    new LocalClient(this.store).write(`${domainPath(domain.domid)}/control/${node}`, value);
+  }
+  /** Ends a domain at once, for good. When it resolves nothing is left of it. */
   async destroy(domain: ManagedDomain): Promise<void> {
+    if (domain.dying) return;
+    this.keeper.gone(domain.spec.uuid);
+    await this.discard(domain);
+  }
+  /** The same; whoever remembers the domain is not told. */
+  async discard(domain: ManagedDomain): Promise<void> {
     if (!await this.remove(domain)) return;
     domain.console.end();
     this.log(`domain ${domain.domid} (${domain.spec.name}): destroyed`);
+    this.onLess();
   }
   /** @throws DomainError */
   rename(domain: ManagedDomain, name: string): void {
     this.requireFree(name);
+    this.keeper.change(domain.spec.uuid, { name });
     domain.spec = { ...domain.spec, name };
     const client = new LocalClient(this.store);
     client.write(`${domainPath(domain.domid)}/name`, name);
@@ -151,15 +224,16 @@ export class Domains {
   }
   /** Lets the CPUs give back the memory of domains that are gone. */
   async collect(): Promise<void> { await Promise.all(this.links.map((link) => link.ask('collect').catch(() => null))); }
-  /** Ends all domains and CPUs. */
+  /** Ends all domains and CPUs; whoever remembers them is not told. */
   async close(): Promise<void> {
-    await Promise.all(this.list().map((domain) => this.destroy(domain)));
+    this.isEnding = true;
+    await Promise.all(this.list().map((domain) => this.discard(domain)));
     for (const link of this.links) link.end();
   }
 
   // ---- CPUs
 
-  private startCpu(id: number): CpuLink { return new CpuLink(id, this.start, (report, link) => this.told(report, link), (link, reason) => this.died(link, reason)); }
+  private startCpu(id: number): CpuLink { return new CpuLink(id, this.parts.start, (report, link) => this.told(report, link), (link, reason) => this.died(link, reason)); }
   private told(report: CpuReport, link: CpuLink): void {
     switch (report.kind) {
       case 'events': {
@@ -195,7 +269,7 @@ export class Domains {
     if (capsule) this.onReleased(capsule.guestFrames / 256);
   }
   private died(link: CpuLink, reason: string): void {
-    this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`);
+    this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`, 'error');
     const replacement = this.links[link.id] = this.startCpu(link.id);
     for (const announcement of this.announced.values()) replacement.tell('announce', announcement);
     for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
@@ -268,7 +342,7 @@ export class Domains {
     try {
       await onCpu().catch((error: unknown) => { if (error instanceof CpuDied) return onCpu(); throw error; });
     } catch (error) {
-      this.log(`domain ${domid}: what it has of others is not given up: ${error instanceof Error ? error.message : String(error)}`);
+      this.log(`domain ${domid}: what it has of others is not given up: ${error instanceof Error ? error.message : String(error)}`, 'error');
     }
   }
   /** A domain has ended by itself; its CPU has forgotten it. */
@@ -277,20 +351,45 @@ export class Domains {
     domain.ended = end.kind;
     if (domain.dying) return;
     const { spec } = domain;
-    const action = end.kind === 'poweroff' ? spec.onPoweroff : end.kind === 'reboot' ? spec.onReboot : spec.onCrash;
+    const wish = actionAfter(end.kind, spec);
+    const action = wish === 'restart' && this.isEnding ? 'destroy' : wish;
     this.log(`domain ${domain.domid} (${spec.name}): ${end.kind}; ${action}`);
-    if (end.kind === 'crash') this.log(end.report);
+    if (end.kind === 'crash') this.log(end.report, 'error');
     this.store.shutdownDomain(domain.domid);
-    if (action === 'destroy') void this.destroy(domain);
-    if (action === 'restart') void this.restart(domain);
+    if (action === 'restart') return this.restart(domain, end.kind);
+    this.keeper.ended(spec.uuid);
+    if (action === 'destroy') void this.discard(domain);
+    else this.onLess();
   }
-  private async restart(domain: ManagedDomain): Promise<void> {
+  /** Starts a domain that has ended again: now, later or, if it crashes again and again, never. Until then it stays as it is. */
+  private restart(domain: ManagedDomain, kind: DomainEnd['kind']): void {
+    const wait = domain.restarts.next(kind, (this.host.now() - domain.since) / 1e6);
+    const who = `domain ${domain.domid} (${domain.spec.name})`;
+    if (wait === 0) return void this.replace(domain);
+    if (wait !== undefined) {
+      this.log(`${who}: crashed soon after its start; it is started again in ${wait / 1000} s`, 'warning');
+      return this.parts.later(wait, () => { if (!this.isEnding) void this.replace(domain); });
+    }
+    this.log(`${who}: crashed ${MOST_EARLY_CRASHES} times soon after its start; it is not started again`, 'error');
+    this.keeper.ended(domain.spec.uuid);
+    void this.discard(domain);
+  }
+  /** Puts a new domain in the place of one that has ended. */
+  private async replace(domain: ManagedDomain): Promise<void> {
     if (!await this.remove(domain)) return;
+    const { spec, paused, console, restarts } = domain;
+    const make = (): Promise<ManagedDomain> => this.make(spec, paused, console);
     try {
-      await this.create(domain.spec, false, domain.console);
+      const next = await make().catch((error: unknown) => {
+        if (error instanceof CpuDied) return make(); // on another
+        throw error;
+      });
+      next.restarts = restarts;
+      this.keeper.restarted(spec.uuid);
+      await this.begin(next);
     } catch (error) {
-      domain.console.end();
-      this.log(`domain ${domain.spec.name}: cannot be started again: ${error instanceof Error ? error.message : String(error)}`);
+      console.end();
+      this.keeper.unstarted(spec.uuid, spec.name, error);
     }
   }
 }

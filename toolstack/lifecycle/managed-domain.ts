@@ -1,5 +1,6 @@
 // A domain as Domain-0 knows it: what it was made from, where it runs, and the back ends that serve it.
 
+import { SHUTDOWN } from '#abi/xen.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { DomainGlance } from '#hypervisor/domain-glance.ts';
 import type { Affinity } from './affinity.ts';
@@ -9,6 +10,7 @@ import type { CpuLink } from './cpu-link.ts';
 import type { MakeConfig } from './cpu-mail.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { Load } from './placement.ts';
+import { RestartPolicy } from './restart-policy.ts';
 
 /** What becomes of a domain that has ended by itself (xl.cfg(5), "Event Actions"). */
 export type EventAction = 'destroy' | 'restart' | 'preserve';
@@ -27,6 +29,10 @@ export interface DomainSpec {
   readonly onPoweroff: EventAction;
   readonly onReboot: EventAction;
   readonly onCrash: EventAction;
+  /** files of kernel and initrd, and the kernel's command line, as they were given: for those who ask. No kernel: the default guest's */
+  readonly kernel?: string;
+  readonly ramdisk?: string;
+  readonly cmdline: string;
   readonly images: () => Pick<MakeConfig, 'kernel' | 'initrd' | 'unzippedInitrd' | 'commandLine'>;
 }
 
@@ -46,6 +52,10 @@ export class ManagedDomain implements Load {
   /** where it runs */
   link: CpuLink;
   backEnds: BackEnds | undefined;
+  /** the toolstack wants it so; while somebody else holds it still as well, `glance` shows it paused and this is false */
+  paused: boolean;
+  /** goes on to the domain that takes its place */
+  restarts: RestartPolicy = new RestartPolicy();
   /** how it ended; undefined while it runs */
   ended: DomainEnd['kind'] | undefined;
   /** it is being destroyed */
@@ -58,18 +68,21 @@ export class ManagedDomain implements Load {
   private measuredAt: number;
   private wanted = 0;
 
-  constructor(domid: number, spec: DomainSpec, capsule: Capsule, console: ConsoleLog, allowed: ReadonlySet<number>, link: CpuLink, since: number) {
+  constructor(domid: number, spec: DomainSpec, capsule: Capsule, console: ConsoleLog, allowed: ReadonlySet<number>, link: CpuLink, paused: boolean, since: number) {
     this.domid = domid;
     this.spec = spec;
     this.console = console;
     this.glance = new DomainGlance(capsule, spec.vcpus);
     this.allowed = allowed;
     this.link = link;
+    this.paused = paused;
     this.since = this.measuredAt = since;
     this.load = spec.weight;
   }
 
   get cpu(): number { return this.link.id; }
+  /** The SHUTDOWN reason, undefined while it runs. A CPU that died with its domains left none. */
+  get shutdownReason(): number | undefined { return this.glance.shutdownReason ?? (this.ended === 'crash' ? SHUTDOWN.crash : undefined); }
   /** As `xl list` shows it: running, blocked, paused, shut down, crashed. */
   get state(): string {
     const { isBlocked, isPaused } = this.glance;

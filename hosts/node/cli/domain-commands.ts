@@ -6,7 +6,7 @@ import type { DomainInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
 import { stateDir } from '../daemon/state-dir.ts';
 import { firstSentence } from './args.ts';
 import { attachConsole } from './attach.ts';
-import { createRequest } from './create-request.ts';
+import { createRequest } from '../create-request.ts';
 import { domainTable, shareTable, uptimeTable, vcpuTable } from './domain-table.ts';
 import { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';

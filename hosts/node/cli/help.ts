@@ -9,8 +9,9 @@ CPU, in Node.
 
   daemon     run a machine of many domains
   create     start a domain on it, from an xl.cfg file or key=value words
-  list, console, shutdown, reboot, destroy, pause, unpause, rename, domid,
-  domname, uptime, sched-credit2, vcpu-list, vcpu-pin: as those of xl
+  list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
+  sysrq, rename, domid, domname, uptime, sched-credit2, info, dmesg: as those of
+  xl
 
   --help     this text; \`xenith COMMAND --help\` tells more
   --version  the version
@@ -55,10 +56,14 @@ command's. 128 + N when signal N ends xenith. A guest that reboots starts anew;
 one that runs a COMMAND ends.
 `;
 
-export const DAEMON_HELP = `Usage: xenith daemon [--state DIR] [--cpus N]
+export const DAEMON_HELP = `Usage: xenith daemon [--state DIR] [--cpus N] [--log FILE]
+                     [--shutdown-timeout SECONDS]
 
-Runs a machine for many domains in the foreground, until SIGINT or SIGTERM, which
-destroy its domains. Its log goes to standard error.
+Runs a machine for many domains in the foreground, until SIGINT or SIGTERM. Then
+it asks its guests to power off, and ends when they have; a second signal ends
+it at once. However it ended, the domains that ran start again with it, with
+their names, uuids and settings, under new numbers. Those that were shut down or
+destroyed do not.
 
   --state DIR  where its state and its socket lie; XENITH_STATE if not given, or
                a folder of the user's. Several daemons run side by side, each
@@ -66,4 +71,17 @@ destroy its domains. Its log goes to standard error.
                everything: it is for its owner only.
   --cpus N     physical CPUs that run the domains, each a thread; as many as
                there are processors if not given
+  --log FILE   write the log there instead of to standard error; SIGHUP has it
+               opened anew, for logrotate. Without a file SIGHUP ends the daemon
+  --shutdown-timeout SECONDS
+               how long guests may take to power off when the daemon ends; 60 if
+               not given, 0 to end them without asking
+
+DIR/auto may hold xl.cfg files, or links to some: their domains start with the
+daemon, unless there is one of that name already. Paths in them are absolute.
+DIR/domains.db is the database of what is remembered.
+
+A domain with on_crash = "restart" that crashes within a minute of its start is
+started again at once, then after 1, 2 and 4 seconds, and after the fifth such
+crash in a row not any more.
 `;

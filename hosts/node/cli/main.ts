@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { RequestError } from '../daemon/client.ts';
-import { AlreadyRunning } from '../daemon/server.ts';
+import { DaemonError } from '../daemon/daemon-error.ts';
 import { parseRunArgs } from './args.ts';
 import { daemonCommand } from './daemon-command.ts';
 import { DOMAIN_COMMANDS, domainCommand } from './domain-commands.ts';
@@ -55,7 +55,7 @@ function version(): string {
 
 /** Ends the process because of an error. The terminal is put back as it was on the way out. */
 function fail(error: unknown): never {
-  if (error instanceof RequestError || error instanceof AlreadyRunning) {
+  if (error instanceof RequestError || error instanceof DaemonError) {
     console.error(`xenith: ${error.message}`);
     process.exit(FAILED);
   }

@@ -10,10 +10,11 @@ import { CompilerThread } from '../region-compiler.ts';
 import { storePace } from '../xenstore-socket.ts';
 import { WorkerCpu } from './cpu-thread.ts';
 import { specOf } from './domain-spec.ts';
+import type { KeptRequest } from './domain-records.ts';
 import type { CreateRequest } from './protocol.ts';
 
-const request = (name: string, more: Partial<CreateRequest> = {}): CreateRequest => ({
-  name, memory: 48, vcpus: 1, weight: 256, cap: 0, onPoweroff: 'destroy', onReboot: 'restart', onCrash: 'destroy', cmdline: '', paused: false, ...more,
+const request = (name: string, more: Partial<CreateRequest> = {}): KeptRequest => ({
+  name, uuid: crypto.randomUUID(), memory: 48, vcpus: 1, weight: 256, cap: 0, onPoweroff: 'destroy', onReboot: 'restart', onCrash: 'destroy', cmdline: '', paused: false, ...more,
 });
 const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -27,11 +28,11 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
   const log: string[] = [];
   const threads: WorkerCpu[] = [];
   const compilers = new CompilerThread((reason) => log.push(reason));
-  const domains = new Domains(new Store(storePace), nodeHost(() => {}), 2, (...parameters) => {
+  const domains = new Domains(new Store(storePace), nodeHost(() => {}), { cpus: 2, start: (...parameters) => {
     const thread = new WorkerCpu(compilers, ...parameters);
     threads.push(thread);
     return thread;
-  }, (line) => log.push(line));
+  }, later: storePace.later }, (line) => log.push(line));
   const create = async (name: string, more: Partial<CreateRequest> = {}): Promise<ManagedDomain> => domains.create(specOf(request(name, more)), more.paused ?? false);
   const names = (): string[] => domains.list().map((d) => d.spec.name).sort();
   after(() => domains.close());

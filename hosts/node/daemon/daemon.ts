@@ -1,39 +1,104 @@
 // `xenith daemon`: the machine that runs the domains, until it is told to stop. This thread is Domain-0.
 
-import { Domains } from '#toolstack/lifecycle/domains.ts';
+import { mkdirSync } from 'node:fs';
+import type { LogLevel } from '#base/host.ts';
+import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
+import { Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerThread } from '../region-compiler.ts';
 import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
+import { autoStart } from './auto-start.ts';
 import { startCpuThread } from './cpu-thread.ts';
+import { stateTrouble } from './daemon-error.ts';
+import { DomainRecords } from './domain-records.ts';
+import { KeptDomains } from './kept-domains.ts';
+import { LogFile } from './log-file.ts';
+import { LogRing } from './log-ring.ts';
+import { DaemonLog } from './log.ts';
+import { OrderlyEnd } from './orderly-end.ts';
 import { ApiServer } from './server.ts';
-import { socketPath, xenstorePath } from './state-dir.ts';
+import { notifyManager } from './service-manager.ts';
+import { openState } from './state-database.ts';
+import { autoPath, databasePath, socketPath, xenstorePath } from './state-dir.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export interface DaemonOptions {
+  readonly state: string;
+  /** how many physical CPUs */
+  readonly cpus: number;
+  /** a file for the log, instead of standard error */
+  readonly log: string | undefined;
+  /** seconds that guests have to power off when the daemon ends */
+  readonly shutdownTimeout: number;
+}
 
-/**
- * Runs the daemon to its end.
- * @param cpus how many physical CPUs
- * @param log lines for the administrator
- * @throws AlreadyRunning
- */
-export async function runDaemon(state: string, cpus: number, log: (line: string) => void): Promise<void> {
-  const host = nodeHost((level, message) => { if (level === 'warning' || level === 'error') log(message); });
-  const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`));
+/** Runs the daemon to its end. @throws DaemonError */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { cpus, state } = options;
+  const file = options.log === undefined ? undefined : new LogFile(options.log);
+  const out = new DaemonLog(file);
+  const log: Log = (line, level = 'info') => out.write(level, line);
+  const ring = new LogRing(() => performance.now());
+  const host = nodeHost((level, message) => hear(ring, log, level, message));
+  const { records, takeOver } = openRecords(state, log);
+  const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`, 'warning'));
   const store = new Store(storePace);
-  const domains = new Domains(store, host, cpus, startCpuThread(compilers), log);
+  const domains = new Domains(store, host, { cpus, start: startCpuThread(compilers), later: storePace.later }, log);
   domains.onReleased = giveBack(domains, compilers);
-  const server = new ApiServer(domains, socketPath(state));
+  const kept = new KeptDomains(domains, records, log);
+  const server = new ApiServer({ domains, kept, ring, log }, socketPath(state));
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  const end = new OrderlyEnd(domains, options.shutdownTimeout, stop, log);
+  ring.write(`Xen version ${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`);
+  takeOver(kept);
+  await kept.restore();
+  await autoStart(autoPath(state), domains, kept, log);
   await server.listen();
   const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
-  const stopped = new Promise<void>((stop) => { for (const signal of SIGNALS) process.on(signal, () => stop()); });
+  const tell = (variables: Readonly<Record<string, string | number>>): void => notifyManager(variables, (reason) => log(reason, 'warning'));
+  onSignals(file, log, () => { if (end.signal()) tell({ STOPPING: 1, EXTEND_TIMEOUT_USEC: (options.shutdownTimeout + 10) * 1e6 }); });
   log(`ready; state in ${state}; ${cpus} CPU${cpus === 1 ? '' : 's'}`);
+  tell({ READY: 1 });
   await stopped;
   await domains.close();
   server.close();
   await xenstore.close();
-  log('ended');
+  log(`ended; domains that are started again with the next daemon: ${records.list().map((r) => r.name).join(', ') || 'none'}`);
+  records.close();
+}
+
+/** What the hypervisor says goes to the ring; what is bad goes to the administrator too. */
+function hear(ring: LogRing, log: Log, level: LogLevel, message: string): void {
+  ring.write(message);
+  if (level === 'warning' || level === 'error') log(message, level);
+}
+
+/** @throws DaemonError */
+function openRecords(state: string, log: Log): { readonly records: DomainRecords; readonly takeOver: (kept: KeptDomains) => void } {
+  const path = databasePath(state);
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw stateTrouble(error, path);
+  }
+  const { database, aside } = openState(path);
+  const rows = aside?.rows ?? [];
+  if (aside) log(`${path} is damaged (${aside.reason}); it is kept as ${aside.path}, and a new one has the ${rows.length} domains that could be read: ${rows.map((r) => r.name).join(', ') || 'none'}`, 'error');
+  return { records: new DomainRecords(database, path), takeOver: (kept) => kept.takeOver(rows) };
+}
+
+/** SIGHUP is for the log where that is a file; otherwise it is what a terminal says that goes away. */
+function onSignals(file: LogFile | undefined, log: Log, end: () => void): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
+  process.on('SIGHUP', () => {
+    if (file === undefined) return end();
+    try {
+      file.reopen();
+    } catch (error) {
+      log(`the log goes on in the old file: ${(error as Error).message}`, 'error');
+    }
+  });
 }
 
 /** Memory of domains that are gone is given back when there is so much of it, MiB, or after so long, ms. */
@@ -52,6 +117,6 @@ function giveBack(domains: Domains, compilers: CompilerThread): (memory: number)
   return (memory) => {
     waiting += memory;
     if (waiting >= MUCH) void now();
-    else timer ??= setTimeout(() => void now(), SOON);
+    else timer ??= setTimeout(() => void now(), SOON).unref();
   };
 }

@@ -6,7 +6,7 @@ import { VPF } from '#hypervisor/vcpu.ts';
 import { affinityText } from '#toolstack/lifecycle/affinity.ts';
 import type { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
-import type { DomainInfo, VcpuInfo } from './protocol.ts';
+import type { DomainInfo, LongInfo, VcpuInfo } from './protocol.ts';
 
 const MIB = 2 ** 20;
 
@@ -14,7 +14,12 @@ const MIB = 2 ** 20;
 export function infoOf(d: ManagedDomain, now: number): DomainInfo {
   const { name, uuid, memory, vcpus } = d.spec;
   const { weight, cap, ran } = d.glance.share;
-  return { domid: d.domid, name, uuid, memory, vcpus, weight, cap, cpu: d.cpu, state: d.state, time: ran / 1e9, uptime: (now - d.since) / 1e9 };
+  return { domid: d.domid, name, uuid, memory, vcpus, weight, cap, cpu: d.cpu, state: d.state, time: ran / 1e9, uptime: (now - d.since) / 1e9, shutdownReason: d.shutdownReason };
+}
+/** @param now host time, ns */
+export function longInfoOf(d: ManagedDomain, now: number): LongInfo {
+  const { kernel, ramdisk, cmdline, onPoweroff, onReboot, onCrash } = d.spec;
+  return { ...infoOf(d, now), ...(kernel === undefined ? {} : { kernel }), ...(ramdisk === undefined ? {} : { ramdisk }), cmdline, onPoweroff, onReboot, onCrash };
 }
 /** Domain-0 is the daemon and what is left of the machine. */
 export function domainZero(domains: Domains): DomainInfo {

@@ -11,11 +11,11 @@ import { parseCpuList } from '#toolstack/xlcfg/cpu-list.ts';
 import { SpecError } from '#toolstack/xlcfg/settings-reader.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { guestFile, reasonOf } from '../input-file.ts';
-import type { CreateRequest } from './protocol.ts';
+import type { KeptRequest } from './domain-records.ts';
 
 /** @throws DomainError */
-export function specOf(request: CreateRequest): DomainSpec {
-  const { kernel, ramdisk, cmdline, name, uuid = crypto.randomUUID(), cpus = [] } = request;
+export function specOf(request: KeptRequest): DomainSpec {
+  const { kernel, ramdisk, cmdline, name, cpus = [] } = request;
   const images = (): ReturnType<DomainSpec['images']> => {
     if (kernel === undefined) {
       const commandLine = guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline });
@@ -23,7 +23,7 @@ export function specOf(request: CreateRequest): DomainSpec {
     }
     return { kernel: kernelAt(kernel), ...(ramdisk === undefined ? {} : initrdAt(ramdisk)), commandLine: cmdline };
   };
-  return { ...request, uuid, affinity: cpus.map(affinityOf), images };
+  return { ...request, affinity: cpus.map(affinityOf), images };
 }
 /** @param text as in xl.cfg @throws DomainError */
 export function affinityOf(text: string): Affinity {

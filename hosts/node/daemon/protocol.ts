@@ -8,14 +8,13 @@ export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'aff
   readonly uuid?: string;
   /** CPUs that the domain may run on, by vCPU, as in xl.cfg: "0-3,^1" */
   readonly cpus?: readonly string[];
-  readonly kernel?: string;
-  readonly ramdisk?: string;
-  readonly cmdline: string;
   readonly paused: boolean;
 }
 export type Request =
   | { readonly command: 'create'; readonly create: CreateRequest }
-  | { readonly command: 'list' | 'vcpus' }
+  | { readonly command: 'list' | 'list-long' | 'vcpus' | 'info' }
+  | { readonly command: 'dmesg'; readonly clear: boolean }
+  | { readonly command: 'sysrq'; readonly domain: string; readonly key: string }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   /** `cpus` as in xl.cfg */
@@ -40,7 +39,11 @@ export interface DomainInfo {
   readonly time: number;
   /** seconds since its creation */
   readonly uptime: number;
+  /** why it was shut down (SHUTDOWN in public/sched.h); undefined while it runs */
+  readonly shutdownReason?: number | undefined;
 }
+/** A domain, and what it was made from. */
+export type LongInfo = DomainInfo & Partial<Pick<DomainSpec, 'kernel' | 'ramdisk' | 'cmdline' | 'onPoweroff' | 'onReboot' | 'onCrash'>>;
 export interface VcpuInfo {
   readonly domid: number;
   readonly name: string;
@@ -54,4 +57,6 @@ export interface VcpuInfo {
   /** physical CPUs that it may run on: "all", or as in xl.cfg */
   readonly affinity: string;
 }
+/** The machine, in the words and the order of `xl info`. */
+export type HostInfo = Readonly<Record<string, string | number>>;
 export type Answer<T> = { readonly ok: true; readonly result: T } | { readonly ok: false; readonly error: string };

@@ -1,42 +1,57 @@
 // Serves the local API (protocol.ts) on a unix socket.
 
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
-import { DomainError, type Domains } from '#toolstack/lifecycle/domains.ts';
-import { affinityOf, specOf } from './domain-spec.ts';
-import { domainZero, infoOf, vcpusOf } from './domain-info.ts';
+import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
+import { checkedRequest } from './checked-request.ts';
+import { alreadyRuns, DaemonError, stateTrouble } from './daemon-error.ts';
+import { domainZero, infoOf, longInfoOf, vcpusOf } from './domain-info.ts';
+import { affinityOf } from './domain-spec.ts';
+import { hostInfo } from './host-info.ts';
+import type { KeptDomains } from './kept-domains.ts';
+import type { LogRing } from './log-ring.ts';
 import type { Answer, Request } from './protocol.ts';
 
 const LONGEST_REQUEST = 64 << 10;
 /** Bytes of a console that wait for a slow reader before it is cut off. */
 const MOST_BACKLOG = 16 << 20;
 
-export class AlreadyRunning extends Error {}
+/** What the requests are about. */
+export interface Machine {
+  readonly domains: Domains;
+  readonly kept: KeptDomains;
+  /** what the hypervisor said */
+  readonly ring: LogRing;
+  readonly log: Log;
+}
 
 export class ApiServer {
-  private readonly domains: Domains;
+  private readonly machine: Machine;
   private readonly path: string;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
 
-  constructor(domains: Domains, path: string) {
-    this.domains = domains;
+  constructor(machine: Machine, path: string) {
+    this.machine = machine;
     this.path = path;
     this.server = createServer((socket) => this.accept(socket));
   }
 
-  /** @throws AlreadyRunning, and what the file system says */
+  /** @throws DaemonError */
   async listen(): Promise<void> {
-    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
-    if (await answers(this.path)) throw new AlreadyRunning(`a daemon runs already with its state in ${dirname(this.path)}; --state DIR gives another one a place of its own`);
-    rmSync(this.path, { force: true }); // of one that was killed
-    await new Promise<void>((done, failed) => {
-      this.server.once('error', failed);
-      this.server.listen(this.path, done);
-    });
-    chmodSync(this.path, 0o600);
+    if (await answers(this.path)) throw alreadyRuns(dirname(this.path));
+    try {
+      rmSync(this.path, { force: true }); // of one that was killed
+      await new Promise<void>((done, failed) => {
+        this.server.once('error', failed);
+        this.server.listen(this.path, done);
+      });
+      chmodSync(this.path, 0o600);
+    } catch (error) {
+      throw stateTrouble(error, this.path);
+    }
   }
   close(): void {
     this.server.close();
@@ -62,33 +77,42 @@ export class ApiServer {
   }
   private async serve(socket: Socket, line: string, rest: Buffer): Promise<void> {
     try {
-      const request = JSON.parse(line) as Request;
-      if (request.command === 'console') return this.console(socket, request.domain, rest);
+      const request = parsed(line);
+      if (request.command === 'console') return await this.console(socket, request.domain, rest);
       answer(socket, { ok: true, result: await this.perform(request) });
     } catch (error) {
-      if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof SyntaxError)) console.error(error);
-      answer(socket, { ok: false, error: error instanceof Error ? error.message : String(error) });
+      const { message, stack = message } = error as Error;
+      if (error instanceof DaemonError) this.machine.log(message, 'error');
+      else if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof SyntaxError)) this.machine.log(stack, 'error');
+      answer(socket, { ok: false, error: message });
     }
   }
   private async perform(request: Exclude<Request, { command: 'console' }>): Promise<unknown> {
-    const { domains } = this;
+    const { domains, kept, ring } = this.machine;
+    const now = domains.now();
     switch (request.command) {
-      case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, domains.now()))];
+      case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, now))];
+      case 'list-long': return [domainZero(domains), ...domains.list().map((d) => longInfoOf(d, now))];
       case 'vcpus': return domains.list().flatMap((d) => vcpusOf(d, domains));
-      case 'create': return infoOf(await domains.create(specOf(request.create), request.create.paused), domains.now());
-      case 'rename': domains.rename(domains.get(request.domain), request.name); return null;
-      case 'share': await domains.setShare(domains.get(request.domain), request.weight, request.cap); return null;
-      case 'pin': await domains.pin(domains.get(request.domain), request.vcpu, affinityOf(request.cpus)); return null;
-      case 'destroy': await domains.destroy(domains.get(request.domain)); return null;
-      case 'pause': await domains.pause(domains.get(request.domain)); return null;
-      case 'unpause': await domains.unpause(domains.get(request.domain)); return null;
-      case 'shutdown': domains.request(domains.get(request.domain), 'poweroff'); return null;
-      case 'reboot': domains.request(domains.get(request.domain), 'reboot'); return null;
+      case 'info': return hostInfo(domains.cpuCount);
+      case 'dmesg': return readRing(ring, request.clear);
+      case 'create': return infoOf(await kept.create(checkedRequest(request.create)), domains.now());
+      case 'rename': domains.rename(await domains.find(request.domain), request.name); return null;
+      case 'share': await domains.setShare(await domains.find(request.domain), request.weight, request.cap); return null;
+      case 'pin': await domains.pin(await domains.find(request.domain), request.vcpu, affinityOf(request.cpus)); return null;
+      case 'destroy': await kept.destroy(request.domain); return null;
+      case 'pause': await domains.pause(await domains.find(request.domain)); return null;
+      case 'unpause': await domains.unpause(await domains.find(request.domain)); return null;
+      case 'shutdown': domains.request(await domains.find(request.domain), 'poweroff'); return null;
+      case 'reboot': domains.request(await domains.find(request.domain), 'reboot'); return null;
+      case 'sysrq': domains.control(await domains.find(request.domain), 'sysrq', sysrqKey(request.key)); return null;
       default: throw new DomainError(`${(request as { command: unknown }).command}: no such request`);
     }
   }
-  private console(socket: Socket, which: string, early: Buffer): void {
-    const { console: log } = this.domains.get(which);
+  private async console(socket: Socket, which: string, early: Buffer): Promise<void> {
+    socket.pause();
+    const { console: log } = await this.machine.domains.find(which);
+    if (socket.destroyed) return;
     socket.write(`${JSON.stringify({ ok: true, result: null } satisfies Answer<null>)}\n`);
     const detach = log.attach({
       output: (bytes) => {
@@ -100,10 +124,28 @@ export class ApiServer {
     socket.on('close', detach);
     socket.on('data', (bytes: Buffer) => log.feed(bytes));
     if (early.length > 0) log.feed(early);
+    socket.resume();
   }
 }
 
-function answer(socket: Socket, value: Answer<unknown>): void { socket.end(`${JSON.stringify(value)}\n`); }
+/** A request whose words are words; what they say is checked by whoever acts. @throws SyntaxError, DomainError */
+function parsed(line: string): Request {
+  const request = JSON.parse(line) as Request;
+  if (typeof request !== 'object' || request === null) throw new DomainError('not a request');
+  for (const key of ['domain', 'name', 'key'] as const) if (key in request && typeof (request as Record<string, unknown>)[key] !== 'string') throw new DomainError(`${key}: not a word`);
+  return request;
+}
+function readRing(ring: LogRing, clear: boolean): string {
+  const text = ring.read();
+  if (clear) ring.clear();
+  return text;
+}
+function sysrqKey(key: string): string {
+  if (!/^[\x21-\x7e]$/.test(key)) throw new DomainError(`sysrq ${key}: one letter or digit is sent`);
+  return key;
+}
+
+function answer(socket: Socket, value: Answer<unknown>): void { socket.resume().end(`${JSON.stringify(value)}\n`); }
 
 /** True when somebody listens there. */
 function answers(path: string): Promise<boolean> {

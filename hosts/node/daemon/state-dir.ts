@@ -12,3 +12,7 @@ export function stateDir(option: string | undefined): string {
 export const socketPath = (state: string): string => join(state, 'xenith.sock');
 /** Xenstore for the tools of Domain-0: Debian's xenstore-ls and its like find it by XENSTORED_PATH. */
 export const xenstorePath = (state: string): string => join(state, 'xenstored.sock');
+/** The database of what the daemon remembers. */
+export const databasePath = (state: string): string => join(state, 'domains.db');
+/** xl.cfg files of the domains that start with the daemon. */
+export const autoPath = (state: string): string => join(state, 'auto');

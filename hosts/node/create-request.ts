@@ -1,4 +1,4 @@
-// What `xenith create` asks for: an xl.cfg file, words as xl takes them behind it, or both.
+// What is to be created: an xl.cfg file, words as xl takes them behind it, or both.
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,15 +8,21 @@ import { domainConfig, type DomainConfigFile, type ShutdownAction } from '#tools
 import { affinityText } from '#toolstack/lifecycle/affinity.ts';
 import type { EventAction } from '#toolstack/lifecycle/managed-domain.ts';
 import { MAX_CPUS } from '#toolstack/xlcfg/cpu-list.ts';
-import { RequestError } from '../daemon/client.ts';
-import type { CreateRequest } from '../daemon/protocol.ts';
-import { reasonOf } from '../input-file.ts';
+import { RequestError } from './daemon/client.ts';
+import type { CreateRequest } from './daemon/protocol.ts';
+import { reasonOf } from './input-file.ts';
+
+interface ConfigRequest { readonly request: CreateRequest; readonly warnings: readonly string[] }
 
 /** @param words the file's name, if the first has no `=`, and statements @throws RequestError */
-export function createRequest(words: readonly string[], paused: boolean): { readonly request: CreateRequest; readonly warnings: readonly string[] } {
-  const file = words[0]?.includes('=') === false ? words[0] : undefined;
+export function createRequest(words: readonly string[], paused: boolean): ConfigRequest {
+  const [first] = words;
+  return first?.includes('=') === false ? configRequest(first, words.slice(1), paused) : configRequest(undefined, words, paused);
+}
+/** @param file an xl.cfg file, if there is one @param statements words of its language behind it @throws RequestError */
+export function configRequest(file: string | undefined, statements: readonly string[], paused: boolean): ConfigRequest {
   try {
-    const config = withWords(file === undefined ? parseConfig('', COMMAND_LINE) : readConfig(file), file === undefined ? words : words.slice(1));
+    const config = withWords(file === undefined ? parseConfig('', COMMAND_LINE) : readConfig(file), statements);
     const { config: c, warnings } = domainConfig(config);
     refuseAbsent(c);
     return {

@@ -1,0 +1,29 @@
+// A request to create a domain that came from outside: over the socket, or out of the state database. Only what a request
+// has is taken, and only if it is of the right kind; what values mean is checked where they are used.
+
+import { DomainError } from '#toolstack/lifecycle/domains.ts';
+import type { CreateRequest } from './protocol.ts';
+
+type Check = (value: unknown) => boolean;
+const text: Check = (v) => typeof v === 'string';
+const optionalText: Check = (v) => v === undefined || typeof v === 'string';
+const number: Check = Number.isSafeInteger;
+const action: Check = (v) => v === 'destroy' || v === 'restart' || v === 'preserve';
+const uuid: Check = (v) => v === undefined || (typeof v === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(v));
+
+const FIELDS: Readonly<Record<keyof CreateRequest, Check>> = {
+  name: text, uuid, memory: number, vcpus: number, weight: number, cap: number, kernel: optionalText, ramdisk: optionalText, cmdline: text,
+  cpus: (v) => v === undefined || (Array.isArray(v) && v.every(text)), onPoweroff: action, onReboot: action, onCrash: action, paused: (v) => typeof v === 'boolean',
+};
+
+/** @throws DomainError */
+export function checkedRequest(value: unknown): CreateRequest {
+  if (typeof value !== 'object' || value === null) throw new DomainError('a description of a domain is missing');
+  const fields: Record<string, unknown> = {};
+  for (const [key, isGood] of Object.entries(FIELDS)) {
+    const field = (value as Record<string, unknown>)[key];
+    if (!isGood(field)) throw new DomainError(`${key} = ${JSON.stringify(field)}: not what a domain's ${key} can be`);
+    if (field !== undefined) fields[key] = field;
+  }
+  return fields as unknown as CreateRequest;
+}
