@@ -131,7 +131,7 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
     await wait(3000);
     const [anna, bert] = (await list('anna', 'bert')).map((d, i) => (d.time - (before[i] as DomainInfo).time) / (performance.now() - begin) * 1000) as [number, number];
     assert.ok(anna > 0.7 && bert > 0.7, `parts of the time: ${anna}, ${bert}`);
-    assert.match(await ok('vcpu-list'), /\nanna +1 +0 +0 +[r-][b-]- +\d+\.\d +0\nbert +2 +0 +1 +[r-][b-]- +\d+\.\d +1\n/);
+    assert.match(await ok('vcpu-list'), /\nanna +1 +0 +0 +[r-][b-]- +\d+\.\d +0 \/ all\nbert +2 +0 +1 +[r-][b-]- +\d+\.\d +1 \/ all\n/);
     assert.deepEqual((JSON.parse(await ok('vcpu-list', '--json', 'bert')) as { cpu: number; affinity: string }[]).map(({ cpu, affinity }) => [cpu, affinity]), [[1, '1']]);
   });
 
@@ -149,7 +149,7 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
     assert.match((await call('vcpu-pin', 'anna', 'x', '0')).err, /neither the number of a vCPU nor all/);
     assert.match((await call('create', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0","1"]')).err, /there is no CPU that all vCPUs may run on/);
     await ok('create', '-p', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0-1","1"]');
-    assert.match(await ok('vcpu-list', 'two'), /two +\d+ +0 +1 +--p .* all\ntwo +\d+ +1 +- +--p .* 1$/);
+    assert.match(await ok('vcpu-list', 'two'), /two +\d+ +0 +1 +--- .* all \/ all\ntwo +\d+ +1 +- +--p .* 1 \/ all$/);
     await ok('destroy', 'two');
   });
 

@@ -1,42 +1,28 @@
 // The commands that a daemon answers, in the words of xl(1).
 
-import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { parseArgs } from 'node:util';
 import { ask, RequestError } from '../daemon/client.ts';
-import type { DomainInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
+import type { DomainInfo, LongInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
 import { stateDir } from '../daemon/state-dir.ts';
 import { firstSentence } from './args.ts';
 import { attachConsole } from './attach.ts';
+import { json, JSON_OPTION, type Command, type Invocation } from './command.ts';
 import { createRequest } from '../create-request.ts';
-import { domainTable, shareTable, uptimeTable, vcpuTable } from './domain-table.ts';
+import { longList } from './domain-long.ts';
+import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
+import { HOST_COMMANDS } from './host-commands.ts';
 import { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
+import { vcpuTable } from './vcpu-table.ts';
 
-interface Invocation {
-  readonly state: string;
-  readonly words: readonly string[];
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
-}
-interface Command {
-  /** words behind the name */
-  readonly usage: string;
-  readonly about: string;
-  /** fewest and most words */
-  readonly words: readonly [number, number];
-  readonly options?: NonNullable<ParseArgsConfig['options']>;
-  run(i: Invocation): Promise<string>;
-}
-
-const list = async (i: Invocation): Promise<DomainInfo[]> => {
-  const all = await ask<DomainInfo[]>(i.state, { command: 'list' });
-  return i.words.length === 0 ? all : i.words.map((which) => find(all, which));
-};
-function find(all: readonly DomainInfo[], which: string): DomainInfo {
+/** Those that were named; all, if none was. */
+function chosen<T extends DomainInfo>({ words }: Invocation, all: T[]): T[] { return words.length === 0 ? all : words.map((which) => find(all, which)); }
+const list = async (i: Invocation): Promise<DomainInfo[]> => chosen(i, await ask<DomainInfo[]>(i.state, { command: 'list' }));
+function find<T extends DomainInfo>(all: readonly T[], which: string): T {
   const found = all.find((d) => String(d.domid) === which) ?? all.find((d) => d.name === which);
   if (!found) throw new RequestError(`${which}: no such domain`);
   return found;
 }
-const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
-const JSON_OPTION = { json: { type: 'boolean' } } as const;
 /** A request for one domain that answers nothing. */
 const simple = (command: 'destroy' | 'pause' | 'unpause', about: string): Command => ({
   usage: 'DOMAIN', about, words: [1, 1],
@@ -70,8 +56,36 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   list: {
-    usage: '[--json] [DOMAIN...]', about: 'domains and what they do', words: [0, 9999], options: JSON_OPTION,
-    run: async (i) => (i.flags['json'] === true ? json(await list(i)) : domainTable(await list(i))),
+    usage: '[-l|-v|--json] [DOMAIN...]', about: 'domains and what they do; -l: their configurations as JSON, as xl has it; -v: uuids and reasons of a shutdown, too', words: [0, 9999],
+    options: { long: { type: 'boolean', short: 'l' }, verbose: { type: 'boolean', short: 'v' }, ...JSON_OPTION },
+    async run(i) {
+      if (i.flags['long'] === true) return json(longList(chosen(i, await ask<LongInfo[]>(i.state, { command: 'list-long' }))));
+      return i.flags['json'] === true ? json(await list(i)) : domainTable(await list(i), i.flags['verbose'] === true);
+    },
+  },
+  'vcpu-list': {
+    usage: '[--json] [DOMAIN...]', about: 'virtual processors, what they do, and the physical CPUs that they are on and may be on; Domain-0 is the daemon and has none', words: [0, 9999], options: JSON_OPTION,
+    async run(i) {
+      const domids = (await list(i)).map((d) => d.domid);
+      const vcpus = (await ask<VcpuInfo[]>(i.state, { command: 'vcpus' })).filter((v) => domids.includes(v.domid));
+      return i.flags['json'] === true ? json(vcpus) : vcpuTable(vcpus);
+    },
+  },
+  'vcpu-pin': {
+    usage: 'DOMAIN VCPU|all CPUS|all', about: 'say which physical CPUs a vCPU may run on; a domain runs where all of its vCPUs may', words: [3, 3],
+    async run({ state, words }) {
+      const [domain, vcpu, cpus] = words as [string, string, string];
+      if (vcpu !== 'all' && !/^\d+$/.test(vcpu)) throw new UsageError(`vcpu-pin: ${vcpu}: neither the number of a vCPU nor all`);
+      await ask(state, { command: 'pin', domain, vcpu: vcpu === 'all' ? vcpu : Number(vcpu), cpus } satisfies Request);
+      return '';
+    },
+  },
+  sysrq: {
+    usage: 'DOMAIN LETTER', about: 'send a magic system request to a guest', words: [2, 2],
+    async run({ state, words }) {
+      await ask(state, { command: 'sysrq', domain: words[0] as string, key: words[1] as string });
+      return '';
+    },
   },
   console: {
     usage: 'DOMAIN', about: 'attach to a console; Ctrl-] leaves it', words: [1, 1],
@@ -106,29 +120,13 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       return flags['json'] === true ? json(all.map(({ name, domid, weight: w, cap: c }) => ({ name, domid, weight: w, cap: c }))) : shareTable(all);
     },
   },
-  'vcpu-list': {
-    usage: '[--json] [DOMAIN...]', about: 'vCPUs, and the physical CPUs that they are on; those of a domain are on one', words: [0, 9999], options: JSON_OPTION,
-    async run(i) {
-      const chosen = new Set((await list(i)).map((d) => d.domid));
-      const vcpus = (await ask<VcpuInfo[]>(i.state, { command: 'vcpus' })).filter((v) => chosen.has(v.domid));
-      return i.flags['json'] === true ? json(vcpus) : vcpuTable(vcpus);
-    },
-  },
-  'vcpu-pin': {
-    usage: 'DOMAIN VCPU|all CPUS|all', about: 'say which physical CPUs a vCPU may run on; a domain runs where all of its vCPUs may', words: [3, 3],
-    async run({ state, words }) {
-      const [domain, vcpu, cpus] = words as [string, string, string];
-      if (vcpu !== 'all' && !/^\d+$/.test(vcpu)) throw new UsageError(`vcpu-pin: ${vcpu}: neither the number of a vCPU nor all`);
-      await ask(state, { command: 'pin', domain, vcpu: vcpu === 'all' ? vcpu : Number(vcpu), cpus } satisfies Request);
-      return '';
-    },
-  },
   domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },
   domname: { usage: 'DOMAIN', about: 'the name of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.name}\n` },
   uptime: {
     usage: '[--json] [DOMAIN...]', about: 'for how long domains have run', words: [0, 9999], options: JSON_OPTION,
     run: async (i) => (i.flags['json'] === true ? json((await list(i)).map(({ name, domid, uptime }) => ({ name, domid, uptime }))) : uptimeTable(await list(i))),
   },
+  ...HOST_COMMANDS,
 };
 
 /** @returns what to print @throws UsageError, RequestError */

@@ -1,18 +1,15 @@
 // Domains in the words and columns of `xl list`.
 
-import type { DomainInfo, VcpuInfo } from '../daemon/protocol.ts';
+import type { DomainInfo } from '../daemon/protocol.ts';
 
-export function domainTable(domains: readonly DomainInfo[]): string {
-  const rows = domains.map((d) => `${d.name.padEnd(40)} ${pad(d.domid)} ${pad(d.memory)} ${pad(d.vcpus)}     ${d.state}  ${d.time.toFixed(1).padStart(8)}`);
-  return [`${'Name'.padEnd(40)} ${'ID'.padStart(5)} ${'Mem'.padStart(5)} VCPUs\tState\tTime(s)`, ...rows].map((line) => `${line}\n`).join('');
+/** @param verbose with uuid, reason of the shutdown (a number in hex) and security label, of which there is none */
+export function domainTable(domains: readonly DomainInfo[], verbose: boolean): string {
+  const more = (d: DomainInfo): string => ` ${d.uuid} ${(d.shutdownReason?.toString(16) ?? '-').padStart(8)} ${'-'.padStart(16)}`;
+  const rows = domains.map((d) => `${d.name.padEnd(40)} ${pad(d.domid)} ${pad(d.memory)} ${pad(d.vcpus)}     ${d.state}  ${d.time.toFixed(1).padStart(8)}${verbose ? more(d) : ''}`);
+  const moreHead = `   UUID                            Reason-Code\tSecurity Label`;
+  return [`${'Name'.padEnd(40)} ${'ID'.padStart(5)} ${'Mem'.padStart(5)} VCPUs\tState\tTime(s)${verbose ? moreHead : ''}`, ...rows].map((line) => `${line}\n`).join('');
 }
 const pad = (n: number): string => String(n).padStart(5);
-
-/** As `xl vcpu-list`. */
-export function vcpuTable(vcpus: readonly VcpuInfo[]): string {
-  const rows = vcpus.map((v) => `${v.name.padEnd(32)} ${pad(v.domid)} ${pad(v.vcpu)} ${String(v.cpu ?? '-').padStart(4)}   ${v.state} ${v.time.toFixed(1).padStart(11)}  ${v.affinity}`);
-  return [`${'Name'.padEnd(32)} ${'ID'.padStart(5)} ${'VCPU'.padStart(5)} ${'CPU'.padStart(4)} State ${'Time(s)'.padStart(11)}  Affinity`, ...rows].map((line) => `${line}\n`).join('');
-}
 
 /** As `xl sched-credit2`. */
 export function shareTable(domains: readonly DomainInfo[]): string {

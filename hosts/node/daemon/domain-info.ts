@@ -33,8 +33,10 @@ export function domainZero(domains: Domains): DomainInfo {
 export function vcpusOf(d: ManagedDomain, domains: Domains): VcpuInfo[] {
   return Array.from({ length: d.spec.vcpus }, (_, vcpu) => {
     const flags = d.glance.pauseFlags(vcpu);
-    const online = (flags & VPF.down) === 0 && d.ended === undefined;
-    const state = !online ? '--p' : d.glance.isRunning(vcpu) ? 'r--' : flags === 0 ? '---' : flags & VPF.paused ? '--p' : '-b-';
-    return { domid: d.domid, name: d.spec.name, vcpu, cpu: online ? d.cpu : undefined, state, time: d.glance.timeRunning(vcpu) / 1e9, affinity: affinityText(d.spec.affinity[vcpu], domains.cpuCount) };
+    const isOnline = (flags & VPF.down) === 0;
+    return {
+      domid: d.domid, name: d.spec.name, vcpu, cpu: isOnline ? d.cpu : undefined, running: d.ended === undefined && d.glance.isRunning(vcpu), blocked: (flags & VPF.blocked) !== 0,
+      time: d.glance.timeRunning(vcpu) / 1e9, affinity: affinityText(d.spec.affinity[vcpu], domains.cpuCount),
+    };
   });
 }

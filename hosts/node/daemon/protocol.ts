@@ -50,8 +50,8 @@ export interface VcpuInfo {
   readonly vcpu: number;
   /** undefined: it is not online */
   readonly cpu: number | undefined;
-  /** as `xl vcpu-list` has it: running, blocked, paused */
-  readonly state: string;
+  readonly running: boolean;
+  readonly blocked: boolean;
   /** seconds that it has run */
   readonly time: number;
   /** physical CPUs that it may run on: "all", or as in xl.cfg */
