@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     };
     report(results, values.publish);
   } finally {
-    daemon.end();
+    await daemon.remove();
   }
 }
 

@@ -1,49 +1,85 @@
-// A daemon in a process of its own, its state in a folder of its own, and what a user does with it.
+// A daemon in a process of its own, its state in a folder of its own, and what a user does with it: the one way to start daemons in
+// tests.
 
 import assert from 'node:assert/strict';
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ask } from '#hosts/node/daemon/client.ts';
-import type { DomainInfo, Request } from '#hosts/node/daemon/protocol.ts';
-import { ended, start, xenith, type Ended } from './xenith.ts';
+import type { CreateRequest, DomainInfo, LongInfo, Request } from '#hosts/node/daemon/protocol.ts';
+import { xenith, XENITH, type Ended } from './xenith.ts';
 
+/** ms to wait for anything: the machine may have other things to do */
 const PATIENCE = 60_000;
 export const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
+/** Waits until something holds. @param what for the message when it does not */
+export async function until(what: string | (() => string), holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = performance.now() + PATIENCE; !await holds();) {
+    assert.ok(performance.now() < end, typeof what === 'string' ? what : what());
+    await wait(20);
+  }
+}
+
+/** A request as `xenith create -p` makes one of a name. */
+export function paused(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
+  return { name, memory: 48, vcpus: 1, weight: 256, cap: 0, cmdline: '', onPoweroff: 'destroy', onReboot: 'restart', onCrash: 'destroy', paused: true, ...more };
+}
 
 export class Daemon {
-  readonly state: string = mkdtempSync(join(tmpdir(), 'xenith-daemon-'));
-  readonly socket: string = join(this.state, 'xenith.sock');
+  readonly state: string;
+  readonly socket: string;
+  /** all that was logged, by all daemons of this state */
   log = '';
   private readonly args: readonly string[];
-  private child: ChildProcessWithoutNullStreams | undefined;
+  private child: ChildProcess | undefined;
 
   /** @param args of `xenith daemon`, beside its state */
-  constructor(args: readonly string[]) { this.args = args; }
+  constructor(args: readonly string[] = [], state: string = mkdtempSync(join(tmpdir(), 'xenith-daemon-'))) {
+    this.args = args;
+    this.state = state;
+    this.socket = join(state, 'xenith.sock');
+  }
 
   get pid(): number { return this.child?.pid as number; }
-  async start(): Promise<void> {
-    const child = this.child = start(['daemon', '--state', this.state, ...this.args]);
-    child.stderr.on('data', (bytes: Buffer) => { this.log += bytes.toString(); });
+  /** Starts it, and waits until it is ready. @param args further ones, for this time */
+  async start(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<void> {
     const count = this.log.split('ready;').length;
-    await this.until('the daemon gets ready', async () => this.log.split('ready;').length > count);
+    this.spawn(args, env);
+    const child = this.child as ChildProcess;
+    await this.until('the daemon gets ready', () => {
+      assert.equal(child.exitCode, null, this.log);
+      return this.log.split('ready;').length > count;
+    });
+  }
+  /** Starts it. */
+  spawn(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): void {
+    const child = spawn(process.execPath, [XENITH, 'daemon', '--state', this.state, ...this.args, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } });
+    child.stderr.on('data', (bytes: Buffer) => { this.log += bytes.toString(); });
+    this.child = child;
+  }
+  signal(signal: NodeJS.Signals): void { this.child?.kill(signal); }
+  /** Its exit status, -1 when a signal ended it. */
+  async ended(): Promise<number> {
+    const { child } = this;
+    if (!child) return 0;
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+    return child.exitCode ?? -1;
   }
   async kill(): Promise<void> {
-    const killed = new Promise((done) => { this.child?.once('close', done); });
-    this.child?.kill('SIGKILL');
-    await killed;
+    this.signal('SIGKILL');
+    await this.ended();
   }
-  /** As systemd ends it. */
-  stop(): Promise<Ended> {
-    const result = ended(this.child as ChildProcessWithoutNullStreams);
-    this.child?.kill('SIGTERM');
-    return result;
+  /** As systemd ends it. @returns its exit status */
+  stop(): Promise<number> {
+    this.signal('SIGTERM');
+    return this.ended();
   }
-  /** Whatever state it is in, nothing is left of it. */
-  end(): void {
-    this.child?.kill('SIGKILL');
+  /** Kills it and takes its state away. */
+  async remove(): Promise<void> {
+    await this.kill();
     rmSync(this.state, { recursive: true, force: true });
   }
 
@@ -55,15 +91,16 @@ export class Daemon {
     return r.out;
   }
   /** The same without a process for it. */
-  ask<T>(request: Request): Promise<T> { return ask<T>(this.state, request); }
-  async list(...which: string[]): Promise<DomainInfo[]> { return JSON.parse(await this.ok('list', '--json', ...which)) as DomainInfo[]; }
-  async one(which: string): Promise<DomainInfo> { return (await this.list(which))[0] as DomainInfo; }
-  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
-    for (const begin = performance.now(); !await holds();) {
-      assert.ok(performance.now() - begin < PATIENCE, `${what}; the log: ${this.log}`);
-      await wait(100);
-    }
+  ask<T = null>(request: Request): Promise<T> { return ask<T>(this.state, request); }
+  create(request: CreateRequest): Promise<DomainInfo> { return this.ask({ command: 'create', create: request }); }
+  /** Without Domain-0. @param names those, in this order; none: all */
+  async list(...names: string[]): Promise<LongInfo[]> {
+    const all = (await this.ask<LongInfo[]>({ command: 'list-long' })).slice(1);
+    return names.length === 0 ? all : names.map((name) => all.find((d) => d.name === name) ?? assert.fail(`there is no ${name}`));
   }
+  async names(): Promise<string[]> { return (await this.list()).map((d) => d.name); }
+  async one(name: string): Promise<LongInfo> { return (await this.list(name))[0] as LongInfo; }
+  async until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> { await until(() => `${what}; the log: ${this.log}`, holds); }
 
   console(which: string): Console { return new Console(this.socket, which); }
   /** Types at a console until it says something. */
@@ -75,6 +112,17 @@ export class Daemon {
     } finally {
       console.close();
     }
+  }
+  /** Sends bytes as they are. @returns what comes back until the connection ends */
+  raw(bytes: string | Uint8Array): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const c = connect(this.socket);
+      let heard = '';
+      c.on('data', (b: Buffer) => { heard += b.toString(); });
+      c.on('close', () => resolve(heard));
+      c.on('error', reject);
+      c.write(bytes);
+    });
   }
 }
 

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { DomainInfo } from '#hosts/node/daemon/protocol.ts';
@@ -32,21 +31,10 @@ async function expectPartOfBert(part: number, tolerance: number): Promise<void> 
   }
   assert.ok(Math.abs(got - part) < tolerance, `bert got ${got}, not ${part}`);
 }
-/** Sends bytes as they are; what comes back until the connection ends. */
-function raw(bytes: string | Uint8Array): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const c = connect(socket);
-    let heard = '';
-    c.on('data', (b: Buffer) => { heard += b.toString(); });
-    c.on('close', () => resolve(heard));
-    c.on('error', reject);
-    c.write(bytes);
-  });
-}
 
 describe('a machine of several domains', { timeout: 290_000 }, () => {
   before(() => daemon.start());
-  after(() => daemon.end());
+  after(() => daemon.remove());
 
   test('domains are created, listed in the columns of xl, and found by name and number', async () => {
     for (const name of ['anna', 'bert', 'carl']) await ok('create', `name="${name}"`, 'memory=48');
@@ -175,7 +163,7 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
 
   test('hostile requests are answered or cut off, and harm nobody', async () => {
     for (const bytes of ['\n', 'nonsense\n', '{"command":"create"}\n', '{"command":"console"}\n', '{"command":"toString"}\n', 'null\n', '[]\n', `{"command":"list","x":"${'y'.repeat(100_000)}"}\n`]) {
-      assert.match(await raw(bytes), /^\{"ok":false,"error":".+"\}\n$/, bytes.slice(0, 40));
+      assert.match(await daemon.raw(bytes), /^\{"ok":false,"error":".+"\}\n$/, bytes.slice(0, 40));
     }
     assert.ok((await list()).length >= 3);
   });
@@ -198,7 +186,7 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
     assert.match((await call('list')).err, /no daemon runs/);
     await daemon.start();
     assert.deepEqual((await list()).map((d) => d.name), names);
-    assert.equal((await daemon.stop()).status, 0);
+    assert.equal(await daemon.stop(), 0);
     assert.ok(!existsSync(socket));
     assert.ok(!existsSync(join(state, 'xenstored.sock')));
     assert.match(daemon.log, /domain 1 \(anna\): poweroff; destroy\n/);

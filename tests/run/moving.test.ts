@@ -19,7 +19,7 @@ const PROGRAM = `s=1; i=1; while [ $i -le ${LINES} ]; do j=1; while [ $j -le ${R
 describe('moving', { timeout: 240_000 }, () => {
   const daemon = new Daemon(['--cpus', '2']);
   before(() => daemon.start());
-  after(() => daemon.end());
+  after(() => daemon.remove());
 
   test('a guest that is moved while it works, talks and sleeps loses no byte, no event and no time', async () => {
     await daemon.ok('create', 'name="m"', 'memory=48');

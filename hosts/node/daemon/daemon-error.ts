@@ -17,6 +17,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   EDQUOT: 'the disk quota is used up: make room, and try again',
   ENOTDIR: 'part of the path is no directory: choose another one with --state DIR',
   EEXIST: 'it is no directory: choose another one with --state DIR',
+  EISDIR: 'there is a directory where a file should be: move it away, or choose another state directory with --state DIR',
   EINVAL: 'the path is too long for a socket: choose a shorter one with --state DIR',
 };
 

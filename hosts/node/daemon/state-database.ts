@@ -61,6 +61,8 @@ function open(path: string, steps: readonly string[]): DatabaseSync {
 function salvaged(database: DatabaseSync): readonly DomainRecord[] {
   const rows: DomainRecord[] = [];
   try {
+    database.enableDefensive?.(false); // Node 24 has no such thing to turn off
+    database.exec('PRAGMA writable_schema = ON'); // reads a file also where its end is missing
     readRecords(database, rows);
   } catch (error) {
     if (sqliteCode(error) === undefined) throw error;
