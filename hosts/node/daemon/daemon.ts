@@ -74,11 +74,20 @@ function hear(ring: LogRing, log: Log, level: LogLevel, message: string): void {
   if (level === 'warning' || level === 'error') log(message, level);
 }
 
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') mkdirSync(path); // says what Node's recursion takes for ENOENT: a read-only file system
+    throw error;
+  }
+}
+
 /** @throws DaemonError */
 function openRecords(state: string, log: Log): { readonly records: DomainRecords; readonly takeOver: (kept: KeptDomains) => void } {
   const path = databasePath(state);
   try {
-    mkdirSync(state, { recursive: true, mode: 0o700 });
+    makeDirectory(state);
   } catch (error) {
     throw stateTrouble(error, path);
   }
