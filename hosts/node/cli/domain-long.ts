@@ -13,7 +13,7 @@ function configOf(d: LongInfo): unknown {
     c_info: { type: 'pv', name: d.name, uuid: d.uuid, run_hotplug_scripts: 'True' },
     b_info: {
       max_vcpus: d.vcpus, avail_vcpus: Array.from({ length: d.vcpus }, (_, n) => n), max_memkb: d.memory * KIB, target_memkb: d.memory * KIB,
-      sched_params: { weight, ...(cap === 0 ? {} : { cap }) }, claim_mode: 'True', kernel, cmdline, ramdisk, 'type.pv': {}, arch_arm: {}, arch_x86: {},
+      sched_params: { weight, ...(cap === 0 ? {} : { cap }) }, claim_mode: 'True', kernel, cmdline: cmdline || undefined, ramdisk, 'type.pv': {}, arch_arm: {}, arch_x86: {},
     },
     on_poweroff: unlessDefault(d.onPoweroff), on_reboot: unlessDefault(d.onReboot), on_crash: unlessDefault(d.onCrash),
     on_soft_reset: d.domid === 0 ? undefined : 'soft_reset',
