@@ -1,0 +1,21 @@
+// A stock guest in the daemon: what only a full kernel answers.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Daemon, paused } from '../run/daemon-process.ts';
+import { busyboxInitramfs, debianKernel, missingGuests } from './guests.ts';
+
+test('Debian’s kernel obeys xenith sysrq, and goes on after a kill of the daemon', { skip: missingGuests(), timeout: 240_000 }, async (context) => {
+  const d = new Daemon();
+  context.after(() => d.remove());
+  await d.start();
+  const ramdisk = join(d.state, 'initramfs');
+  writeFileSync(ramdisk, busyboxInitramfs());
+  await d.create(paused('debian', { paused: false, memory: 256, kernel: debianKernel('cloud-amd64'), ramdisk, cmdline: 'console=hvc0 sysrq_always_enabled' }));
+  await d.kill();
+  await d.start();
+  await d.converse('debian', '', /user space of 6\.1/);
+  await d.ask({ command: 'sysrq', domain: 'debian', key: 'h' });
+  await d.converse('debian', '', /sysrq: HELP/);
+});
