@@ -12,6 +12,7 @@ import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
 import { autoStart } from './auto-start.ts';
 import { startCpuThread } from './cpu-thread.ts';
 import { stateTrouble } from './daemon-error.ts';
+import type { DomainRecord } from './domain-record.ts';
 import { DomainRecords } from './domain-records.ts';
 import { KeptDomains } from './kept-domains.ts';
 import { LogFile } from './log-file.ts';
@@ -64,7 +65,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await domains.close();
   server.close();
   await xenstore.close();
-  log(`ended; domains that are started again with the next daemon: ${records.list().map((r) => r.name).join(', ') || 'none'}`);
+  log(`ended; domains that are started again with the next daemon: ${namesOf(records.list().filter((r) => r.wanted))}`);
   records.close();
 }
 
@@ -93,9 +94,11 @@ function openRecords(state: string, log: Log): { readonly records: DomainRecords
   }
   const { database, aside } = openState(path);
   const rows = aside?.rows ?? [];
-  if (aside) log(`${path} is damaged (${aside.reason}); it is kept as ${aside.path}, and a new one has the ${rows.length} domains that could be read: ${rows.map((r) => r.name).join(', ') || 'none'}`, 'error');
+  if (aside) log(`${path} is damaged (${aside.reason}); it is kept as ${aside.path}, and a new one has the ${rows.length} domains that could be read: ${namesOf(rows)}`, 'error');
   return { records: new DomainRecords(database, path), takeOver: (kept) => kept.takeOver(rows) };
 }
+
+function namesOf(records: readonly DomainRecord[]): string { return records.map((r) => r.name).join(', ') || 'none'; }
 
 /** SIGHUP is for the log where that is a file; otherwise it is what a terminal says that goes away. */
 function onSignals(file: LogFile | undefined, log: Log, end: () => void): void {

@@ -16,8 +16,8 @@ export class KeptDomains implements DomainKeeper {
   private readonly domains: Domains;
   private readonly records: DomainRecords;
   private readonly log: Log;
-  /** names and uuids of those that are to run and could not be started: their records wait for the daemon's next start */
-  private readonly unstartedNames = new Map<string, string>();
+  /** names, and their uuids, of those that are to run and could not be started: their records wait for the daemon's next start */
+  private readonly unstartedDomains = new Map<string, string>();
 
   constructor(domains: Domains, records: DomainRecords, log: Log) {
     this.domains = domains;
@@ -28,8 +28,8 @@ export class KeptDomains implements DomainKeeper {
 
   /** Creates a domain that is remembered: it runs when it is. @throws DomainError, BuilderError, DaemonError */
   async create(request: CreateRequest): Promise<ManagedDomain> {
-    this.requireNoRecord(request.name);
     const { uuid = crypto.randomUUID() } = request;
+    this.requireNoRecord(request.name, uuid);
     const domain = await this.domains.make(specOf({ ...request, uuid }), request.paused);
     try {
       this.records.put({ ...request, uuid });
@@ -42,10 +42,10 @@ export class KeptDomains implements DomainKeeper {
   }
   /** Destroys a domain, or forgets one that could not be started. @throws DomainError, DaemonError */
   async destroy(which: string): Promise<void> {
-    const uuid = this.unstartedNames.get(which);
+    const uuid = this.unstartedDomains.get(which);
     if (uuid === undefined) return this.domains.destroy(await this.domains.find(which));
     this.records.delete(uuid);
-    this.unstartedNames.delete(which);
+    this.unstartedDomains.delete(which);
   }
   /** Starts what ran when the last daemon ended, however it did. */
   async restore(): Promise<void> {
@@ -70,7 +70,7 @@ export class KeptDomains implements DomainKeeper {
   }
 
   change(uuid: string, change: KeptChange): void {
-    if (change.name !== undefined) this.requireNoRecord(change.name);
+    if (change.name !== undefined) this.requireNoRecord(change.name, uuid);
     this.records.change(uuid, change);
   }
   gone(uuid: string): void { this.records.delete(uuid); }
@@ -86,7 +86,7 @@ export class KeptDomains implements DomainKeeper {
     }
   }
   unstarted(uuid: string, name: string, error: unknown): void {
-    this.unstartedNames.set(name, uuid);
+    this.unstartedDomains.set(name, uuid);
     this.log(`domain ${name}: cannot be started: ${messageOf(error)}. It is tried again when the daemon is started anew; xenith destroy ${name} forgets it`, 'error');
   }
 
@@ -98,8 +98,10 @@ export class KeptDomains implements DomainKeeper {
       this.unstarted(uuid, name, error);
     }
   }
-  private requireNoRecord(name: string): void {
-    if (this.unstartedNames.has(name)) throw new DomainError(`${name}: there is a domain of that name, which could not be started; xenith destroy ${name} forgets it`);
+  private requireNoRecord(name: string, uuid: string): void {
+    for (const [other, itsUuid] of this.unstartedDomains) {
+      if (other === name || itsUuid === uuid) throw new DomainError(`${name}: there is a domain of that name or uuid, which could not be started; xenith destroy ${other} forgets it`);
+    }
   }
   private report(uuid: string, error: unknown): void {
     if (error !== undefined) this.log(`domain with uuid ${uuid}: ${messageOf(error)}. Until then a daemon that is killed would not remember how it stands`, 'error');
