@@ -24,3 +24,6 @@ export const XEN_ELFNOTE = {
 } as const;
 
 export const XEN_ELFNOTE_MAX = 18;
+
+/** Notes of a domain's core file, as Xen's dump-core writes it. */
+export const XEN_ELFNOTE_DUMPCORE = { NONE: 0x200_0000, HEADER: 0x200_0001, XEN_VERSION: 0x200_0002, FORMAT_VERSION: 0x200_0003 } as const;

@@ -22,6 +22,9 @@ type Emulation = (v: Vcpu, arg: number) => number;
 const CR0 = 0x8005_0033, CR0_TS = 8;
 /** CR4 as the guest sees it: OSXMMEXCPT, OSFXSR, PAE; DE is its own. */
 const CR4 = 0x620;
+/** CR0 and CR4 as the guest reads them. */
+export function guestCr0(v: Vcpu): number { return (CR0 | (v.state.cr0_ts ? CR0_TS : 0)) >>> 0; }
+export function guestCr4(v: Vcpu): number { return CR4 | v.state.cr4; }
 
 const gp: Emulation = () => GP;
 const ud: Emulation = () => UD;
@@ -130,10 +133,10 @@ function movFromCr(v: Vcpu, arg: number): number {
   const { state } = v;
   const into = arg >>> 8;
   switch (arg & 0xff) {
-    case 0: v.cpu.setPair(into, (CR0 | (state.cr0_ts ? CR0_TS : 0)) >>> 0, 0); return DONE;
+    case 0: v.cpu.setPair(into, guestCr0(v), 0); return DONE;
     case 2: v.cpu.set(into, state.cr2); return DONE;
     case 3: v.cpu.set(into, BigInt(state.guest_table) << 12n); return DONE;
-    case 4: v.cpu.setPair(into, CR4 | state.cr4, 0); return DONE;
+    case 4: v.cpu.setPair(into, guestCr4(v), 0); return DONE;
     default: return GP;
   }
 }

@@ -25,6 +25,7 @@ export const XEN_MAJOR = 4, XEN_MINOR = 17;
 export const XEN_EXTRAVERSION = '-xenith';
 /** The kinds of guest that can run: 64-bit PV only. The space ends each, as Xen writes them. */
 export const XEN_CAPABILITIES = 'xen-3.0-x86_64 ';
+export const XEN_CHANGESET = 'unavailable';
 
 /**
  * The features of a PV DomU, those that real Xen 4.17 reports (0x220f0), and what they promise:
@@ -62,7 +63,7 @@ export const do_xen_version: Hypercall = (v, a) => {
     case XENVER.extraversion: return putString(v, a, XEN_EXTRAVERSION, XEN_EXTRAVERSION_LEN);
     case XENVER.compile_info: return putCompileInfo(v, a);
     case XENVER.capabilities: return putString(v, a, XEN_CAPABILITIES, XEN_CAPABILITIES_INFO_LEN);
-    case XENVER.changeset: return putString(v, a, 'unavailable', XEN_CHANGESET_INFO_LEN);
+    case XENVER.changeset: return putString(v, a, XEN_CHANGESET, XEN_CHANGESET_INFO_LEN);
     case XENVER.platform_parameters:
       platformParameters.view.virt_start = HYPERVISOR_VIRT_START;
       return platformParameters.write(v, a.lo(1), a.hi(1)) ? 0 : -EFAULT;
@@ -77,20 +78,25 @@ export const do_xen_version: Hypercall = (v, a) => {
 
 /** Writes a string padded with zeros to a field of `length` bytes. */
 function putString(v: Vcpu, a: HypercallArgs, text: string, length: number): number {
-  encode(text, scratch, 0, length);
+  encodeText(text, scratch, 0, length);
   return copyToGuest(v, a.lo(1), a.hi(1), scratch, 0, length) ? 0 : -EFAULT;
 }
 
 function putCompileInfo(v: Vcpu, a: HypercallArgs): number {
-  const { offset } = xen_compile_info;
-  encode('TypeScript', compileInfo.bytes, offset.compiler, 64);
-  encode('xenith', compileInfo.bytes, offset.compile_by, 16);
-  encode('', compileInfo.bytes, offset.compile_domain, 32);
-  encode('', compileInfo.bytes, offset.compile_date, 32);
+  encodeCompileInfo(compileInfo.bytes, 0);
   return compileInfo.write(v, a.lo(1), a.hi(1)) ? 0 : -EFAULT;
 }
+/** Writes a xen_compile_info at `at`. */
+export function encodeCompileInfo(into: Uint8Array, at: number): void {
+  const { offset } = xen_compile_info;
+  encodeText('TypeScript', into, at + offset.compiler, 64);
+  encodeText('xenith', into, at + offset.compile_by, 16);
+  encodeText('', into, at + offset.compile_domain, 32);
+  encodeText('', into, at + offset.compile_date, 32);
+}
 
-function encode(text: string, into: Uint8Array, at: number, length: number): void {
+/** Writes ASCII text, padded with zeros, into a field of `length` bytes. */
+export function encodeText(text: string, into: Uint8Array, at: number, length: number): void {
   assert(text.length < length, 'the string fits its field');
   into.fill(0, at, at + length);
   for (let i = 0; i < text.length; i++) into[at + i] = text.charCodeAt(i);

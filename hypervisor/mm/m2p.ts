@@ -13,9 +13,10 @@
 
 import { PTE, PTE_HI, ROOT_PAGETABLE_FIRST_XEN_SLOT, ROOT_PAGETABLE_LAST_XEN_SLOT } from '#abi/mmu.ts';
 import { VMASST_TYPE_m2p_strict } from '#abi/xen.ts';
-import { PAGE_SIZE } from '#base/capsule.ts';
+import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { assert } from '#base/assert.ts';
-import { XEN_FRAME } from '../layout.ts';
+import { DOMAIN_STATE, XEN_FRAME } from '../layout.ts';
+import { mm_state } from './mm-state.ts';
 import type { Mm } from './mm.ts';
 
 const ENTRIES_PER_FRAME = PAGE_SIZE / 8;
@@ -72,6 +73,14 @@ export function getM2p(mm: Mm, mfn: number): number {
   const i = mm.entry(mm.state.m2p_base, mfn);
   const hi = mm.u32[i + 1] as number;
   return hi > 0x1f_ffff ? -1 : hi * 0x1_0000_0000 + (mm.u32[i] as number);
+}
+
+/** The same, from the capsule alone. */
+export function readM2p({ u32, frames }: Capsule, mfn: number): number {
+  const base = u32[(DOMAIN_STATE.mm + mm_state.offset.m2p_base) >>> 2] as number;
+  const i = (frames + base * PAGE_SIZE >>> 2) + mfn * 2;
+  const hi = u32[i + 1] as number;
+  return hi > 0x1f_ffff ? -1 : hi * 0x1_0000_0000 + (u32[i] as number);
 }
 
 /** First frame of the m2p and how many frames it has. */

@@ -1,11 +1,13 @@
 // How a run ends, and with which exit status.
 
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cpu_user_regs, vcpu_guest_context } from '#abi/xen.ts';
 import { elfImage, linuxNotes } from '#toolstack/builder/testing/elf-image.ts';
+import { parseCore } from '#toolstack/dump/testing/parse-core.ts';
 import { ended, inGuest, start, xenith } from './xenith.ts';
 
 const VIRT_BASE = 0xffff_ffff_8000_0000n, LOAD = 0x10_0000n;
@@ -86,3 +88,26 @@ for (const [signal, expected] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 
     assert.equal((await result).status, expected);
   });
 }
+
+test('a crash leaves a core file, with memory and registers as they were', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'xenith-core-'));
+  try {
+    const path = join(directory, 'core');
+    const code = [0x48, 0xb8, 8, 7, 6, 5, 4, 3, 2, 1, 0x48, 0xa3, 0, 0x20, 0x10, 0x80, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x0b]; // mov rax,0x102030405060708; mov [0xffffffff80102000],rax; ud2
+    const { status, err } = await bootBytes(code, ['--dump-on-crash', path]);
+    assert.equal(status, 1);
+    assert.match(err, new RegExp(`core file written to ${path}`));
+    const core = parseCore(readFileSync(path));
+    const page = (pfn: number): Uint8Array => core.page(core.p2m.findIndex((p) => p.pfn === pfn));
+    assert.deepEqual([...page(0x100).subarray(0, code.length)], code);
+    assert.deepEqual([...page(0x102).subarray(0, 8)], [8, 7, 6, 5, 4, 3, 2, 1]);
+    const regs = cpu_user_regs.on(Uint8Array.from(core.sections.get('.xen_prstatus')?.bytes ?? []).buffer).at(vcpu_guest_context.offset.user_regs);
+    assert.equal(regs.rax, 0x102_0304_0506_0708n);
+    assert.equal(regs.rip, 0xffff_ffff_8010_0014n);
+    const refused = await bootBytes(code, ['--dump-on-crash', join(directory, 'none', 'core')]);
+    assert.equal(refused.status, 1);
+    assert.match(refused.err, /core file .*none\/core: no such file/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

@@ -24,6 +24,8 @@ export interface RunArgs {
   readonly profile: boolean;
   readonly systemMap: string | undefined;
   readonly verbose: boolean;
+  /** file for a core of a domain that crashes */
+  readonly dumpOnCrash: string | undefined;
   /** the words after `--`; undefined without them */
   readonly command: readonly string[] | undefined;
 }
@@ -31,7 +33,7 @@ export interface RunArgs {
 const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
   vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'compile-after': { type: 'string' },
-  'system-map': { type: 'string' }, profile: { type: 'boolean' },
+  'system-map': { type: 'string' }, 'dump-on-crash': { type: 'string' }, profile: { type: 'boolean' },
   deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -63,6 +65,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     profile: values.profile ?? false,
     systemMap: values['system-map'],
     verbose: values.verbose ?? false,
+    dumpOnCrash: values['dump-on-crash'],
     command,
   };
 }

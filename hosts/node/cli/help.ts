@@ -42,6 +42,8 @@ small Linux with busybox.
                     engine, hypercalls, functions of the guest's kernel
   --system-map FILE names for those functions: System.map, or a copy of the
                     guest's own /proc/kallsyms
+  --dump-on-crash FILE  write a core file of a domain that crashes, as Xen's own;
+                    the package crash reads it
   --verbose         write to standard error what Xen's own log would show
   --help            this text
 

@@ -2,8 +2,11 @@
 // with the exit status how it ended.
 
 import type { Host, LogLevel } from '#base/host.ts';
+import type { Domain } from '#hypervisor/domain.ts';
+import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
+import { coreFile } from '#toolstack/dump/core-file.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
 import { deterministicHost } from '#toolstack/lifecycle/deterministic-host.ts';
@@ -12,6 +15,7 @@ import { DomainLoop } from '#toolstack/lifecycle/domain-loop.ts';
 import { PipeInput } from '#toolstack/lifecycle/pipe-input.ts';
 import { releaseDomain } from '#toolstack/xenstore/domain-tree.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
+import { CoreError, writeCore } from '../core-writer.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { NodePacer } from '../pacer.ts';
@@ -85,6 +89,7 @@ class Run {
       const status = end ? this.statusOf(end, domid) : undefined;
       this.stats.add(created.domain, this.loop?.runningNs ?? 0);
       this.profile?.add(created.domain);
+      if (end?.kind === 'crash') await this.dump(created.domain);
       if (end === undefined || status !== undefined) return this.leave(status);
       this.terminal.message('xenith: the guest reboots');
       created.xenstore.close();
@@ -150,6 +155,18 @@ class Run {
     }
     if (this.plan.command !== undefined) return exitStatusOf(this.store, domid) ?? 0;
     return end.kind === 'poweroff' ? 0 : undefined;
+  }
+
+  private async dump(domain: Domain): Promise<void> {
+    const { dumpOnCrash: path } = this.args;
+    if (path === undefined) return;
+    try {
+      await writeCore(path, coreFile(domain.capsule, domain.vcpus.map(vcpuContext)));
+      this.terminal.message(`xenith: core file written to ${path}`);
+    } catch (error) {
+      if (!(error instanceof CoreError)) throw error;
+      this.terminal.message(`xenith: ${error.message}`);
+    }
   }
 
   private async leave(status: number | undefined): Promise<number> {
