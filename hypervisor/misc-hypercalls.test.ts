@@ -52,7 +52,7 @@ test('the features are those that Xen 4.17 reports to a PV DomU', () => {
 test('the guest can read its UUID', () => {
   const u = new DomU();
   const uuid = Uint8Array.from({ length: 16 }, (_, i) => i * 3);
-  setGuestHandle(u.domain, uuid);
+  setGuestHandle(u.domain.capsule, uuid);
   assert.deepEqual(guestHandle(u.domain), uuid);
   assert.equal(u.call(do_xen_version, XENVER.guest_handle, u.guest.va(u.free)), 0);
   assert.deepEqual(new Uint8Array(u.fake.capsule.buffer, u.fake.capsule.frame(u.guest.mfn(u.free)), 16), uuid);

@@ -13,7 +13,7 @@ import {
   XENFEAT_mmu_pt_update_preserve_ad, XENFEAT_pae_pgdir_above_4gb,
 } from '#abi/xen.ts';
 import { assert } from '#base/assert.ts';
-import { PAGE_SIZE } from '#base/capsule.ts';
+import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from './domain.ts';
 import { copyToGuest } from './guest-access.ts';
 import { GuestStruct } from './guest-struct.ts';
@@ -49,9 +49,9 @@ const scratch = new Uint8Array(XEN_CAPABILITIES_INFO_LEN);
 const HANDLE_LENGTH = 16;
 
 /** Sets the domain's UUID (xen_domain_handle_t), 16 bytes. */
-export function setGuestHandle(domain: Domain, uuid: Uint8Array): void {
+export function setGuestHandle(capsule: Capsule, uuid: Uint8Array): void {
   assert(uuid.length === HANDLE_LENGTH, 'a UUID has 16 bytes');
-  domain.capsule.u8.set(uuid, DOMAIN_STATE.version);
+  capsule.u8.set(uuid, DOMAIN_STATE.version);
 }
 /** The domain's UUID. */
 export function guestHandle(domain: Domain): Uint8Array { return domain.capsule.u8.slice(DOMAIN_STATE.version, DOMAIN_STATE.version + HANDLE_LENGTH); }

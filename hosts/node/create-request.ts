@@ -56,6 +56,6 @@ function refuseAbsent({ disks, vifs, ramdisk, kernel }: DomainConfigFile): void 
   if (ramdisk !== undefined && kernel === undefined) throw new RequestError('ramdisk: the default guest has its own; give a kernel as well');
 }
 function action(key: string, value: ShutdownAction): EventAction {
-  if (value === 'destroy' || value === 'restart' || value === 'preserve') return value;
-  throw new RequestError(`${key} = "${value}": not there yet; one of destroy, restart and preserve is`);
+  if (value !== 'soft-reset') return value;
+  throw new RequestError(`${key} = "${value}": PV guests have no soft reset; give one of the other actions`);
 }

@@ -27,7 +27,7 @@ class World {
 
   constructor() {
     const compilers = new CompilerThread((reason) => this.log.push(reason));
-    this.domains = new Domains(new Store(), nodeHost((_level, message) => this.log.push(message)), { cpus: 2, start: startCpuThread(compilers), later: storePace.later }, (line) => this.log.push(line));
+    this.domains = new Domains(new Store(), nodeHost((_level, message) => this.log.push(message)), { cpus: 2, start: startCpuThread(compilers), later: storePace.later, saveCore: async () => assert.fail('nobody asked for a core') }, (line) => this.log.push(line));
   }
   async create(guest: string, name: string, cmdline: string, cpu: number, onPoweroff: EventAction = 'destroy'): Promise<ManagedDomain> {
     const console = new ConsoleLog();

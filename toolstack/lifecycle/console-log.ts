@@ -36,6 +36,13 @@ export class ConsoleLog {
     return () => { this.readers.delete(reader); };
   }
   feed(bytes: Uint8Array): void { this.console?.feed(bytes); }
+  /** What is kept, for a domain that has ended and is set aside: readers and input stay with the one that takes its place. */
+  ended(): ConsoleLog {
+    const log = new ConsoleLog();
+    for (const bytes of this.kept) log.write(bytes);
+    log.end();
+    return log;
+  }
   /** The domain is gone, and none takes its place. */
   end(): void {
     this.isOver = true;

@@ -38,6 +38,10 @@ export interface CpuServices {
   /** When this is answered the domain does not run. */
   pause(domid: number): null;
   unpause(domid: number): null;
+  /** Crashes a domain, as if it had done something that Xen does not survive for it. @param why one line, for the report */
+  crash(domid: number, why: string): null;
+  /** The contexts of its vCPUs (hypervisor/vcpu-context.ts): of a domain that is here, or of one that is nowhere any more. */
+  contexts(which: number | Omit<Parcel, 'recordedAt'>): readonly Uint8Array[];
   share(domid: number, weight: number, cap: number): null;
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;

@@ -7,6 +7,7 @@ import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
+import { coreFile } from '../dump/core-file.ts';
 import { releaseDomain } from '../xenstore/domain-tree.ts';
 import type { Store } from '../xenstore/store.ts';
 import { type Affinity, affinityWords, allowedCpus } from './affinity.ts';
@@ -16,10 +17,10 @@ import { CpuDied, CpuLink, type StartCpu } from './cpu-link.ts';
 import type { CpuReport } from './cpu-mail.ts';
 import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
+import { actionAfter, DomainEndings, type Preserver, startsAnother } from './domain-endings.ts';
 import { NO_KEEPER, type DomainKeeper } from './domain-keeper.ts';
-import { type DomainSpec, type EventAction, ManagedDomain } from './managed-domain.ts';
+import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
-import { MOST_EARLY_CRASHES } from './restart-policy.ts';
 
 /** Told what an administrator wants in the log; without a level it is information. */
 export type Log = (line: string, level?: LogLevel) => void;
@@ -27,10 +28,6 @@ export type Log = (line: string, level?: LogLevel) => void;
 /** One that the toolstack refuses, for the user: what is wrong and what to do. */
 export class DomainError extends Error {}
 
-/** What its specification says is to become of a domain that ended so. */
-function actionAfter(kind: DomainEnd['kind'], { onPoweroff, onReboot, onCrash }: DomainSpec): EventAction {
-  return kind === 'poweroff' ? onPoweroff : kind === 'reboot' ? onReboot : onCrash;
-}
 function checkShare({ weight, cap, vcpus }: DomainSpec): void {
   if (!Number.isInteger(weight) || weight < MIN_WEIGHT || weight > MAX_WEIGHT) throw new DomainError(`weight ${weight}: not from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   if (!Number.isInteger(cap) || cap < 0 || cap > vcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${vcpus * 100} per cent`);
@@ -49,13 +46,11 @@ interface Claim extends Load {
 }
 
 /** What the host gives a machine. */
-export interface MachineParts {
+export interface MachineParts extends Preserver {
   /** how many physical CPUs there are */
   readonly cpus: number;
   /** starts the thread of one */
   readonly start: StartCpu;
-  /** calls back after so many ms */
-  readonly later: (ms: number, then: () => void) => void;
 }
 
 export class Domains {
@@ -72,6 +67,7 @@ export class Domains {
   private readonly host: Host;
   private readonly parts: MachineParts;
   private readonly links: CpuLink[];
+  private readonly endings: DomainEndings;
   private readonly byId = new Map<number, ManagedDomain>();
   private readonly claims = new Set<Claim>();
   /** domains that the CPUs know, also destroyed ones that others still have pages of */
@@ -84,6 +80,7 @@ export class Domains {
     this.host = host;
     this.parts = parts;
     this.log = log;
+    this.endings = new DomainEndings(this, host, parts, log);
     this.links = Array.from({ length: parts.cpus }, (_, id) => this.startCpu(id));
   }
 
@@ -148,7 +145,7 @@ export class Domains {
   }
   /** Lets a domain run that was made, if it is not paused. When that cannot be it has ended, which is told. */
   async begin(domain: ManagedDomain): Promise<void> {
-    if (!domain.paused) await this.ask(domain, (link) => link.ask('unpause', domain.domid)).catch(() => undefined);
+    if (!domain.paused && domain.holds === 0) await this.ask(domain, (link) => link.ask('unpause', domain.domid)).catch(() => undefined);
   }
   /** When it resolves the domain does not run. */
   async pause(domain: ManagedDomain): Promise<void> { await this.setPaused(domain, true); }
@@ -156,7 +153,36 @@ export class Domains {
   private async setPaused(domain: ManagedDomain, paused: boolean): Promise<void> {
     this.keeper.change(domain.spec.uuid, { paused });
     domain.paused = paused;
-    await this.ask(domain, (link) => link.ask(paused ? 'pause' : 'unpause', domain.domid));
+    if (domain.holds === 0) await this.ask(domain, (link) => link.ask(paused ? 'pause' : 'unpause', domain.domid));
+  }
+  /**
+   * Writes a core file of a domain, which stands still meanwhile: this thread reads its memory.
+   * @param write takes the file, piece by piece
+   * @param how live: let the domain run meanwhile; crash: crash it when that is done
+   */
+  async dumpCore(domain: ManagedDomain, write: (pieces: Iterable<Uint8Array>) => Promise<unknown>, how: { readonly live: boolean; readonly crash: boolean }): Promise<void> {
+    if (how.live) await write(await this.coreOf(domain));
+    else await this.holding(domain, async () => write(await this.coreOf(domain)));
+    if (how.crash) await this.ask(domain, (link) => link.ask('crash', domain.domid, 'a core was dumped, with -c'));
+  }
+  /** Has a domain stand still while something is done. */
+  private async holding(domain: ManagedDomain, body: () => Promise<unknown>): Promise<void> {
+    domain.holds++;
+    try {
+      await this.ask(domain, (link) => link.ask('pause', domain.domid));
+      await body();
+    } finally {
+      domain.holds--;
+      await this.begin(domain);
+    }
+  }
+  /** A core file of a domain, piece by piece; of one that has ended, too. */
+  async coreOf(domain: ManagedDomain): Promise<Iterable<Uint8Array>> {
+    const { domid, capsule, spec: { vcpus } } = domain;
+    let contexts: readonly Uint8Array[] | undefined;
+    await this.ask(domain, async (link) => { contexts = await link.ask('contexts', domid); }).catch((error: unknown) => { if (domain.ended === undefined) throw error; });
+    contexts ??= await this.leastLoaded(domain.allowed).ask('contexts', { domid, capsule: capsule.shape, vcpus });
+    return coreFile(capsule, contexts);
   }
   /** Changes what part of the processor a domain gets; undefined: as it is. @throws DomainError */
   async setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): Promise<void> {
@@ -180,7 +206,7 @@ export class Domains {
   }
   /** Asks the guest to power off or to reboot, by xenstore (xenstore-paths, control/shutdown). */
   request(domain: ManagedDomain, what: 'poweroff' | 'reboot'): void {
-    this.keeper.change(domain.spec.uuid, { wanted: actionAfter(what, domain.spec) === 'restart' });
+    this.keeper.change(domain.spec.uuid, { wanted: startsAnother(actionAfter(what, domain.spec)) });
     this.control(domain, 'shutdown', what);
   }
   /** Tells the guest something by a node below control/ (xenstore-paths). */
@@ -227,6 +253,7 @@ export class Domains {
   /** Ends all domains and CPUs; whoever remembers them is not told. */
   async close(): Promise<void> {
     this.isEnding = true;
+    await this.endings.settled();
     await Promise.all(this.list().map((domain) => this.discard(domain)));
     for (const link of this.links) link.end();
   }
@@ -326,7 +353,7 @@ export class Domains {
     throw new DomainError('there is no free domain number: destroy a domain first');
   }
   /** Takes a domain off its CPU and out of the store. False when somebody else does so already. */
-  private async remove(domain: ManagedDomain): Promise<boolean> {
+  async remove(domain: ManagedDomain): Promise<boolean> {
     if (domain.dying) return false;
     domain.dying = true;
     await domain.moving;
@@ -349,47 +376,6 @@ export class Domains {
   private ended(domain: ManagedDomain, end: DomainEnd): void {
     if (domain.ended !== undefined) return;
     domain.ended = end.kind;
-    if (domain.dying) return;
-    const { spec } = domain;
-    const wish = actionAfter(end.kind, spec);
-    const action = wish === 'restart' && this.isEnding ? 'destroy' : wish;
-    this.log(`domain ${domain.domid} (${spec.name}): ${end.kind}; ${action}`);
-    if (end.kind === 'crash') this.log(end.report, 'error');
-    this.store.shutdownDomain(domain.domid);
-    if (action === 'restart') return this.restart(domain, end.kind);
-    this.keeper.ended(spec.uuid);
-    if (action === 'destroy') void this.discard(domain);
-    else this.onLess();
-  }
-  /** Starts a domain that has ended again: now, later or, if it crashes again and again, never. Until then it stays as it is. */
-  private restart(domain: ManagedDomain, kind: DomainEnd['kind']): void {
-    const wait = domain.restarts.next(kind, (this.host.now() - domain.since) / 1e6);
-    const who = `domain ${domain.domid} (${domain.spec.name})`;
-    if (wait === 0) return void this.replace(domain);
-    if (wait !== undefined) {
-      this.log(`${who}: crashed soon after its start; it is started again in ${wait / 1000} s`, 'warning');
-      return this.parts.later(wait, () => { if (!this.isEnding) void this.replace(domain); });
-    }
-    this.log(`${who}: crashed ${MOST_EARLY_CRASHES} times soon after its start; it is not started again`, 'error');
-    this.keeper.ended(domain.spec.uuid);
-    void this.discard(domain);
-  }
-  /** Puts a new domain in the place of one that has ended. */
-  private async replace(domain: ManagedDomain): Promise<void> {
-    if (!await this.remove(domain)) return;
-    const { spec, paused, console, restarts } = domain;
-    const make = (): Promise<ManagedDomain> => this.make(spec, paused, console);
-    try {
-      const next = await make().catch((error: unknown) => {
-        if (error instanceof CpuDied) return make(); // on another
-        throw error;
-      });
-      next.restarts = restarts;
-      this.keeper.restarted(spec.uuid);
-      await this.begin(next);
-    } catch (error) {
-      console.end();
-      this.keeper.unstarted(spec.uuid, spec.name, error);
-    }
+    if (!domain.dying) this.endings.see(domain, end);
   }
 }

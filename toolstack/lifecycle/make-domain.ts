@@ -93,7 +93,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
   initMemory(domain);
   initDomainState(domain, { deterministic: config.deterministic });
-  setGuestHandle(domain, Uint8Array.from(config.uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+  setGuestHandle(domain.capsule, uuidBytes(config.uuid));
 
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
@@ -129,6 +129,9 @@ function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, ma
   Object.assign(hooks, machineHooks(domain));
   return domain;
 }
+
+/** The 16 bytes of a UUID. */
+export function uuidBytes(uuid: string): Uint8Array { return Uint8Array.from(uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)); }
 
 /** A capsule has 4 GiB with all that is in it. */
 const MAX_FRAMES = 2 ** 20;

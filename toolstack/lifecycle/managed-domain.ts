@@ -13,7 +13,8 @@ import type { Load } from './placement.ts';
 import { RestartPolicy } from './restart-policy.ts';
 
 /** What becomes of a domain that has ended by itself (xl.cfg(5), "Event Actions"). */
-export type EventAction = 'destroy' | 'restart' | 'preserve';
+export const EVENT_ACTIONS = ['destroy', 'restart', 'preserve', 'rename-restart', 'coredump-destroy', 'coredump-restart'] as const;
+export type EventAction = (typeof EVENT_ACTIONS)[number];
 /** What a domain is made from. Kernel and initrd are read anew each time it starts. */
 export interface DomainSpec {
   readonly name: string;
@@ -44,7 +45,8 @@ const PORTS = 2 ** 20;
 export class ManagedDomain implements Load {
   readonly domid: number;
   spec: DomainSpec;
-  readonly console: ConsoleLog;
+  console: ConsoleLog;
+  readonly capsule: Capsule;
   readonly glance: DomainGlance;
   /** host time of its creation, ns */
   readonly since: number;
@@ -54,6 +56,8 @@ export class ManagedDomain implements Load {
   backEnds: BackEnds | undefined;
   /** the toolstack wants it so; while somebody else holds it still as well, `glance` shows it paused and this is false */
   paused: boolean;
+  /** how many want it to stand still for a while, beside that */
+  holds = 0;
   /** goes on to the domain that takes its place */
   restarts: RestartPolicy = new RestartPolicy();
   /** how it ended; undefined while it runs */
@@ -72,6 +76,7 @@ export class ManagedDomain implements Load {
     this.domid = domid;
     this.spec = spec;
     this.console = console;
+    this.capsule = capsule;
     this.glance = new DomainGlance(capsule, spec.vcpus);
     this.allowed = allowed;
     this.link = link;

@@ -73,6 +73,12 @@ export class PhysicalCpu {
     this.ready.put(placed);
     if (this.current && placed.share.credit > this.current.share.credit) this.preempted = true;
   }
+  /** A domain has been shut down: it is forgotten here, and Domain-0 is told. */
+  end(placed: PlacedDomain): void {
+    this.remove(placed);
+    placed.compiler?.close();
+    this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
+  }
   /** An exception of ours has happened while something was done for a domain: it ends. */
   fail(placed: PlacedDomain, error: unknown): void {
     fail(placed.domain, error);
@@ -146,12 +152,6 @@ export class PhysicalCpu {
     const parked = share.parkedUntil(end);
     if (parked > 0) this.rest(placed, parked);
     else this.ready.put(placed);
-  }
-  /** It has shut down. */
-  private end(placed: PlacedDomain): void {
-    this.remove(placed);
-    placed.compiler?.close();
-    this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
   }
   private noteWish(placed: PlacedDomain, now: number): void {
     placed.share.want(now - placed.wantsSince);

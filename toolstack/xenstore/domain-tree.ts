@@ -59,6 +59,16 @@ export function introduceDomain(store: Store, request: DomainTreeRequest): void 
   store.introduceDomain(domid);
 }
 
+/** Another domain gets a domain's name and UUID: it has these from now on, and a /vm of its own. */
+export function moveVm(store: Store, domid: number, name: string, uuid: string): void {
+  const home = domainPath(domid), vm = `/vm/${uuid}`;
+  new LocalClient(store).atomically((client) => {
+    client.mkdir(vm);
+    client.setPermissions(vm, [{ domid: 0, read: false, write: false }, { domid, read: true, write: false }]);
+    for (const [path, value] of [[`${vm}/name`, name], [`${vm}/uuid`, uuid], [`${home}/vm`, vm], [`${home}/name`, name]] as const) client.write(path, value);
+  });
+}
+
 /** Removes the domain's nodes when it is gone. */
 export function releaseDomain(store: Store, domid: number, uuid: string): void {
   new LocalClient(store).atomically((client) => {

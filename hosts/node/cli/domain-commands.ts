@@ -1,5 +1,6 @@
 // The commands that a daemon answers, in the words of xl(1).
 
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ask, RequestError } from '../daemon/client.ts';
 import type { DomainInfo, LongInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
@@ -99,6 +100,15 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
   reboot: asked('reboot', 'ask a guest to reboot; -w: wait until it has'),
   pause: simple('pause', 'stop a domain for the time being'),
   unpause: simple('unpause', 'let a paused domain go on'),
+  'dump-core': {
+    usage: '[-l] [-c] DOMAIN FILE', about: 'write a core file of a domain, which stands still meanwhile; -l (--live): it runs on; -c (--crash): crash it afterwards', words: [2, 2],
+    options: { live: { type: 'boolean', short: 'l' }, crash: { type: 'boolean', short: 'c' } },
+    async run({ state, words, flags }) {
+      const file = resolve(words[1] as string);
+      await ask(state, { command: 'dump-core', domain: words[0] as string, file, live: flags['live'] === true, crash: flags['crash'] === true });
+      return '';
+    },
+  },
   rename: {
     usage: 'DOMAIN NAME', about: 'give a domain another name', words: [2, 2],
     async run({ state, words }) {

@@ -2,13 +2,14 @@
 // has is taken, and only if it is of the right kind; what values mean is checked where they are used.
 
 import { DomainError } from '#toolstack/lifecycle/domains.ts';
+import { EVENT_ACTIONS, type EventAction } from '#toolstack/lifecycle/managed-domain.ts';
 import type { CreateRequest } from './protocol.ts';
 
 type Check = (value: unknown) => boolean;
 const text: Check = (v) => typeof v === 'string';
 const optionalText: Check = (v) => v === undefined || typeof v === 'string';
 const number: Check = Number.isSafeInteger;
-const action: Check = (v) => v === 'destroy' || v === 'restart' || v === 'preserve';
+const action: Check = (v) => EVENT_ACTIONS.includes(v as EventAction);
 const uuid: Check = (v) => v === undefined || (typeof v === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(v));
 
 const FIELDS: Readonly<Record<keyof CreateRequest, Check>> = {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { parseCore, type Core } from '#toolstack/dump/testing/parse-core.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
@@ -28,11 +29,16 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
   const log: string[] = [];
   const threads: WorkerCpu[] = [];
   const compilers = new CompilerThread((reason) => log.push(reason));
+  const cores = new Map<string, Core>();
+  const saveCore = async (name: string, pieces: Iterable<Uint8Array>): Promise<string> => {
+    cores.set(name, parseCore(Uint8Array.from(Buffer.concat([...pieces]))));
+    return name;
+  };
   const domains = new Domains(new Store(storePace), nodeHost(() => {}), { cpus: 2, start: (...parameters) => {
     const thread = new WorkerCpu(compilers, ...parameters);
     threads.push(thread);
     return thread;
-  }, later: storePace.later }, (line) => log.push(line));
+  }, later: storePace.later, saveCore }, (line) => log.push(line));
   const create = async (name: string, more: Partial<CreateRequest> = {}): Promise<ManagedDomain> => domains.create(specOf(request(name, more)), more.paused ?? false);
   const names = (): string[] => domains.list().map((d) => d.spec.name).sort();
   after(() => domains.close());
@@ -61,12 +67,14 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     const [victim, survivor] = [await create('victim', { cpus: ['0'] }), await create('survivor', { cpus: ['1'] })];
     const again = await create('again', { cpus: ['0'], onCrash: 'restart' });
     await create('kept', { cpus: ['0'], onCrash: 'preserve' });
+    await create('dumped', { cpus: ['0'], vcpus: 2, onCrash: 'coredump-destroy' });
     await threads[0]?.worker.terminate();
     await until('it is found out', () => log.some((line) => line.includes('physical CPU 0 died')));
-    await until('the domain is gone, or there anew', () => !domains.list().includes(victim) && domains.list().some((d) => d.spec.name === 'again' && d !== again));
+    await until('the domain is gone, or there anew', () => !domains.list().includes(victim) && !names().includes('dumped') && domains.list().some((d) => d.spec.name === 'again' && d !== again));
     assert.deepEqual(names(), ['again', 'kept', 'survivor']);
     assert.ok(!domains.numbers.includes(victim.domid), 'the CPU in its place has taken it apart');
     assert.match(domains.get('kept').state, /c-$/);
+    assert.deepEqual([cores.get('dumped')?.vcpus.length, cores.get('dumped')?.p2m.length], [2, 48 * 256], 'its core is read by another CPU');
     assert.ok(log.some((line) => /Domain \d+ crashed: physical CPU 0 died/.test(line)));
     const { ran } = survivor.glance.share;
     await until('the other goes on', () => survivor.glance.share.ran > ran);

@@ -1,11 +1,14 @@
 // `xenith daemon`: the machine that runs the domains, until it is told to stop. This thread is Domain-0.
 
 import { mkdirSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { LogLevel } from '#base/host.ts';
 import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
 import { Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { collectGarbage } from '../collect-garbage.ts';
+import { writeCore } from '../core-writer.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerThread } from '../region-compiler.ts';
 import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
@@ -22,7 +25,7 @@ import { OrderlyEnd } from './orderly-end.ts';
 import { ApiServer } from './server.ts';
 import { notifyManager } from './service-manager.ts';
 import { openState } from './state-database.ts';
-import { autoPath, databasePath, socketPath, xenstorePath } from './state-dir.ts';
+import { autoPath, corePath, databasePath, socketPath, xenstorePath } from './state-dir.ts';
 
 export interface DaemonOptions {
   readonly state: string;
@@ -45,7 +48,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { records, takeOver } = openRecords(state, log);
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`, 'warning'));
   const store = new Store(storePace);
-  const domains = new Domains(store, host, { cpus, start: startCpuThread(compilers), later: storePace.later }, log);
+  const domains = new Domains(store, host, { cpus, start: startCpuThread(compilers), later: storePace.later, saveCore: coresIn(state) }, log);
   domains.onReleased = giveBack(domains, compilers);
   const kept = new KeptDomains(domains, records, log);
   const server = new ApiServer({ domains, kept, ring, log }, socketPath(state));
@@ -130,5 +133,15 @@ function giveBack(domains: Domains, compilers: CompilerThread): (memory: number)
     waiting += memory;
     if (waiting >= MUCH) void now();
     else timer ??= setTimeout(() => void now(), SOON).unref();
+  };
+}
+
+/** Where cores of crashed domains are kept. */
+function coresIn(state: string): (name: string, pieces: Iterable<Uint8Array>) => Promise<string> {
+  return async (name, pieces) => {
+    const path = corePath(state, name);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await writeCore(path, pieces);
+    return path;
   };
 }

@@ -16,6 +16,8 @@ export type Request =
   | { readonly command: 'dmesg'; readonly clear: boolean }
   | { readonly command: 'sysrq'; readonly domain: string; readonly key: string }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
+  /** `file`: absolute path, written by the daemon; it stands still meanwhile unless `live`, and is crashed afterwards if `crash` */
+  | { readonly command: 'dump-core'; readonly domain: string; readonly file: string; readonly live: boolean; readonly crash: boolean }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   /** `cpus` as in xl.cfg */
   | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }

@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
+import { CoreError, writeCore } from '../core-writer.ts';
 import { checkedRequest } from './checked-request.ts';
 import { alreadyRuns, DaemonError, stateTrouble } from './daemon-error.ts';
 import { domainZero, infoOf, longInfoOf, vcpusOf } from './domain-info.ts';
@@ -83,7 +84,7 @@ export class ApiServer {
     } catch (error) {
       const { message, stack = message } = error as Error;
       if (error instanceof DaemonError) this.machine.log(message, 'error');
-      else if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof SyntaxError)) this.machine.log(stack, 'error');
+      else if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof CoreError || error instanceof SyntaxError)) this.machine.log(stack, 'error');
       answer(socket, { ok: false, error: message });
     }
   }
@@ -101,6 +102,11 @@ export class ApiServer {
       case 'share': await domains.setShare(await domains.find(request.domain), request.weight, request.cap); return null;
       case 'pin': await domains.pin(await domains.find(request.domain), request.vcpu, affinityOf(request.cpus)); return null;
       case 'destroy': await kept.destroy(request.domain); return null;
+      case 'dump-core': {
+        const { file, live, crash } = request;
+        await domains.dumpCore(await domains.find(request.domain), (pieces) => writeCore(file, pieces), { live, crash });
+        return null;
+      }
       case 'pause': await domains.pause(await domains.find(request.domain)); return null;
       case 'unpause': await domains.unpause(await domains.find(request.domain)); return null;
       case 'shutdown': domains.request(await domains.find(request.domain), 'poweroff'); return null;

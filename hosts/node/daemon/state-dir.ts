@@ -16,3 +16,5 @@ export const xenstorePath = (state: string): string => join(state, 'xenstored.so
 export const databasePath = (state: string): string => join(state, 'domains.db');
 /** xl.cfg files of the domains that start with the daemon. */
 export const autoPath = (state: string): string => join(state, 'auto');
+/** The core file of a domain that crashed (on_crash = "coredump-..."): the last one of each name. */
+export const corePath = (state: string, name: string): string => join(state, 'dump', name);
