@@ -8,6 +8,7 @@ import {
 } from '#abi/event-channel.ts';
 import { NR_VIRQS } from '#abi/xen.ts';
 import { assert, unreachable } from '#base/assert.ts';
+import { COUNTER, count } from './counters.ts';
 import type { Domain } from './domain.ts';
 import { checkTarget, isSelf } from './domid.ts';
 import { allocUnboundFor, cutWire, notifyBackend } from './event-backend.ts';
@@ -44,7 +45,10 @@ const OPS: { readonly [cmd: number]: Op } = {
   [EVTCHNOP.bind_pirq]: { arg: bindPirqArg, run: () => bindPirqArg.view.pirq >= NR_PIRQS ? -EINVAL : -EPERM },
   [EVTCHNOP.bind_ipi]: { arg: bindIpiArg, run: bindIpi, out: true },
   [EVTCHNOP.close]: { arg: portArg, run: (v) => closePort(v.domain, portArg.view.port) },
-  [EVTCHNOP.send]: { arg: portArg, run: (v) => send(v.domain, portArg.view.port) },
+  [EVTCHNOP.send]: { arg: portArg, run: (v) => {
+    count(v, COUNTER.sends);
+    return send(v.domain, portArg.view.port);
+  } },
   [EVTCHNOP.status]: { arg: statusArg, run: status, out: true },
   [EVTCHNOP.bind_vcpu]: { arg: bindVcpuArg, run: bindVcpu },
   [EVTCHNOP.unmask]: { arg: portArg, run: unmask },

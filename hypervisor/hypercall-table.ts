@@ -8,6 +8,7 @@ import { CPU, REG } from '#machine/cpu-state.ts';
 import type { Cpu } from '#machine/cpu.ts';
 import { do_callback_op, do_nmi_op, do_set_callbacks, do_set_trap_table, do_stack_switch } from './callbacks.ts';
 import { do_console_io } from './console-io.ts';
+import { COUNTER, count, HYPERCALLS } from './counters.ts';
 import { do_get_debugreg, do_set_debugreg } from './debug-registers.ts';
 import { do_event_channel_op } from './event-channel.ts';
 import { do_fpu_taskswitch } from './fpu-taskswitch.ts';
@@ -70,11 +71,11 @@ export function serveHypercall(v: Vcpu): void {
 /** Calls one hypercall by number, and records it. @returns as the handlers do */
 function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
   const { u32 } = v.domain.capsule;
-  const count = (v.base + COUNT) >>> 2;
-  const n = u32[count] as number;
+  const total = (v.base + COUNT) >>> 2;
+  const n = u32[total] as number;
   const record = (v.base + RING + (n % HYPERCALL_RING) * hypercall_record.size) >>> 2;
   const rip = (v.cpu.base + CPU.rip) >>> 2;
-  u32[count] = n + 1;
+  u32[total] = n + 1;
   u32[record + (RECORD.number >>> 2)] = number;
   u32[record + (RECORD.result >>> 2)] = 0;
   u32[record + (RECORD.rip >>> 2)] = u32[rip] as number;
@@ -83,7 +84,7 @@ function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
     u32[record + (RECORD.arg0 >>> 2) + i * 2] = a.lo(i);
     u32[record + (RECORD.arg0 >>> 2) + i * 2 + 1] = a.hi(i);
   }
-  v.hypercallCounts[number] = (v.hypercallCounts[number] ?? 0) + 1;
+  if (number < HYPERCALLS) count(v, COUNTER.hypercalls + number);
   const { trace } = v.domain;
   const call = trace.hypercalls ? callText(v, number, a) : '';
   const handler = TABLE[number];

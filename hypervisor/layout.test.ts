@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { EVTCHN_FIFO_NR_CHANNELS } from '#abi/event-channel.ts';
 import { grant_entry_v1, grant_full_page, GRANT_STATUS_SIZE } from '#abi/grant-table.ts';
 import { DOMAIN_BASE, DOMAIN_SIZE, PAGE_SIZE, VCPU_HV, VCPU_STRIDE } from '#base/capsule.ts';
+import { COUNTERS, MACHINE_COUNTERS } from './counters.ts';
 import { evtchn, MAX_PORTS } from './event-table.ts';
 import { active_grant } from './grant-active.ts';
 import { grant_table } from './grant-entry.ts';
@@ -43,7 +44,7 @@ test('what lies in an area fits it', () => {
     [MAX_PORTS * evtchn.size, DOMAIN_STATE_SIZE.eventChannels], [EVTCHN_FIFO_NR_CHANNELS * 4 / PAGE_SIZE * 4, DOMAIN_STATE_SIZE.eventArray],
     [NR_HANDLES * grant_mapping.size, DOMAIN_STATE_SIZE.maptrack], [grant_table.size, DOMAIN_STATE_SIZE.grantTable],
     [entries(grant_full_page.size) * GRANT_STATUS_SIZE, statusFrames * PAGE_SIZE],
-    [vcpu_state.size, VCPU_STATE_SIZE.vcpu], [vcpu_sched.size, VCPU_STATE_SIZE.sched],
+    [vcpu_state.size, VCPU_STATE_SIZE.vcpu], [vcpu_sched.size, VCPU_STATE_SIZE.sched], [COUNTERS * 8, VCPU_STATE_SIZE.counters], [MACHINE_COUNTERS * 8, DOMAIN_STATE_SIZE.counters],
   ];
   for (const [i, [size, there]] of needed.entries()) assert.ok(size <= there, `row ${i}: ${size} bytes in ${there}`);
 });

@@ -13,6 +13,7 @@ export const DOMAIN_STATE = {
   version: DOMAIN_BASE + 0x2300, // version.ts
   physdev: DOMAIN_BASE + 0x2380, // physdev.ts
   console: DOMAIN_BASE + 0x2400, // console-io.ts
+  counters: DOMAIN_BASE + 0x2600, // counters.ts
   credit: DOMAIN_BASE + 0x2f00, // credit.ts
   eventArray: DOMAIN_BASE + 0x8000, // event-fifo-pages.ts: 128 frame numbers
   eventChannels: DOMAIN_BASE + 0x1_0000, // event-table.ts: 8192 ports × 16 bytes
@@ -21,7 +22,7 @@ export const DOMAIN_STATE = {
 } as const;
 /** Bytes of each. */
 export const DOMAIN_STATE_SIZE: { readonly [name in keyof typeof DOMAIN_STATE]: number } = {
-  domain: 0x1000, mm: 0x1000, time: 0x100, sched: 0x100, events: 0x100, version: 0x80, physdev: 0x80, console: 0x200, credit: 0x100, eventArray: 0x200,
+  domain: 0x1000, mm: 0x1000, time: 0x100, sched: 0x100, events: 0x100, version: 0x80, physdev: 0x80, console: 0x200, counters: 0x20, credit: 0x100, eventArray: 0x200,
   eventChannels: 0x2_0000, maptrack: 0x3_0000, grantTable: 0x100,
 };
 
@@ -32,9 +33,10 @@ export const VCPU_STATE = {
   trapTable: 0x2000, // traps.ts: 256 × 16 bytes
   sched: 0x3000, // vcpu-sched.ts: run state, timers, registered areas
   events: 0x3800, // event-fifo-pages.ts: control block and queues
+  counters: 0x3a00, // counters.ts
 } as const;
 /** Bytes of each. */
-export const VCPU_STATE_SIZE: { readonly [name in keyof typeof VCPU_STATE]: number } = { vcpu: 0xc00, mm: 0x400, trapTable: 0x1000, sched: 0x800, events: 0x100 };
+export const VCPU_STATE_SIZE: { readonly [name in keyof typeof VCPU_STATE]: number } = { vcpu: 0xc00, mm: 0x400, trapTable: 0x1000, sched: 0x800, events: 0x100, counters: 0x400 };
 
 /** Frames that Xen keeps for itself in every domain, by number. Frame 0 is never handed out. */
 export const XEN_FRAME = {

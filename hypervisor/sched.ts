@@ -10,6 +10,7 @@
 // and then calls skipToNextTimer.
 
 import { RUNSTATE } from '#abi/vcpu.ts';
+import { publishCounters, settleCounters } from './counters.ts';
 import type { Domain } from './domain.ts';
 import { domainSchedOf } from './domain-sched.ts';
 import { runVcpu, servedSoFar } from './run.ts';
@@ -68,6 +69,7 @@ export function skipToNextTimer(domain: Domain): boolean {
 
 function finish(domain: Domain, clock: Clock, reason: RunResult['reason']): RunResult {
   clock.record();
+  publishCounters(domain);
   return { reason, nextTimer: nextTimer(domain) };
 }
 
@@ -94,6 +96,7 @@ function scheduleIn(v: Vcpu, clock: Clock, now: number): void {
 }
 
 function scheduleOut(v: Vcpu, now: number): void {
+  settleCounters(v);
   changeRunstate(v, idleState(v), now);
   updateRunstateArea(v);
 }

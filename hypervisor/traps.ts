@@ -14,6 +14,7 @@
 import { FLAT_KERNEL_CS, FLAT_KERNEL_SS, TI_DPL, TI_IF, VGCF_failsafe_disables_events, VGCF_syscall_disables_events, arch_vcpu_info, trap_info, vcpu_info, VMASST_TYPE_architectural_iopl } from '#abi/xen.ts';
 import { CPU, FLAG, NO_ERROR_CODE, REG, SEG } from '#machine/cpu-state.ts';
 import { PFEC } from '#machine/machine.ts';
+import { COUNTER, count } from './counters.ts';
 import { guestPointer } from './guest-access.ts';
 import { loadFlatSegments, type Refusal } from './segment.ts';
 import { hex64 } from './trace.ts';
@@ -51,6 +52,7 @@ export function injectException(v: Vcpu, vector: number, errorCode: number): voi
     code = v.kernelMode ? code & ~PFEC.user : code | PFEC.user;
     setCr2(v, v.cpu.field64(CPU.cr2));
   }
+  count(v, vector === TRAP.page_fault ? COUNTER.pageFaults : COUNTER.exceptions);
   if (v.domain.trace.faults) traceFault(v, vector, code);
   const withCode = vector < 32 && (HAVE_ERROR_CODE & (1 << vector)) !== 0;
   bounceToTrap(v, vector, withCode ? TBF.errorCode : 0, code);
@@ -143,6 +145,7 @@ export function deliverEvents(v: Vcpu): void {
   const info = v.info;
   if (u8[info + vcpu_info.offset.evtchn_upcall_pending] === 0 || u8[info + vcpu_info.offset.evtchn_upcall_mask] !== 0) return;
   if (v.domain.isShutDown) return;
+  count(v, COUNTER.upcalls);
   if (v.domain.trace.events) v.domain.trace.line(`d${v.domain.domid}v${v.id} upcall at ${hex64(v.cpu.rip)}`);
   bounceTo(v, v.state.event_callback_eip, TBF.interrupt);
 }

@@ -9,6 +9,7 @@ import { shared_info, vcpu_info } from '#abi/xen.ts';
 import { struct } from '#base/struct.ts';
 import { CPU, MODE, SEG } from '#machine/cpu-state.ts';
 import type { Cpu } from '#machine/cpu.ts';
+import { countersOf } from './counters.ts';
 import type { Domain } from './domain.ts';
 import { VCPU_STATE, XEN_FRAME } from './layout.ts';
 
@@ -57,8 +58,8 @@ const OFFSET = vcpu_state.offset;
 const INFO = vcpu_info.offset;
 
 export class Vcpu {
-  /** hypercalls by number; those that need no exit (trap-paths.ts) are not among them */
-  readonly hypercallCounts = new Uint32Array(64);
+  /** by COUNTER: counters.ts */
+  readonly counters: Float64Array<SharedArrayBuffer>;
   readonly domain: Domain;
   readonly cpu: Cpu;
   readonly id: number;
@@ -75,6 +76,7 @@ export class Vcpu {
     this.id = cpu.id;
     this.base = cpu.base + VCPU_STATE.vcpu;
     this.trapTable = cpu.base + VCPU_STATE.trapTable;
+    this.counters = countersOf(domain.capsule, cpu.base);
     this.state = vcpu_state.on(domain.capsule.buffer).at(this.base);
   }
 

@@ -29,6 +29,11 @@ export interface Machine {
   /** Length in bytes of the instruction that made the last privileged or softint exit. */
   exitLength(cpu: Cpu): number;
 
+  /** What the machine has done so far, for who measures. */
+  statistics(): MachineStatistics;
+  /** How often a page was looked up in the page tables, by all vCPUs. */
+  readonly tlbMisses: number;
+
   /** Instructions retired by this vCPU since it was made. Exact. */
   retired(cpu: Cpu): number;
 
@@ -79,6 +84,16 @@ export interface ForeignMemory {
   find(mfn: number): { readonly capsule: Capsule; readonly offset: number };
   /** To be called after a store there. */
   written(mfn: number): void;
+}
+
+export interface MachineStatistics {
+  /** blocks of guest code that were decoded */
+  readonly blocks: number;
+  /** regions of guest code that were compiled */
+  readonly promoted: number;
+  /** how often all decoded code was dropped for want of room */
+  readonly resets: number;
+  readonly tlbMisses: number;
 }
 
 /** What the machine asks in the middle of an instruction. Set before the first run. */

@@ -6,7 +6,7 @@ import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { CPU, FLAG, MODE } from '#machine/cpu-state.ts';
 import { Cpu } from '#machine/cpu.ts';
-import { ACCESS, type ForeignMemory, type Machine, PFEC } from '#machine/machine.ts';
+import { ACCESS, type ForeignMemory, type Machine, type MachineStatistics, PFEC } from '#machine/machine.ts';
 import { Domain } from '../domain.ts';
 import { xenFrameCount } from '../mm/m2p.ts';
 
@@ -31,6 +31,7 @@ export class FakeMachine implements Machine {
   foreignAt = -1;
   /** memory of other domains, as a machine has it from its hooks */
   foreign: ForeignMemory | undefined;
+  tlbMisses = 0;
   /** what `run` does; a test that lets vCPUs run sets it */
   onRun: ((cpu: Cpu, budget: number) => number) | undefined;
   /** what exitLength answers */
@@ -50,6 +51,7 @@ export class FakeMachine implements Machine {
   getFlags(cpu: Cpu): number { return this.rflags[cpu.id] as number; }
   setFlags(cpu: Cpu, rflags: number): void { this.rflags[cpu.id] = rflags | 2; }
   exitLength(): number { return this.instructionLength; }
+  statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0, tlbMisses: this.tlbMisses }; }
   retired(cpu: Cpu): number { return this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number; }
 
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void {

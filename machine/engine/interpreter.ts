@@ -9,7 +9,7 @@ import { decode, Decoded } from '../decode/decoder.ts';
 import { stackMove } from '../isa/branch.ts';
 import { CC, STATUS } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { ACCESS, type Machine, type MachineHooks } from '../machine.ts';
+import { ACCESS, type Machine, type MachineHooks, type MachineStatistics } from '../machine.ts';
 import { Blocks } from './blocks.ts';
 import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -291,6 +291,6 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   }
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }
-  /** Counts for measurements: blocks decoded, blocks made one function, resets of the record store, page walks. */
-  statistics(): { blocks: number; promoted: number; resets: number; tlbMisses: number } { return { tlbMisses: this.mmu.contexts.tlbMisses, blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets }; }
+  get tlbMisses(): number { return this.mmu.contexts.tlbMisses; }
+  statistics(): MachineStatistics { return { blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets, tlbMisses: this.tlbMisses }; }
 }

@@ -3,12 +3,11 @@
 // since it stopped last goes to where it is then.
 
 import { Session } from 'node:inspector';
-import { HYPERVISOR } from '#abi/xen.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { hypercallName } from '#hypervisor/hypercall-names.ts';
 import { runVcpu } from '#hypervisor/run.ts';
+import { readStatistics } from '#hypervisor/statistics.ts';
 import type { Vcpu } from '#hypervisor/vcpu.ts';
-import type { Interpreter } from '#machine/engine/interpreter.ts';
 import type { Symbols } from './symbols.ts';
 
 const SAMPLE = 20_000;
@@ -64,18 +63,10 @@ export class RunProfile {
 
   /** Counts a domain that has ended. */
   add(domain: Domain): void {
-    for (const v of domain.vcpus) {
-      let counted = 0;
-      v.hypercallCounts.forEach((n, number) => {
-        if (n > 0) this.count(hypercallName(number), n);
-        counted += n;
-      });
-      const shortcuts = v.hypercallCount - counted; // in generated code: trap-paths.ts
-      if (shortcuts > 0) this.count(hypercallName(HYPERVISOR.iret), shortcuts);
-    }
-    const { tlbMisses, promoted } = (domain.machine as Interpreter).statistics();
-    this.tlbMisses += tlbMisses;
-    this.regions += promoted;
+    const statistics = readStatistics(domain.capsule, domain.vcpus.length, 0);
+    for (const { byHypercall } of statistics.vcpus) byHypercall.forEach((n, number) => { if (n > 0) this.count(hypercallName(number), n); });
+    this.tlbMisses += statistics.machine.tlbMisses;
+    this.regions += statistics.machine.promoted;
   }
   private count(name: string, n: number): void { this.hypercalls.set(name, (this.hypercalls.get(name) ?? 0) + n); }
 

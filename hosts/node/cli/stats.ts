@@ -1,7 +1,8 @@
 // What a run took, for --stats.
 
-import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { readStatistics, total } from '#hypervisor/statistics.ts';
+import { TouchedMemory } from '#hypervisor/touched-memory.ts';
 
 const MIB = 2 ** 20;
 
@@ -14,12 +15,11 @@ export class RunStats {
 
   /** Counts a domain that has ended. */
   add(domain: Domain, runningNs: number): void {
-    for (const v of domain.vcpus) {
-      this.instructions += domain.machine.retired(v.cpu);
-      this.hypercalls += v.hypercallCount;
-    }
+    const statistics = readStatistics(domain.capsule, domain.vcpus.length, 0);
+    this.instructions += total(statistics, 'instructions');
+    this.hypercalls += total(statistics, 'hypercalls');
     this.runningNs += runningNs;
-    this.guestBytes = usedBytes(domain.capsule);
+    this.guestBytes = new TouchedMemory(domain.capsule).look().bytes;
   }
 
   text(): string {
@@ -33,18 +33,4 @@ export class RunStats {
       `resident      ${(rss / MIB).toFixed(1)} MiB, ${((rss - this.guestBytes) / MIB).toFixed(1)} MiB of it not the guest's memory`,
     ].join('\n');
   }
-}
-
-/** The bytes of the pages of guest memory that were written to, as far as zeros do not hide it. */
-function usedBytes(capsule: Capsule): number {
-  const words = PAGE_SIZE / 4;
-  let pages = 0;
-  for (let page = capsule.frames / 4; page < capsule.scratch / 4; page += words) {
-    for (let i = page; i < page + words; i++) {
-      if (capsule.u32[i] === 0) continue;
-      pages++;
-      break;
-    }
-  }
-  return pages * PAGE_SIZE;
 }
