@@ -11,7 +11,7 @@ import { EFAULT, EINVAL, ENOSYS } from '#abi/errno.ts';
 import { copyFromGuest } from './guest-access.ts';
 import type { Hypercall } from './hypercall.ts';
 import { XEN_FRAME } from './layout.ts';
-import { TRAP } from './traps.ts';
+import { TRAP } from './trap-names.ts';
 import type { Vcpu } from './vcpu.ts';
 import { add, canonical, isCanonical, result } from './words.ts';
 

@@ -5,9 +5,8 @@ import { CPU, REG, SEG } from '#machine/cpu-state.ts';
 import { ACCESS } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { hypercallName } from './hypercall-names.ts';
-import { hex64 } from './trace.ts';
 import { HYPERCALL_RING, hypercall_record, type Vcpu, vcpu_state, VPF } from './vcpu.ts';
-import { isCanonical } from './words.ts';
+import { hex64, isCanonical } from './words.ts';
 
 const STACK_WORDS = 16;
 const CODE_BYTES = 24;

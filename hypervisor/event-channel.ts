@@ -47,6 +47,7 @@ const OPS: { readonly [cmd: number]: Op } = {
   [EVTCHNOP.close]: { arg: portArg, run: (v) => closePort(v.domain, portArg.view.port) },
   [EVTCHNOP.send]: { arg: portArg, run: (v) => {
     count(v, COUNTER.sends);
+    if (v.domain.trace.events) v.domain.trace.send(v, portArg.view.port);
     return send(v.domain, portArg.view.port);
   } },
   [EVTCHNOP.status]: { arg: statusArg, run: status, out: true },

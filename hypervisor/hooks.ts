@@ -5,6 +5,7 @@ import type { Domain } from './domain.ts';
 import { descriptorOffset } from './mm/gdt.ts';
 import { ptwrStore, ptwrWatches } from './mm/ptwr.ts';
 import { clockOf, type Clock } from './time.ts';
+import { UNTRACED } from './trace.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** So many are named; a guest that executes random bytes must fill neither the log nor our memory. */
@@ -21,7 +22,9 @@ export function machineHooks(domain: Domain): MachineHooks {
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => (clock ??= clockOf(domain)).tsc(),
     descriptor: (cpu, selector) => descriptorOffset(vcpu(cpu.id), selector),
-    traced: () => domain.trace.any,
+    traced: () => domain.trace.isComplete,
+    compiling: (cpu) => (domain.trace.work ? domain.trace.compiles(vcpu(cpu.id)) : UNTRACED),
+    compiled: (_cpu, record) => { if (record !== UNTRACED) domain.trace.compiled(record); },
     unimplemented: (_cpu, bytes) => {
       const { unimplemented } = domain;
       const name = unimplemented.has(bytes) || unimplemented.size < MAX_NAMES ? bytes : OTHERS;

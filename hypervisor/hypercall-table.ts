@@ -14,7 +14,6 @@ import { do_event_channel_op } from './event-channel.ts';
 import { do_fpu_taskswitch } from './fpu-taskswitch.ts';
 import { do_grant_table_op } from './grant-table.ts';
 import { do_hvm_op } from './hvm-op.ts';
-import { hypercallName } from './hypercall-names.ts';
 import { CONTINUE, type Hypercall, HypercallArgs, NO_RETURN } from './hypercall.ts';
 import { do_iret } from './iret.ts';
 import { do_set_gdt, do_update_descriptor } from './mm/gdt.ts';
@@ -27,7 +26,7 @@ import { do_physdev_op } from './physdev.ts';
 import { do_sched_op, do_sched_op_compat } from './sched-op.ts';
 import { do_set_segment_base } from './segment-base.ts';
 import { do_set_timer_op } from './timer.ts';
-import { hex64 } from './trace.ts';
+import { UNTRACED } from './trace.ts';
 import { do_argo_op, do_dm_op, do_domctl, do_hypfs_op, do_kexec_op, do_platform_op, do_sysctl, do_xenpmu_op, do_xsm_op } from './unprivileged.ts';
 import { do_vcpu_op } from './vcpu-op.ts';
 import { HYPERCALL_RING, hypercall_record, type Vcpu, vcpu_state } from './vcpu.ts';
@@ -86,18 +85,13 @@ function dispatch(v: Vcpu, number: number, a: HypercallArgs): number {
   }
   if (number < HYPERCALLS) count(v, COUNTER.hypercalls + number);
   const { trace } = v.domain;
-  const call = trace.hypercalls ? callText(v, number, a) : '';
+  const traced = trace.hypercalls ? trace.hypercall(v, number, a) : UNTRACED;
   const handler = TABLE[number];
   const value = handler ? handler(v, a) : -ENOSYS;
   const answered = value !== NO_RETURN && value !== CONTINUE;
   if (answered) u32[record + (RECORD.result >>> 2)] = value;
-  if (trace.hypercalls) trace.line(answered ? `${call} = ${value}` : value === CONTINUE ? `${call} continues` : call);
+  if (traced !== UNTRACED) trace.hypercallDone(traced, value);
   return value;
-}
-
-function callText(v: Vcpu, number: number, a: HypercallArgs): string {
-  const values = [0, 1, 2, 3].map((i) => a.big(i).toString(16));
-  return `d${v.domain.domid}v${v.id} ${hypercallName(number)}(${values.join(', ')}) from ${hex64(v.cpu.rip)}`;
 }
 
 const ARGUMENT_REGISTERS = [REG.rdi, REG.rsi, REG.rdx, REG.r10, REG.r8, REG.r9] as const;

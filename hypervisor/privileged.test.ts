@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { CPU, FLAG, PRIV, REG, SEG } from '#machine/cpu-state.ts';
 import { emulatePrivileged } from './privileged.ts';
 import { HANDLER, TrapGuest } from './testing/trap-guest.ts';
-import { TRAP } from './traps.ts';
+import { TRAP } from './trap-names.ts';
 
 const START = 0xffff_ffff_8100_1234n;
 /** Makes the machine's exit for an instruction of two bytes. */

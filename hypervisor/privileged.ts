@@ -11,7 +11,8 @@ import { ioplOk, ioPermitted, ioRead, ioWrite } from './io-port.ts';
 import { newGuestCr3 } from './mm/domain-mm.ts';
 import { readMsr, writeMsr } from './msr.ts';
 import { stringIo } from './string-io.ts';
-import { injectException, setCr2, TRAP, trapHandlerSet } from './traps.ts';
+import { TRAP } from './trap-names.ts';
+import { injectException, setCr2, trapHandlerSet } from './traps.ts';
 import type { Vcpu } from './vcpu.ts';
 
 /** What an emulation says: go on behind the instruction; the registers are set already; or an exception on it. */

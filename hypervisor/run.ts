@@ -7,8 +7,8 @@
 import { CPU, EXIT } from '#machine/cpu-state.ts';
 import { serveHypercall } from './hypercall-table.ts';
 import { emulatePrivileged } from './privileged.ts';
-import { deliverEvents, injectException, softInterrupt, sysenter, TRAP, userSyscall } from './traps.ts';
-import { hex64 } from './trace.ts';
+import { TRAP } from './trap-names.ts';
+import { deliverEvents, injectException, softInterrupt, sysenter, userSyscall } from './traps.ts';
 import type { Vcpu } from './vcpu.ts';
 import { preemptionPending } from './vcpu-sched.ts';
 
@@ -41,7 +41,7 @@ function runSlice(v: Vcpu, budget: number): void {
     if (domain.isShutDown) return;
     const served = servedSoFar(v);
     const exit = machine.run(cpu, left);
-    if (domain.trace.exec) traceExit(v, exit);
+    if (domain.trace.exec) domain.trace.exit(v, exit);
     if (exit !== EXIT.budget) handleExit(v, exit);
     const now = machine.retired(cpu);
     left -= now - retired + EXIT_COST + Math.max(0, servedSoFar(v) - served);
@@ -66,10 +66,4 @@ function handleExit(v: Vcpu, exit: number): void {
 function deliverException(v: Vcpu, vector: number, errorCode: number): void {
   if (vector === TRAP.no_device) v.setTaskSwitched(false);
   injectException(v, vector, errorCode);
-}
-
-const EXIT_NAMES: readonly string[] = Object.keys(EXIT);
-function traceExit(v: Vcpu, exit: number): void {
-  const mode = v.cpu.kernelMode ? 'kernel' : 'user';
-  v.domain.trace.line(`d${v.domain.domid}v${v.id} ${EXIT_NAMES[exit]} ${v.cpu.field32(CPU.exitInfo)} at ${hex64(v.cpu.rip)} (${mode}) after ${v.domain.machine.retired(v.cpu)}`);
 }

@@ -19,6 +19,7 @@ import { updateTimeArea } from './time-area.ts';
 import { type Clock, clockOf } from './time.ts';
 import { nextPeriodic, nextTimer, runPeriodic, runTimers, SLICE_NS } from './timer.ts';
 import { schedOf, setCurrent, takePreemption } from './vcpu-sched.ts';
+import { UNTRACED } from './trace.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
 
 export interface RunResult {
@@ -40,20 +41,21 @@ export function runDomain(domain: Domain, forNs: number, run: RunVcpu = runVcpu)
   const end = clock.now() + forNs;
   let previous: Vcpu | undefined;
   let sliceEnd = 0;
+  let traced = UNTRACED;
   for (;;) {
     if (!domain.isShutDown) runTimers(domain);
     const now = clock.now();
     const next = domain.isShutDown ? undefined : choose(domain, previous, now < sliceEnd);
-    if (previous && previous !== next) scheduleOut(previous, now);
+    if (previous && previous !== next) scheduleOut(previous, now, traced);
     if (domain.isShutDown) return finish(domain, clock, 'shutdown');
     markRunnable(domain, now);
     if (!next) return finish(domain, clock, 'blocked');
     if (now >= end) {
-      if (next === previous) scheduleOut(next, now);
+      if (next === previous) scheduleOut(next, now, traced);
       return finish(domain, clock, 'slice');
     }
     if (next !== previous || now >= sliceEnd) sliceEnd = now + SLICE_NS;
-    if (next !== previous) scheduleIn(next, clock, now);
+    if (next !== previous) traced = scheduleIn(next, clock, now);
     previous = next;
     runSlice(next, clock, now, Math.min(sliceEnd, end), run);
   }
@@ -87,18 +89,22 @@ function choose(domain: Domain, running: Vcpu | undefined, sliceLeft: boolean): 
   return undefined;
 }
 
-function scheduleIn(v: Vcpu, clock: Clock, now: number): void {
+/** @returns what `scheduleOut` takes: a record of the trace */
+function scheduleIn(v: Vcpu, clock: Clock, now: number): number {
   domainSchedOf(v.domain).lastVcpu = v.id;
   changeRunstate(v, RUNSTATE.running, now);
   clock.switchTo(v);
   updateRunstateArea(v);
   updateTimeArea(v);
+  return v.domain.trace.work ? v.domain.trace.runs(v) : UNTRACED;
 }
 
-function scheduleOut(v: Vcpu, now: number): void {
+function scheduleOut(v: Vcpu, now: number, traced: number): void {
   settleCounters(v);
-  changeRunstate(v, idleState(v), now);
+  const state = idleState(v);
+  changeRunstate(v, state, now);
   updateRunstateArea(v);
+  if (traced !== UNTRACED) v.domain.trace.ran(traced, v, state);
 }
 
 function idleState(v: Vcpu): number {

@@ -12,7 +12,8 @@ import { readStatistics, total } from './statistics.ts';
 import { DomU } from './testing/domu.ts';
 import { TrapGuest } from './testing/trap-guest.ts';
 import { clockOf } from './time.ts';
-import { deliverEvents, injectException, TRAP } from './traps.ts';
+import { TRAP } from './trap-names.ts';
+import { deliverEvents, injectException } from './traps.ts';
 import { vcpu_state, VPF } from './vcpu.ts';
 
 const statistics = (u: DomU): ReturnType<typeof readStatistics> => readStatistics(u.fake.capsule, u.domain.vcpus.length, clockOf(u.domain).now());

@@ -5,7 +5,8 @@ import { CPU, FLAG, REG, SEG } from '#machine/cpu-state.ts';
 import { copyFromGuest, copyToGuest } from './guest-access.ts';
 import { ioPermitted, ioRead, ioWrite } from './io-port.ts';
 import { runsLongMode } from './segment.ts';
-import { injectException, TRAP } from './traps.ts';
+import { TRAP } from './trap-names.ts';
+import { injectException } from './traps.ts';
 import type { Vcpu } from './vcpu.ts';
 import { isCanonical } from './words.ts';
 

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { arch_vcpu_info, TI_IF, vcpu_info, VGCF_syscall_disables_events, VMASST_TYPE_architectural_iopl } from '#abi/xen.ts';
 import { CPU, FLAG, NO_ERROR_CODE, REG, SEG } from '#machine/cpu-state.ts';
 import { EVENT, FAILSAFE, HANDLER, KERNEL_GS, SYSCALL, TrapGuest, USER_CS, USER_GS, USER_SS } from './testing/trap-guest.ts';
-import { deliverEvents, failsafe, injectException, softInterrupt, sysenter, TRAP, userSyscall } from './traps.ts';
+import { TRAP } from './trap-names.ts';
+import { deliverEvents, failsafe, injectException, softInterrupt, sysenter, userSyscall } from './traps.ts';
 
 const handlerOf = (vector: number): bigint => HANDLER + BigInt(vector * 16);
 const setPending = (g: TrapGuest): void => { g.fake.capsule.u8[g.v.info + vcpu_info.offset.evtchn_upcall_pending] = 1; };

@@ -17,15 +17,10 @@ import { PFEC } from '#machine/machine.ts';
 import { COUNTER, count } from './counters.ts';
 import { guestPointer } from './guest-access.ts';
 import { loadFlatSegments, type Refusal } from './segment.ts';
-import { hex64 } from './trace.ts';
+import { TRAP, trapName } from './trap-names.ts';
 import { type Vcpu, vcpu_state } from './vcpu.ts';
-import { result, subtract } from './words.ts';
+import { hex64, result, subtract } from './words.ts';
 
-/** Vectors (Intel SDM vol. 3, 6.3.1). */
-export const TRAP = {
-  divide_error: 0, debug: 1, nmi: 2, int3: 3, overflow: 4, bounds: 5, invalid_op: 6, no_device: 7, double_fault: 8, invalid_tss: 10,
-  no_segment: 11, stack_error: 12, gp_fault: 13, page_fault: 14, copro_error: 16, alignment_check: 17, machine_check: 18, simd_error: 19,
-} as const;
 /** Vectors that push an error code, as a bit set. */
 const HAVE_ERROR_CODE = [8, 10, 11, 12, 13, 14, 17, 21].reduce((set, vector) => set | (1 << vector), 0);
 /** INT 0x80, which 32-bit programs make system calls with. */
@@ -53,8 +48,8 @@ export function injectException(v: Vcpu, vector: number, errorCode: number): voi
     setCr2(v, v.cpu.field64(CPU.cr2));
   }
   count(v, vector === TRAP.page_fault ? COUNTER.pageFaults : COUNTER.exceptions);
-  if (v.domain.trace.faults) traceFault(v, vector, code);
   const withCode = vector < 32 && (HAVE_ERROR_CODE & (1 << vector)) !== 0;
+  if (v.domain.trace.faults) v.domain.trace.exception(v, vector, withCode ? code : undefined);
   bounceToTrap(v, vector, withCode ? TBF.errorCode : 0, code);
 }
 
@@ -76,7 +71,7 @@ export function setCr2(v: Vcpu, address: bigint): void {
 export function softInterrupt(v: Vcpu, n: number, length: number): void {
   if (!gateOpen(v, n)) return injectGp(v, (n << 3) | ERROR_IDT);
   v.cpu.rip += BigInt(length);
-  if (v.domain.trace.faults) traceFault(v, n, NO_ERROR_CODE);
+  if (v.domain.trace.faults) v.domain.trace.exception(v, n, undefined);
   bounceToTrap(v, n, 0, 0);
 }
 
@@ -146,7 +141,7 @@ export function deliverEvents(v: Vcpu): void {
   if (u8[info + vcpu_info.offset.evtchn_upcall_pending] === 0 || u8[info + vcpu_info.offset.evtchn_upcall_mask] !== 0) return;
   if (v.domain.isShutDown) return;
   count(v, COUNTER.upcalls);
-  if (v.domain.trace.events) v.domain.trace.line(`d${v.domain.domid}v${v.id} upcall at ${hex64(v.cpu.rip)}`);
+  if (v.domain.trace.events) v.domain.trace.upcall(v);
   bounceTo(v, v.state.event_callback_eip, TBF.interrupt);
 }
 
@@ -247,16 +242,6 @@ function writeFrame(v: Vcpu, lo: number, hi: number): boolean {
     done += n;
   }
   return true;
-}
-
-const NAMES: readonly string[] = Object.entries(TRAP).reduce<string[]>((names, [name, n]) => { names[n] = name; return names; }, []);
-/** A vector as Xen's messages name it. */
-export function trapName(vector: number): string { return NAMES[vector] ?? `vector ${vector}`; }
-
-function traceFault(v: Vcpu, vector: number, code: number): void {
-  const where = vector === TRAP.page_fault ? ` address ${hex64(v.cpu.field64(CPU.cr2))}` : '';
-  const error = code === NO_ERROR_CODE ? '' : ` error code 0x${code.toString(16)}`;
-  v.domain.trace.line(`d${v.domain.domid}v${v.id} ${trapName(vector)} at ${hex64(v.cpu.rip)}${error}${where}`);
 }
 
 /** True when the guest has a handler for this vector. */

@@ -48,7 +48,9 @@ export function initVcpuSched(v: Vcpu): void {
 /** Ends blocking and polling: an event came, or the time-out. The runstate follows when the scheduler looks. */
 export function wake(v: Vcpu): void {
   if (v.unpause(VPF.polling)) schedOf(v).pollTimeout = 0;
-  if (v.unpause(VPF.blocked)) preempt(v);
+  if (!v.unpause(VPF.blocked)) return;
+  if (v.domain.trace.events) v.domain.trace.wake(v);
+  preempt(v);
 }
 
 // The vCPU that should have the processor next, because something became urgent for it: a hint, not state.

@@ -2,6 +2,9 @@
 
 import { HYPERVISOR_VIRT_END } from '#abi/xen.ts';
 
+/** A 64-bit value as the tools print it, e.g. ffffffff81000000. */
+export function hex64(value: bigint): string { return BigInt.asUintN(64, value).toString(16).padStart(16, '0'); }
+
 /** Both halves, for functions that return an address. Read it before the next call. */
 export const result = { lo: 0, hi: 0 };
 

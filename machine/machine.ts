@@ -122,6 +122,9 @@ export interface MachineHooks {
   descriptor(cpu: Cpu, selector: number): number;
   /** Somebody wants to hear of every system call: none is delivered without an exit. */
   traced?(): boolean;
+  /** Guest code is about to be compiled, or was, on the thread that runs the vCPU. @returns what `compiled` is given */
+  compiling?(cpu: Cpu): number;
+  compiled?(cpu: Cpu, began: number): void;
   /** An instruction that we do not implement raised #UD: to be counted and named once in the log. */
   unimplemented(cpu: Cpu, name: string): void;
 }

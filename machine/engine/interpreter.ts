@@ -147,8 +147,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
         record = cpu.field32(CPU.exitOp);
-        this.blocks.hot.promote(cpu, record);
-        this.blocks.hot.collect();
+        this.compile(cpu, record);
         continue;
       }
       if ((cpu.field32(CPU.flags) & FLAG.tf) !== 0 || (cpu.field32(CPU.budget) | 0) < 0) return EXIT.budget;
@@ -161,6 +160,12 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       if (code === INNER.lookup && cpu.field32(CPU.exitOp) !== 0) this.blocks.replace(cpu.field32(CPU.exitOp), record);
       this.remember(cpu, from, record);
     }
+  }
+  private compile(cpu: Cpu, record: number): void {
+    const began = this.hooks.compiling?.(cpu);
+    this.blocks.hot.promote(cpu, record);
+    this.blocks.hot.collect();
+    if (began !== undefined) this.hooks.compiled?.(cpu, began);
   }
   private noteComputed(cpu: Cpu): void {
     const record = cpu.field32(CPU.jumpedFrom);

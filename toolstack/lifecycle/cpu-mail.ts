@@ -43,6 +43,8 @@ export interface CpuServices {
   /** The contexts of its vCPUs (hypervisor/vcpu-context.ts): of a domain that is here, or of one that is nowhere any more. */
   contexts(which: number | Omit<Parcel, 'recordedAt'>): readonly Uint8Array[];
   share(domid: number, weight: number, cap: number): null;
+  /** Keeps what the CPU's domains do in a ring, from its buffer, or no longer. */
+  trace(ring: SharedArrayBuffer | undefined): null;
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;
   /** The same, sent by domain `from`. */

@@ -23,7 +23,7 @@ class Over extends Error {}
 class Cpu implements Mailbox {
   readonly sent: CpuReport[] = [];
   readonly hasMail: boolean = false;
-  readonly cpu: PhysicalCpu = new PhysicalCpu(this, () => 1e9);
+  readonly cpu: PhysicalCpu = new PhysicalCpu(0, this, () => 1e9);
   readonly peers: CpuPeers = new CpuPeers(this.cpu);
   take(): undefined { return undefined; }
   send(report: CpuReport): void { this.sent.push(report); }

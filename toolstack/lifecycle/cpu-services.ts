@@ -6,6 +6,7 @@ import { Share } from '#hypervisor/credit.ts';
 import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { bindBackend, notifyFromBackend, rebindBackends } from '#hypervisor/event-backend.ts';
 import { clockOf } from '#hypervisor/time.ts';
+import { TraceRing } from '#hypervisor/trace-ring.ts';
 import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import { VPF } from '#hypervisor/vcpu.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
@@ -131,6 +132,10 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     contexts: (which) => (typeof which === 'number' ? get(which).domain : takeUpDomain(which.domid, Capsule.attach(which.capsule), which.vcpus, undefined, host)).vcpus.map(vcpuContext),
     share(domid, weight, cap) {
       get(domid).share.set(weight, cap);
+      return null;
+    },
+    trace(ring) {
+      cpu.trace(ring && new TraceRing(ring));
       return null;
     },
     notify(domid, port) {

@@ -5,6 +5,7 @@
 import { Capsule } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
+import { TraceRing } from '#hypervisor/trace-ring.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
 import { coreFile } from '../dump/core-file.ts';
@@ -74,6 +75,8 @@ export class Domains {
   private readonly announced = new Map<number, Announcement>();
   private nextDomid = FIRST_DOMID;
   private balanced = 0;
+  /** by CPU, what its domains are traced into while a trace is taken */
+  private rings: readonly TraceRing[] | undefined;
 
   constructor(store: Store, host: Host, parts: MachineParts, log: Log) {
     this.store = store;
@@ -183,6 +186,18 @@ export class Domains {
     await this.ask(domain, async (link) => { contexts = await link.ask('contexts', domid); }).catch((error: unknown) => { if (domain.ended === undefined) throw error; });
     contexts ??= await this.leastLoaded(domain.allowed).ask('contexts', { domid, capsule: capsule.shape, vcpus });
     return coreFile(capsule, contexts);
+  }
+  /** Begins to keep in rings, one a CPU, what domains do, also those that are yet to come. @throws DomainError */
+  async beginTrace(records: number): Promise<readonly TraceRing[]> {
+    if (this.rings) throw new DomainError('a trace is being taken already');
+    const rings = this.rings = this.links.map(() => new TraceRing(records));
+    await Promise.allSettled(this.links.map((link, i) => link.ask('trace', (rings[i] as TraceRing).buffer)));
+    return rings;
+  }
+  /** When it resolves nothing is written to the rings any more. */
+  async endTrace(): Promise<void> {
+    this.rings = undefined;
+    await Promise.allSettled(this.links.map((link) => link.ask('trace', undefined)));
   }
   /** Changes what part of the processor a domain gets; undefined: as it is. @throws DomainError */
   async setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): Promise<void> {
@@ -299,6 +314,7 @@ export class Domains {
     this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`, 'error');
     const replacement = this.links[link.id] = this.startCpu(link.id);
     for (const announcement of this.announced.values()) replacement.tell('announce', announcement);
+    if (this.rings) replacement.tell('trace', this.rings[link.id]?.buffer);
     for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
   }
   private lose(domain: ManagedDomain, why: string): void { this.ended(domain, { kind: 'crash', report: `Domain ${domain.domid} crashed: ${why}` }); }

@@ -41,7 +41,7 @@ class FakeMailbox implements Mailbox {
 class World {
   time = 1e9;
   readonly mail: FakeMailbox = new FakeMailbox(this);
-  readonly cpu: PhysicalCpu = new PhysicalCpu(this.mail, () => this.time);
+  readonly cpu: PhysicalCpu = new PhysicalCpu(3, this.mail, () => this.time);
   private readonly services = cpuServices(this.cpu, { host: { now: () => this.time } as never, decompressors: {} as never, compiler: () => ({}) as never, collect: () => {} });
   /** domids in the order in which they had the CPU */
   readonly ran: number[] = [];

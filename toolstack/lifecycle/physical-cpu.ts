@@ -10,6 +10,7 @@ import { Heap } from '#base/heap.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { RunQueue } from '#hypervisor/run-queue.ts';
 import { type RunResult, runDomain } from '#hypervisor/sched.ts';
+import type { TraceRing } from '#hypervisor/trace-ring.ts';
 import type { Mailbox } from './cpu-mail.ts';
 import { type DomainEnd, endOf } from './domain-end.ts';
 import type { PlacedDomain } from './placed-domain.ts';
@@ -22,6 +23,7 @@ const TURN_NS = 10e6;
 const CROWDED_NS = 250e6, HOST_TURN_NS = 20e6;
 
 export class PhysicalCpu {
+  private readonly id: number;
   private readonly mail: Mailbox;
   private readonly now: () => number;
   private readonly ready = new RunQueue<PlacedDomain>();
@@ -37,9 +39,12 @@ export class PhysicalCpu {
   private peerEvents: number[] = [];
   private toldCrowded = 0;
   private hostTurn = 0;
+  /** what the domains are traced into */
+  private ring: TraceRing | undefined;
 
-  /** @param now monotonic time in ns */
-  constructor(mail: Mailbox, now: () => number) {
+  /** @param now monotonic time in ns, the same for all CPUs */
+  constructor(id: number, mail: Mailbox, now: () => number) {
+    this.id = id;
     this.mail = mail;
     this.now = now;
   }
@@ -47,6 +52,9 @@ export class PhysicalCpu {
   get(domid: number): PlacedDomain | undefined { return this.byId.get(domid); }
   /** Gives a domain a place. It runs as soon as its turn comes, if it is not paused. */
   place(placed: PlacedDomain): void {
+    const { trace } = placed.domain;
+    trace.pcpu = this.id;
+    trace.keep(this.ring);
     this.byId.set(placed.domid, placed);
     this.ready.join(placed);
     this.awaken(placed);
@@ -83,6 +91,11 @@ export class PhysicalCpu {
   fail(placed: PlacedDomain, error: unknown): void {
     fail(placed.domain, error);
     this.end(placed);
+  }
+  /** Keeps what the domains do in a ring, also of those that are yet to come, or no longer. */
+  trace(ring: TraceRing | undefined): void {
+    this.ring = ring;
+    for (const { domain } of this.byId.values()) domain.trace.keep(ring);
   }
   /** A guest's event for Domain-0: sent at the end of the slice. */
   tell(domid: number, port: number): void {

@@ -20,6 +20,8 @@ export interface RunArgs {
   readonly deterministic: boolean;
   readonly compileAfter: number | undefined;
   readonly trace: readonly TraceCategory[];
+  /** file for a trace in JSON */
+  readonly traceOut: string | undefined;
   readonly stats: boolean;
   readonly profile: boolean;
   readonly systemMap: string | undefined;
@@ -32,7 +34,7 @@ export interface RunArgs {
 
 const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
-  vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'compile-after': { type: 'string' },
+  vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'trace-out': { type: 'string' }, 'compile-after': { type: 'string' },
   'system-map': { type: 'string' }, 'dump-on-crash': { type: 'string' }, profile: { type: 'boolean' },
   deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const;
@@ -61,6 +63,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     deterministic: values.deterministic ?? false,
     compileAfter: values['compile-after'] === undefined ? undefined : parseCount(values['compile-after']),
     trace: values.trace === undefined ? [] : parseTrace(values.trace),
+    traceOut: values['trace-out'],
     stats: values.stats ?? false,
     profile: values.profile ?? false,
     systemMap: values['system-map'],

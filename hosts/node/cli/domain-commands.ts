@@ -109,6 +109,16 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       return '';
     },
   },
+  trace: {
+    usage: '[-s SECONDS] FILE', about: 'write what all domains do in the next seconds (5 if not given), as JSON that Perfetto opens', words: [1, 1],
+    options: { seconds: { type: 'string', short: 's' } },
+    async run({ state, words, flags }) {
+      const { seconds = '5' } = flags as Readonly<Record<string, string | undefined>>;
+      if (!/^\d+(\.\d+)?$/.test(seconds)) throw new UsageError(`trace: -s ${seconds}: not a number of seconds`);
+      await ask(state, { command: 'trace', seconds: Number(seconds), file: resolve(words[0] as string) });
+      return '';
+    },
+  },
   rename: {
     usage: 'DOMAIN NAME', about: 'give a domain another name', words: [2, 2],
     async run({ state, words }) {

@@ -12,6 +12,7 @@ CPU, in Node.
   list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
   sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, info, dmesg:
   as those of xl
+  trace      write what all domains do, with times, for Perfetto
 
   --help     this text; \`xenith COMMAND --help\` tells more
   --version  the version
@@ -37,6 +38,8 @@ small Linux with busybox.
                     given); 0 leaves all of it to the interpreter
   --trace LIST      write to standard error what happens in the domain: one or
                     more of hypercalls,events,faults,exec
+  --trace-out FILE  write what happened last, with times, as JSON that Perfetto and
+                    chrome://tracing open
   --stats           write to standard error what the run took
   --profile         write to standard error where the run's time went: parts of the
                     engine, hypercalls, functions of the guest's kernel

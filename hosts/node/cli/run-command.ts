@@ -3,6 +3,7 @@
 
 import type { Host, LogLevel } from '#base/host.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { TraceRing } from '#hypervisor/trace-ring.ts';
 import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
@@ -13,11 +14,12 @@ import { deterministicHost } from '#toolstack/lifecycle/deterministic-host.ts';
 import { type DomainEnd, endOf } from '#toolstack/lifecycle/domain-end.ts';
 import { DomainLoop } from '#toolstack/lifecycle/domain-loop.ts';
 import { PipeInput } from '#toolstack/lifecycle/pipe-input.ts';
+import { chromeTrace } from '#toolstack/trace/chrome-trace.ts';
 import { releaseDomain } from '#toolstack/xenstore/domain-tree.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
-import { CoreError, writeCore } from '../core-writer.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
+import { OutputError, textPieces, writeOutput } from '../output-file.ts';
 import { NodePacer } from '../pacer.ts';
 import { CompilerClient, CompilerThread } from '../region-compiler.ts';
 import type { RunArgs } from './args.ts';
@@ -31,6 +33,8 @@ import { Symbols } from './symbols.ts';
 import { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
+/** What a trace keeps: 40 MiB, some 80 of JSON. */
+const TRACE_RECORDS = 1 << 19;
 const DETERMINISTIC_UUID = '00000000-0000-4000-8000-000000000001';
 
 /**
@@ -57,6 +61,9 @@ class Run {
   private readonly uuid: string;
   private readonly stats = new RunStats();
   private readonly profile: RunProfile | undefined;
+  private readonly trace: TraceRing | undefined;
+  /** of the domains that were made */
+  private readonly domids: number[] = [];
   private readonly pacer = new NodePacer();
   private readonly stops: Stops;
   private readonly input: ConsoleInput;
@@ -74,6 +81,7 @@ class Run {
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
+    if (args.traceOut !== undefined) this.trace = new TraceRing(TRACE_RECORDS);
     this.stops = new Stops(args.timeout);
     this.input = new ConsoleInput(plan.pipe ? new PipeInput() : TYPED, terminal.isPerson);
     this.output = new ConsoleOutput({ mayPause: !args.deterministic });
@@ -125,6 +133,8 @@ class Run {
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
         memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
       }, this.host, store, (bytes) => this.output.write(bytes));
+      created.domain.trace.keep(this.trace);
+      this.domids.push(domid);
       for (const category of args.trace) created.domain.trace.set(category, true);
       if (plan.command !== undefined) offerCommand(store, domid, plan.command);
       return created;
@@ -159,12 +169,20 @@ class Run {
 
   private async dump(domain: Domain): Promise<void> {
     const { dumpOnCrash: path } = this.args;
-    if (path === undefined) return;
+    if (path !== undefined) await this.write('core file', path, coreFile(domain.capsule, domain.vcpus.map(vcpuContext)));
+  }
+  private async writeTrace(): Promise<void> {
+    const { traceOut: path } = this.args;
+    if (path === undefined || !this.trace) return;
+    const name = this.args.name ?? 'xenith';
+    await this.write('trace', path, textPieces(chromeTrace([this.trace], new Map(this.domids.map((domid) => [domid, name])))));
+  }
+  private async write(what: string, path: string, pieces: Iterable<Uint8Array>): Promise<void> {
     try {
-      await writeCore(path, coreFile(domain.capsule, domain.vcpus.map(vcpuContext)));
-      this.terminal.message(`xenith: core file written to ${path}`);
+      await writeOutput(what, path, pieces);
+      this.terminal.message(`xenith: ${what} written to ${path}`);
     } catch (error) {
-      if (!(error instanceof CoreError)) throw error;
+      if (!(error instanceof OutputError)) throw error;
       this.terminal.message(`xenith: ${error.message}`);
     }
   }
@@ -174,6 +192,7 @@ class Run {
     this.terminal.restore();
     const stop: Stop | undefined = status === undefined ? this.stops.reason : undefined;
     if (stop?.message !== undefined) this.terminal.message(`\n${stop.message}`);
+    await this.writeTrace();
     if (this.args.stats) this.terminal.message(this.stats.text());
     if (this.profile) this.terminal.message(await this.profile.text());
     return status ?? stop?.status ?? 0;

@@ -1,7 +1,7 @@
 // A kernel's symbols, from a System.map or from its /proc/kallsyms: lines of address, type and name.
 
 import { readFileSync } from 'node:fs';
-import { hex64 } from '#hypervisor/trace.ts';
+import { hex64 } from '#hypervisor/words.ts';
 import { reasonOf } from '../input-file.ts';
 import { UsageError } from './usage-error.ts';
 

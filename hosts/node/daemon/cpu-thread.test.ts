@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { parseCore, type Core } from '#toolstack/dump/testing/parse-core.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
@@ -24,6 +25,35 @@ async function until(what: string, holds: () => boolean): Promise<void> {
     await wait(20);
   }
 }
+
+test('all threads have one clock', async () => {
+  const host = nodeHost(() => {});
+  const words = new Int32Array(new SharedArrayBuffer(8));
+  const reading = new Float64Array(new SharedArrayBuffer(8));
+  const worker = new Worker(`const { workerData: [module, words, reading] } = require('node:worker_threads');
+    import(module).then(({ nodeHost }) => {
+      const host = nodeHost(() => {});
+      for (;;) {
+        Atomics.wait(words, 0, 0);
+        reading[0] = host.now();
+        Atomics.store(words, 0, 0);
+        Atomics.store(words, 1, 1);
+        Atomics.notify(words, 1);
+      }
+    });`, { eval: true, workerData: [new URL('../host.ts', import.meta.url).href, words, reading] });
+  let [least, most] = [-Infinity, Infinity]; // how far the other one is ahead
+  for (let i = 0; i < 200; i++) {
+    Atomics.store(words, 1, 0);
+    const before = host.now();
+    Atomics.store(words, 0, 1);
+    Atomics.notify(words, 0);
+    Atomics.wait(words, 1, 0);
+    const after = host.now();
+    [least, most] = [Math.max(least, (reading[0] as number) - after), Math.min(most, (reading[0] as number) - before)];
+  }
+  await worker.terminate();
+  assert.ok(least < 10_000 && most > -10_000, `ahead by ${least} to ${most} ns`);
+});
 
 describe('physical CPUs', { timeout: 240_000 }, () => {
   const log: string[] = [];

@@ -8,6 +8,7 @@ import type { CompilerAccess, CompilerThread } from '../region-compiler.ts';
 
 /** What the worker starts with. */
 export interface CpuWorkerData {
+  readonly id: number;
   readonly port: MessagePort;
   /** counts the requests */
   readonly posted: Int32Array;
@@ -36,7 +37,7 @@ export class WorkerCpu implements CpuThread {
     this.port = port1;
     this.died = died;
     this.worker = new Worker(new URL('../../../bin/cpu-worker.mjs', import.meta.url), {
-      name: `cpu${id}`, resourceLimits: LIMITS, workerData: { port: port2, posted: this.posted, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
+      name: `cpu${id}`, resourceLimits: LIMITS, workerData: { id, port: port2, posted: this.posted, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
     });
     this.worker.on('error', (error: Error) => this.over(error.stack ?? error.message));
     this.worker.on('exit', (code) => this.over(`its thread ended with ${code}`));

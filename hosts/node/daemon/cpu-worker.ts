@@ -34,6 +34,6 @@ const data = workerData as CpuWorkerData;
 const mail = new ThreadMailbox(data);
 const host = nodeHost((level, message) => mail.send({ kind: 'log', level, message }));
 const compilers = new CompilerClient(data.compiler);
-const cpu = new PhysicalCpu(mail, () => host.now());
+const cpu = new PhysicalCpu(data.id, mail, () => host.now());
 const services = cpuServices(cpu, { host, decompressors: NODE_DECOMPRESSORS, compiler: () => compilers.open(), collect: collectGarbage });
 await cpu.run(() => readMail(mail, services));

@@ -8,8 +8,8 @@ import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
 import { Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { collectGarbage } from '../collect-garbage.ts';
-import { writeCore } from '../core-writer.ts';
 import { nodeHost } from '../host.ts';
+import { writeOutput } from '../output-file.ts';
 import { CompilerThread } from '../region-compiler.ts';
 import { storePace, XenstoreSocket } from '../xenstore-socket.ts';
 import { autoStart } from './auto-start.ts';
@@ -141,7 +141,7 @@ function coresIn(state: string): (name: string, pieces: Iterable<Uint8Array>) =>
   return async (name, pieces) => {
     const path = corePath(state, name);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeCore(path, pieces);
+    await writeOutput('core file', path, pieces);
     return path;
   };
 }

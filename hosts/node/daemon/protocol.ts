@@ -18,6 +18,8 @@ export type Request =
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
   /** `file`: absolute path, written by the daemon; it stands still meanwhile unless `live`, and is crashed afterwards if `crash` */
   | { readonly command: 'dump-core'; readonly domain: string; readonly file: string; readonly live: boolean; readonly crash: boolean }
+  /** `file`: absolute path, written by the daemon when the seconds are over */
+  | { readonly command: 'trace'; readonly seconds: number; readonly file: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   /** `cpus` as in xl.cfg */
   | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }

@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
-import { CoreError, writeCore } from '../core-writer.ts';
+import { OutputError, writeOutput } from '../output-file.ts';
 import { checkedRequest } from './checked-request.ts';
 import { alreadyRuns, DaemonError, stateTrouble } from './daemon-error.ts';
 import { domainZero, infoOf, longInfoOf, vcpusOf } from './domain-info.ts';
@@ -14,6 +14,7 @@ import { hostInfo } from './host-info.ts';
 import type { KeptDomains } from './kept-domains.ts';
 import type { LogRing } from './log-ring.ts';
 import type { Answer, Request } from './protocol.ts';
+import { takeTrace } from './take-trace.ts';
 
 const LONGEST_REQUEST = 64 << 10;
 /** Bytes of a console that wait for a slow reader before it is cut off. */
@@ -84,7 +85,7 @@ export class ApiServer {
     } catch (error) {
       const { message, stack = message } = error as Error;
       if (error instanceof DaemonError) this.machine.log(message, 'error');
-      else if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof CoreError || error instanceof SyntaxError)) this.machine.log(stack, 'error');
+      else if (!(error instanceof DomainError || error instanceof BuilderError || error instanceof OutputError || error instanceof SyntaxError)) this.machine.log(stack, 'error');
       answer(socket, { ok: false, error: message });
     }
   }
@@ -104,9 +105,10 @@ export class ApiServer {
       case 'destroy': await kept.destroy(request.domain); return null;
       case 'dump-core': {
         const { file, live, crash } = request;
-        await domains.dumpCore(await domains.find(request.domain), (pieces) => writeCore(file, pieces), { live, crash });
+        await domains.dumpCore(await domains.find(request.domain), (pieces) => writeOutput('core file', file, pieces), { live, crash });
         return null;
       }
+      case 'trace': await takeTrace(domains, request.seconds, request.file); return null;
       case 'pause': await domains.pause(await domains.find(request.domain)); return null;
       case 'unpause': await domains.unpause(await domains.find(request.domain)); return null;
       case 'shutdown': domains.request(await domains.find(request.domain), 'poweroff'); return null;

@@ -1,10 +1,11 @@
-// A core file on its way to disk. Pieces that are all zero become holes: a domain of 4 GiB that has touched 60 MiB takes 60.
+// A large file on its way to disk, piece by piece: a core file, a trace. Pieces that are all zero become holes: the core of a domain
+// of 4 GiB that has touched 60 MiB takes 60.
 
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import { reasonOf } from './input-file.ts';
 
 /** The file could not be written; for the user. */
-export class CoreError extends Error {}
+export class OutputError extends Error {}
 
 /** What guests have in memory is nobody else's. */
 const MODE = 0o600;
@@ -12,10 +13,11 @@ const zeros = Buffer.alloc(64 << 10);
 
 /**
  * Writes a file from its pieces, in place of one that is there. Others get their turn between the pieces.
+ * @param what it is, for the error
  * @returns its size in bytes
- * @throws CoreError; then the file is gone
+ * @throws OutputError; then the file is gone
  */
-export async function writeCore(path: string, pieces: Iterable<Uint8Array>): Promise<number> {
+export async function writeOutput(what: string, path: string, pieces: Iterable<Uint8Array>): Promise<number> {
   let file: FileHandle | undefined;
   let isFile = false;
   try {
@@ -24,7 +26,7 @@ export async function writeCore(path: string, pieces: Iterable<Uint8Array>): Pro
     return await (isFile ? writeSparse(file, pieces) : writeAll(file, pieces));
   } catch (error) {
     if (isFile) await rm(path, { force: true });
-    throw new CoreError(`core file ${path}: ${reasonOf(error)}`);
+    throw new OutputError(`${what} ${path}: ${reasonOf(error)}`);
   } finally {
     await file?.close();
   }
@@ -56,3 +58,15 @@ async function write(file: FileHandle, piece: Uint8Array, at: number | null): Pr
   }
 }
 function isZero(piece: Uint8Array): boolean { return piece.length <= zeros.length && zeros.compare(piece, 0, piece.length, 0, piece.length) === 0; }
+
+/** Text as pieces of a file, many lines to each. */
+export function* textPieces(text: Iterable<string>): Generator<Uint8Array, void, undefined> {
+  let piece = '';
+  for (const part of text) {
+    piece += part;
+    if (piece.length < zeros.length) continue;
+    yield Buffer.from(piece);
+    piece = '';
+  }
+  yield Buffer.from(piece);
+}
