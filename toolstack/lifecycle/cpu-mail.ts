@@ -23,8 +23,8 @@ export interface Parcel extends Announcement {
 
 /** What a CPU can be asked, and what it answers. */
 export interface CpuServices {
-  /** Makes a domain, which is paused. @throws BuilderError */
-  make(config: MakeConfig): { readonly capsule: CapsuleShape; readonly wires: DomainWires };
+  /** Makes a domain, which is paused. `origin`: host time at its system time 0, ns. @throws BuilderError */
+  make(config: MakeConfig): { readonly capsule: CapsuleShape; readonly wires: DomainWires; readonly origin: number };
   /** Takes up a domain that was on another CPU. */
   attach(parcel: Parcel): null;
   /** Stops a domain and forgets it. What it does afterwards to its memory, nothing, is the answer's meaning. */

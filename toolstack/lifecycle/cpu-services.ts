@@ -82,7 +82,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       for (const v of domain.vcpus) v.pause(VPF.paused);
       peers.enter(domain);
       cpu.place(new PlacedDomain(domain, compiler));
-      return { capsule: domain.capsule.shape, wires };
+      return { capsule: domain.capsule.shape, wires, origin: clockOf(domain).hostTime(0) };
     }),
     attach: ({ domid, capsule, vcpus, recordedAt }) => withCompiler((compiler) => {
       const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host);

@@ -128,13 +128,13 @@ export class Domains {
     const claim: Claim = { name, uuid, domid, cpu: link.id, load: weight, allowed, settled };
     this.claims.add(claim);
     try {
-      const { capsule: shape, wires } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, ...images });
+      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, ...images });
       if (this.isEnding) {
         link.tell('destroy', domid);
         throw new DomainError('the daemon is about to end');
       }
       const capsule = Capsule.attach(shape);
-      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, this.host.now());
+      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, origin, this.host.now());
       domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
       console.connect(domain.backEnds.console);
       this.byId.set(domid, domain);

@@ -50,6 +50,8 @@ export class ManagedDomain implements Load {
   readonly glance: DomainGlance;
   /** host time of its creation, ns */
   readonly since: number;
+  /** host time at its system time 0: it does not change when the domain is moved */
+  private readonly origin: number;
   allowed: ReadonlySet<number>;
   /** where it runs */
   link: CpuLink;
@@ -72,7 +74,7 @@ export class ManagedDomain implements Load {
   private measuredAt: number;
   private wanted = 0;
 
-  constructor(domid: number, spec: DomainSpec, capsule: Capsule, console: ConsoleLog, allowed: ReadonlySet<number>, link: CpuLink, paused: boolean, since: number) {
+  constructor(domid: number, spec: DomainSpec, capsule: Capsule, console: ConsoleLog, allowed: ReadonlySet<number>, link: CpuLink, paused: boolean, origin: number, since: number) {
     this.domid = domid;
     this.spec = spec;
     this.console = console;
@@ -81,6 +83,7 @@ export class ManagedDomain implements Load {
     this.allowed = allowed;
     this.link = link;
     this.paused = paused;
+    this.origin = origin;
     this.since = this.measuredAt = since;
     this.load = spec.weight;
   }
@@ -88,6 +91,8 @@ export class ManagedDomain implements Load {
   get cpu(): number { return this.link.id; }
   /** The SHUTDOWN reason, undefined while it runs. A CPU that died with its domains left none. */
   get shutdownReason(): number | undefined { return this.glance.shutdownReason ?? (this.ended === 'crash' ? SHUTDOWN.crash : undefined); }
+  /** ns, at a host time. */
+  systemTime(now: number): number { return now - this.origin; }
   /** As `xl list` shows it: running, blocked, paused, shut down, crashed. */
   get state(): string {
     const { isBlocked, isPaused } = this.glance;

@@ -13,6 +13,7 @@ import { longList } from './domain-long.ts';
 import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
 import { HOST_COMMANDS } from './host-commands.ts';
 import { Terminal } from './terminal.ts';
+import { top } from './top.ts';
 import { UsageError } from './usage-error.ts';
 import { vcpuTable } from './vcpu-table.ts';
 
@@ -138,6 +139,30 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       }
       const all = (await list({ state, words: domain === undefined ? [] : [domain], flags })).filter((d) => d.domid !== 0);
       return flags['json'] === true ? json(all.map(({ name, domid, weight: w, cap: c }) => ({ name, domid, weight: w, cap: c }))) : shareTable(all);
+    },
+  },
+  top: {
+    usage: '[-b] [-d SECONDS] [-i N] [-v] [-e] [-r] [-f] [--json]',
+    about: 'what domains do, live, in the columns of xentop; -b: one table after another, -d: seconds between them (3), -i: how many, -v: vCPUs, -e: what the engine did, -r: repeat the header, -f: full names; --json: a line for each sample, one if -i does not say more',
+    words: [0, 0],
+    options: {
+      batch: { type: 'boolean', short: 'b' }, delay: { type: 'string', short: 'd' }, iterations: { type: 'string', short: 'i' }, vcpus: { type: 'boolean', short: 'v' },
+      engine: { type: 'boolean', short: 'e' }, 'repeat-header': { type: 'boolean', short: 'r' }, 'full-name': { type: 'boolean', short: 'f' }, ...JSON_OPTION,
+    },
+    async run({ state, flags }) {
+      const isOn = (name: string): boolean => flags[name] === true;
+      const positive = (name: string, form: RegExp, otherwise: number): number => {
+        const text = flags[name] as string | undefined;
+        const n = text === undefined ? otherwise : form.test(text) ? Number(text) : 0;
+        if (!(n > 0)) throw new UsageError(`top: --${name} ${text}: not a number above 0`);
+        return n;
+      };
+      const request = {
+        state, batch: isOn('batch'), json: isOn('json'), delay: positive('delay', /^\d+(\.\d+)?$/, 3), iterations: positive('iterations', /^\d+$/, isOn('json') ? 1 : Infinity),
+        options: { vcpus: isOn('vcpus'), engine: isOn('engine'), fullNames: isOn('full-name'), repeatHeader: isOn('repeat-header'), sort: 0 },
+      };
+      await top(request, new Terminal());
+      return '';
     },
   },
   domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },

@@ -12,6 +12,7 @@ CPU, in Node.
   list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
   sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, info, dmesg:
   as those of xl
+  top        what domains do, live, as xentop
   trace      write what all domains do, with times, for Perfetto
 
   --help     this text; \`xenith COMMAND --help\` tells more

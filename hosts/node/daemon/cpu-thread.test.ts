@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { type DomainStatistics, readStatistics, total } from '#hypervisor/statistics.ts';
 import { parseCore, type Core } from '#toolstack/dump/testing/parse-core.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
@@ -86,7 +87,17 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     assert.equal(d.glance.share.ran, 0, 'nor when it is moved');
     await domains.unpause(d);
     await until('it boots', () => d.glance.share.ran > 50e6);
+    const counted = (): DomainStatistics => readStatistics(d.capsule, 1, d.systemTime(domains.now()));
     await domains.pause(d);
+    const before = counted();
+    await domains.moveTo(d, 1 - d.cpu);
+    await domains.unpause(d);
+    await until('it works there', () => total(counted(), 'instructions') > total(before, 'instructions'));
+    await domains.pause(d);
+    const after = counted();
+    assert.ok(after.machine.blocks > before.machine.blocks && after.machine.tlbMisses > before.machine.tlbMisses, 'what was counted goes on when it is moved');
+    const times = after.vcpus[0]?.times.reduce((a, b) => a + b, 0) ?? 0;
+    assert.ok(Math.abs(times - d.systemTime(domains.now())) < 20e6, `${times} ns of all runstates: those since it was made`);
     const { ran } = d.glance.share;
     await wait(100);
     assert.equal(d.glance.share.ran, ran);

@@ -1,6 +1,7 @@
 // The local API of the daemon: a connection carries one request, a line of JSON, and its answer, another. Behind the answer to
 // `console` the connection is the console, byte for byte in both directions.
 
+import type { DomainStatistics, VcpuStatistics } from '#hypervisor/statistics.ts';
 import type { DomainSpec } from '#toolstack/lifecycle/managed-domain.ts';
 
 /** Where kernel and initrd are files, their paths are absolute. Without a kernel the default guest is started. */
@@ -12,7 +13,7 @@ export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'aff
 }
 export type Request =
   | { readonly command: 'create'; readonly create: CreateRequest }
-  | { readonly command: 'list' | 'list-long' | 'vcpus' | 'info' }
+  | { readonly command: 'list' | 'list-long' | 'vcpus' | 'info' | 'top' }
   | { readonly command: 'dmesg'; readonly clear: boolean }
   | { readonly command: 'sysrq'; readonly domain: string; readonly key: string }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
@@ -63,4 +64,33 @@ export interface VcpuInfo {
 }
 /** The machine, in the words and the order of `xl info`. */
 export type HostInfo = Readonly<Record<string, string | number>>;
+/** The machine at one moment. */
+export interface TopSample {
+  /** seconds, from any origin: CPU time between two samples is measured with it */
+  readonly time: number;
+  /** of Xen */
+  readonly version: string;
+  readonly cpus: number;
+  readonly mhz: number;
+  /** KiB */
+  readonly memory: number;
+  readonly free: number;
+  readonly domains: readonly TopDomain[];
+}
+export interface TopDomain {
+  readonly domid: number;
+  readonly name: string;
+  readonly state: string;
+  /** seconds of processor time */
+  readonly time: number;
+  /** KiB that it owns, and that it may own; no limit for Domain-0, whose memory is the daemon's */
+  readonly memory: number;
+  readonly maxMemory: number | undefined;
+  /** KiB that hold anything but zeros, as far as it has been looked */
+  readonly touched: number;
+  readonly vcpus: readonly TopVcpu[];
+  readonly machine: DomainStatistics['machine'] | undefined;
+}
+/** `byHypercall`: those that it has made, by name */
+export type TopVcpu = Omit<VcpuStatistics, 'byHypercall'> & { readonly byHypercall: Readonly<Record<string, number>> };
 export type Answer<T> = { readonly ok: true; readonly result: T } | { readonly ok: false; readonly error: string };

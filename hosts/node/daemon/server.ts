@@ -15,6 +15,7 @@ import type { KeptDomains } from './kept-domains.ts';
 import type { LogRing } from './log-ring.ts';
 import type { Answer, Request } from './protocol.ts';
 import { takeTrace } from './take-trace.ts';
+import { topSample } from './top-sample.ts';
 
 const LONGEST_REQUEST = 64 << 10;
 /** Bytes of a console that wait for a slow reader before it is cut off. */
@@ -96,6 +97,7 @@ export class ApiServer {
       case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, now))];
       case 'list-long': return [domainZero(domains), ...domains.list().map((d) => longInfoOf(d, now))];
       case 'vcpus': return domains.list().flatMap((d) => vcpusOf(d, domains));
+      case 'top': return topSample(domains);
       case 'info': return hostInfo(domains.cpuCount);
       case 'dmesg': return readRing(ring, request.clear);
       case 'create': return infoOf(await kept.create(checkedRequest(request.create)), domains.now());

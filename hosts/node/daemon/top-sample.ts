@@ -1,0 +1,45 @@
+// What `xenith top` shows: the machine and its domains at one moment. Everything of a domain is read from its capsule
+// (hypervisor/statistics.ts); it is not stopped for it.
+
+import { cpus, freemem, totalmem } from 'node:os';
+import { hypercallName } from '#hypervisor/hypercall-names.ts';
+import { readStatistics } from '#hypervisor/statistics.ts';
+import { TouchedMemory } from '#hypervisor/touched-memory.ts';
+import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
+import type { Domains } from '#toolstack/lifecycle/domains.ts';
+import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
+import { domainZero, infoOf } from './domain-info.ts';
+import type { TopDomain, TopSample } from './protocol.ts';
+
+const KIB = 1024;
+/** Frames that one sample looks at to see what memory is in use, of all domains together: some 20 ms. */
+const MOST_FRAMES = 1 << 16;
+
+const touched = new WeakMap<ManagedDomain, TouchedMemory>();
+
+export function topSample(domains: Domains): TopSample {
+  const now = domains.now();
+  const all = domains.list();
+  const share = Math.ceil(MOST_FRAMES / Math.max(1, all.length));
+  return {
+    time: now / 1e9, version: `${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`, cpus: domains.cpuCount, mhz: cpus()[0]?.speed ?? 0,
+    memory: Math.floor(totalmem() / KIB), free: Math.floor(freemem() / KIB), domains: [zero(domains), ...all.map((d) => ofDomain(d, now, share))],
+  };
+}
+
+function ofDomain(d: ManagedDomain, now: number, frames: number): TopDomain {
+  const { vcpus, machine, memory, maxMemory } = readStatistics(d.capsule, d.spec.vcpus, d.systemTime(now));
+  let used = touched.get(d);
+  if (!used) touched.set(d, used = new TouchedMemory(d.capsule));
+  const { domid, name, state, time } = infoOf(d, now);
+  return {
+    domid, name, state, time, memory: memory / KIB, maxMemory: maxMemory / KIB, touched: used.look(frames).bytes / KIB, machine,
+    vcpus: vcpus.map((v) => ({ ...v, byHypercall: Object.fromEntries(v.byHypercall.flatMap((n, hypercall) => (n > 0 ? [[hypercallName(hypercall), n] as const] : []))) })),
+  };
+}
+/** Domain-0 has no vCPUs that anything is counted of. */
+function zero(domains: Domains): TopDomain {
+  const { domid, name, state, time } = domainZero(domains);
+  const resident = Math.floor(process.memoryUsage.rss() / KIB);
+  return { domid, name, state, time, memory: resident, maxMemory: undefined, touched: resident, vcpus: [], machine: undefined };
+}
