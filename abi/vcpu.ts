@@ -10,6 +10,8 @@ export const VCPUOP = {
 } as const;
 
 export const RUNSTATE = { running: 0, runnable: 1, blocked: 2, offline: 3 } as const;
+/** by number */
+export const RUNSTATE_NAMES: readonly string[] = Object.keys(RUNSTATE);
 /** state_entry_time carries this while Xen updates the guest's copy (VMASST_TYPE_runstate_update_flag) */
 export const XEN_RUNSTATE_UPDATE: bigint = 1n << 63n;
 /** flag of set_singleshot_timer: refuse a time that has passed */

@@ -26,6 +26,7 @@ export const twoLevel: EventAbi = {
   },
   clearPending(domain, port) { Atomics.and(domain.capsule.i32, bitWord(domain, PENDING, port), ~portBit(port)); },
   isPending,
+  isMasked(domain, port) { return (Atomics.load(domain.capsule.i32, bitWord(domain, MASK, port)) & portBit(port)) !== 0; },
   isBusy: () => false,
   unmask(domain, port) {
     const bit = portBit(port);

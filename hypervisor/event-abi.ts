@@ -11,6 +11,7 @@ export interface EventAbi {
   setPending(domain: Domain, port: number): void;
   clearPending(domain: Domain, port: number): void;
   isPending(domain: Domain, port: number): boolean;
+  isMasked(domain: Domain, port: number): boolean;
   /** True while the guest has yet to take the port off a queue: it cannot have another use before. */
   isBusy(domain: Domain, port: number): boolean;
   /** Clears the mask bit, and delivers what was held back by it. */

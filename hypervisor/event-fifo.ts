@@ -32,6 +32,7 @@ export const fifo: EventAbi = {
     written(domain, word);
   },
   isPending(domain, port) { return hasBit(domain, port, PENDING); },
+  isMasked(domain, port) { return hasBit(domain, port, MASKED); },
   isBusy(domain, port) { return hasBit(domain, port, LINKED); },
   unmask(domain, port) {
     const word = eventWord(domain, port);

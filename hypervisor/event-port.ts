@@ -33,6 +33,7 @@ export function freePort(domain: Domain, port: number): void {
 }
 
 export function portIsPending(domain: Domain, port: number): boolean { return domain.events.isUsable(port) && abiOf(domain).isPending(domain, port); }
+export function portIsMasked(domain: Domain, port: number): boolean { return domain.events.isUsable(port) && abiOf(domain).isMasked(domain, port); }
 
 /** An event on a port of this domain that is in use. Nothing new when one is pending already. */
 export function setPortPending(domain: Domain, port: number): void {

@@ -10,7 +10,7 @@ import { GNTST, GTF_reading, GTF_writing } from '#abi/grant-table.ts';
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import type { Peer } from './domain-registry.ts';
-import { clearStatus, lockGrants, markInUse, nrGrantEntries, readFrame, type Request, unlockGrants } from './grant-entry.ts';
+import { clearStatus, lockGrants, markedFlags, markInUse, nrGrantEntries, readFrame, readHeader, type Request, unlockGrants } from './grant-entry.ts';
 import { XEN_FRAME } from './layout.ts';
 
 /** Counts of a pin word, a byte each; a count of 128 or more does not grow. */
@@ -116,4 +116,25 @@ export function unpinMapping(granter: Peer, ref: number, increment: number, read
   lockGrants(granter.capsule);
   dropPins(granter.capsule, ref, increment, readonly);
   unlockGrants(granter.capsule);
+}
+
+/** A grant that is in use, and what the guest's entry says of it now. */
+export interface PinnedGrant {
+  readonly ref: number;
+  readonly domid: number;
+  readonly readers: number;
+  readonly writers: number;
+  readonly frame: number;
+  readonly shared: { readonly flags: number; readonly domid: number; readonly frame: number };
+}
+/** The grants that are in use, for who looks at the domain. */
+export function pinnedGrants(c: Capsule): PinnedGrant[] {
+  return Array.from({ length: nrGrantEntries(c) }, (_, ref) => ref).filter((ref) => pinOf(c, ref) !== 0).map((ref) => {
+    const { domid, pin, frame } = activeOf(c, ref);
+    const header = readHeader(c, ref);
+    return {
+      ref, domid, frame, readers: (pin >>> 8 & 0xff) + (pin >>> 24), writers: (pin & 0xff) + (pin >>> 16 & 0xff),
+      shared: { flags: header & 0xffff | markedFlags(c, ref), domid: header >>> 16, frame: readFrame(c, ref) },
+    };
+  });
 }

@@ -45,6 +45,8 @@ export interface CpuServices {
   share(domid: number, weight: number, cap: number): null;
   /** Keeps what the CPU's domains do in a ring, from its buffer, or no longer. */
   trace(ring: SharedArrayBuffer | undefined): null;
+  /** What a debug key tells of the CPU and its domains, in lines. */
+  debugKey(key: string): readonly string[];
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;
   /** The same, sent by domain `from`. */

@@ -138,6 +138,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       cpu.trace(ring && new TraceRing(ring));
       return null;
     },
+    debugKey: (key) => cpu.debugKey(key),
     notify(domid, port) {
       const placed = get(domid);
       try {

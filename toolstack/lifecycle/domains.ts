@@ -5,6 +5,7 @@
 import { Capsule } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
+import { keyHead, unknownKey } from '#hypervisor/debug-keys/debug-keys.ts';
 import { TraceRing } from '#hypervisor/trace-ring.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
@@ -198,6 +199,17 @@ export class Domains {
   async endTrace(): Promise<void> {
     this.rings = undefined;
     await Promise.allSettled(this.links.map((link) => link.ask('trace', undefined)));
+  }
+  /** Presses debug keys: what they tell goes to the hypervisor's log, before this resolves. @throws DomainError */
+  async debugKeys(keys: string): Promise<void> {
+    const unknown = unknownKey(keys);
+    if (unknown !== undefined) throw new DomainError(`${unknown}: there is no such debug key; h lists in the log those that there are`);
+    const log = (line: string): void => this.host.log('info', line);
+    for (const key of keys) {
+      const lines = await Promise.all(this.links.map((link) => link.ask('debugKey', key).catch((error: Error) => [error.message])));
+      for (const line of [...keyHead(key), ...lines.flat()]) log(line);
+    }
+    for (const { domid, spec: { name }, ended } of this.list()) if (ended !== undefined) log(`Domain ${domid} (${name}) is on no CPU any more: ${ended}`);
   }
   /** Changes what part of the processor a domain gets; undefined: as it is. @throws DomainError */
   async setShare(domain: ManagedDomain, weight = domain.spec.weight, cap = domain.spec.cap): Promise<void> {

@@ -7,6 +7,7 @@
 
 import { SHUTDOWN } from '#abi/xen.ts';
 import { Heap } from '#base/heap.ts';
+import { pressKey } from '#hypervisor/debug-keys/debug-keys.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { RunQueue } from '#hypervisor/run-queue.ts';
 import { type RunResult, runDomain } from '#hypervisor/sched.ts';
@@ -96,6 +97,15 @@ export class PhysicalCpu {
   trace(ring: TraceRing | undefined): void {
     this.ring = ring;
     for (const { domain } of this.byId.values()) domain.trace.keep(ring);
+  }
+  /** What a debug key tells of this CPU and its domains, in lines. */
+  debugKey(key: string): string[] {
+    const lines: string[] = [];
+    const all = [...this.byId.values()].sort((a, b) => a.domid - b.domid);
+    const domains = all.map((placed) => ({ domain: placed.domain, share: placed.share, isReady: this.ready.has(placed) }));
+    pressKey(key, { pcpu: this.id, domains, now: this.now() }, (line) => lines.push(line));
+    for (const placed of all) this.reconsider(placed); // q sends interrupts
+    return lines;
   }
   /** A guest's event for Domain-0: sent at the end of the slice. */
   tell(domid: number, port: number): void {

@@ -2,7 +2,7 @@
 // each domain with a thread for each vCPU, and a process of physical CPUs with the domains that each ran. Hypercalls lie within
 // the slice in which they were made, those of a multicall within it.
 
-import { RUNSTATE } from '#abi/vcpu.ts';
+import { RUNSTATE, RUNSTATE_NAMES } from '#abi/vcpu.ts';
 import { hypercallName } from '#hypervisor/hypercall-names.ts';
 import { OUTCOME, TRACE_KIND, type TraceRecord, type TraceRing } from '#hypervisor/trace-ring.ts';
 import { TRAP, trapName } from '#hypervisor/trap-names.ts';
@@ -25,7 +25,6 @@ interface TraceEvent {
   readonly args?: Readonly<Record<string, string | number | boolean>>;
 }
 
-const RUNSTATE_NAMES = Object.entries(RUNSTATE).reduce<string[]>((names, [name, n]) => { names[n] = name; return names; }, []);
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 type Writer = (r: TraceRecord, us: (ns: number) => number) => readonly Omit<TraceEvent, 'pid' | 'tid'>[];

@@ -165,6 +165,13 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       return '';
     },
   },
+  'debug-keys': {
+    usage: 'KEYS', about: 'have the hypervisor write about itself to its log: h lists what each key writes', words: [1, 1],
+    async run({ state, words }) {
+      await ask(state, { command: 'debug-keys', keys: words[0] as string });
+      return '';
+    },
+  },
   domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },
   domname: { usage: 'DOMAIN', about: 'the name of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.name}\n` },
   uptime: {

@@ -10,8 +10,8 @@ CPU, in Node.
   daemon     run a machine of many domains
   create     start a domain on it, from an xl.cfg file or key=value words
   list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
-  sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, info, dmesg:
-  as those of xl
+  sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, debug-keys,
+  info, dmesg: as those of xl
   top        what domains do, live, as xentop
   trace      write what all domains do, with times, for Perfetto
 

@@ -21,6 +21,7 @@ export type Request =
   | { readonly command: 'dump-core'; readonly domain: string; readonly file: string; readonly live: boolean; readonly crash: boolean }
   /** `file`: absolute path, written by the daemon when the seconds are over */
   | { readonly command: 'trace'; readonly seconds: number; readonly file: string }
+  | { readonly command: 'debug-keys'; readonly keys: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   /** `cpus` as in xl.cfg */
   | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }

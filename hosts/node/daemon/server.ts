@@ -110,6 +110,7 @@ export class ApiServer {
         await domains.dumpCore(await domains.find(request.domain), (pieces) => writeOutput('core file', file, pieces), { live, crash });
         return null;
       }
+      case 'debug-keys': await domains.debugKeys(String(request.keys)); return null;
       case 'trace': await takeTrace(domains, request.seconds, request.file); return null;
       case 'pause': await domains.pause(await domains.find(request.domain)); return null;
       case 'unpause': await domains.unpause(await domains.find(request.domain)); return null;
