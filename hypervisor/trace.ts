@@ -32,6 +32,8 @@ export class Trace {
   exec = false;
   /** when which vCPU runs, and when guest code is compiled: in a ring only */
   work = false;
+  /** every event has its line: system calls that need no exit make one */
+  isComplete = false;
   /** the physical CPU that runs the domain */
   pcpu = 0;
   private readonly host: Host;
@@ -43,8 +45,6 @@ export class Trace {
 
   constructor(host: Host) { this.host = host; }
 
-  /** Every event has its line: system calls that need no exit make one. */
-  get isComplete(): boolean { return this.text.size > 0; }
   /** Writes a category line by line to the log. */
   set(category: TraceCategory, on: boolean): void {
     if (on) this.text.add(category);
@@ -58,7 +58,8 @@ export class Trace {
   }
   private update(): void {
     const kept = this.kept !== undefined;
-    this.ring = this.kept ?? (this.text.size > 0 ? new TraceRing(SMALL_RING) : undefined);
+    this.isComplete = this.text.size > 0;
+    this.ring = this.kept ?? (this.isComplete ? new TraceRing(SMALL_RING) : undefined);
     for (const category of TRACE_CATEGORIES) this[category] = this.text.has(category) || (kept && category !== 'exec');
     this.work = kept;
   }
@@ -127,7 +128,7 @@ export class Trace {
   private setNumber(record: number, index: number, n: number): void { this.ring?.set(record, index, n >>> 0, Math.floor(n / 0x1_0000_0000)); }
   private end(record: number, outcome = 0, code?: number): void {
     this.ring?.end(record, Math.floor(this.host.now()), outcome, code);
-    if (this.text.size === 0) return;
+    if (!this.isComplete) return;
     const done = this.ring?.get(record);
     const category = done && CATEGORY_OF[done.kind];
     if (done && category && this.text.has(category)) this.host.log('debug', traceText(done));

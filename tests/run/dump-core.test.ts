@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { arch_shared_info, shared_info, vcpu_guest_context } from '#abi/xen.ts';
 import { parseCore, type Core } from '#toolstack/dump/testing/parse-core.ts';
 import { Daemon } from './daemon-process.ts';
 
@@ -15,6 +16,23 @@ function assertIsTheGuest(path: string, vcpus = 1): void {
   assert.equal(contexts.length, vcpus);
   assert.equal(new Set(p2m.map(({ pfn }) => pfn)).size, 48 * 256, 'every page once');
   assert.ok(readFileSync(path).includes('Linux version 6.1'), 'its memory is there');
+}
+/** The frames of the guest's pages as its kernel has them: read from the core alone, by its page tables. */
+function framesOfTheKernel({ sections, vcpus, p2m, page }: Core): number[] {
+  const pages = new Map(p2m.map(({ gmfn }, i) => [gmfn, i]));
+  const word = (gmfn: number, at: number): bigint => {
+    const bytes = page(pages.get(gmfn) ?? assert.fail(`frame ${gmfn} is not in the core`));
+    return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at, true);
+  };
+  const base = (vcpus[0] as DataView).getBigUint64(vcpu_guest_context.offset.ctrlreg + 24, true);
+  const walk = (va: bigint): number => [39n, 30n, 21n, 12n].reduce((gmfn, shift) => Number(word(gmfn, Number(va >> shift & 511n) * 8) >> 12n & 0xff_ffff_ffffn), Number(base >> 12n));
+  const shared = sections.get('.xen_shared_info')?.bytes ?? assert.fail();
+  const arch = arch_shared_info.on(Uint8Array.from(shared).buffer).at(shared_info.offset.arch);
+  assert.notEqual(arch.p2m_vaddr, 0n, 'the kernel says where its list is');
+  return Array.from({ length: 48 * 256 }, (_, pfn) => {
+    const va = arch.p2m_vaddr + BigInt(pfn * 8);
+    return Number(word(walk(va), Number(va & 4095n)));
+  });
 }
 /** A guest whose init is a shell: its kernel panics when that ends. */
 const SHELL_IS_INIT = 'extra="rdinit=/bin/sh"';
@@ -30,6 +48,9 @@ describe('core files of a daemon', { timeout: 240_000 }, () => {
     await daemon.ok('dump-core', 'anna', path);
     assertIsTheGuest(path, 2);
     await daemon.converse('anna', 'echo ag""ain\n', /again/);
+    const dumped = core(path);
+    const frames = new Map(dumped.p2m.map(({ pfn, gmfn }) => [pfn, gmfn]));
+    framesOfTheKernel(dumped).forEach((gmfn, pfn) => assert.equal(gmfn, frames.get(pfn), `pfn ${pfn}`));
   });
 
   test('a paused domain stays paused; a live one runs on', async () => {
@@ -52,6 +73,14 @@ describe('core files of a daemon', { timeout: 240_000 }, () => {
       assert.match(r.err, reason);
     }
     assert.match(await daemon.converse('anna', 'echo no ha""rm\n', /no harm/), /no harm/);
+  });
+
+  test('hostile requests are answered, and harm nobody', async () => {
+    for (const request of [
+      { command: 'dump-core', domain: 'anna' }, { command: 'dump-core', domain: 'anna', file: 1, live: 'x' }, { command: 'dump-core', domain: 'anna', file: 'a\0b' }, { command: 'dump-core', domain: {}, file: '/tmp/x' },
+      { command: 'trace' }, { command: 'trace', seconds: '1', file: '/tmp/x\0' }, { command: 'trace', seconds: -1, file: '/tmp/x' }, { command: 'trace', seconds: 1e300, file: '/tmp/x' }, { command: 'debug-keys' }, { command: 'debug-keys', keys: ['__proto__'] },
+    ]) assert.match(await daemon.raw(`${JSON.stringify(request)}\n`), /^\{"ok":false,"error":".+"\}\n$/, JSON.stringify(request));
+    assert.match(await daemon.converse('anna', 'echo un""harmed\n', /unharmed/), /unharmed/);
   });
 
   test('with -c it is crashed, and its file says what becomes of it', async () => {
