@@ -5,12 +5,13 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync,
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { guestFile } from '../../hosts/node/input-file.ts';
+import type { VcpuInfo } from '../../hosts/node/daemon/protocol.ts';
 import { Daemon, paused, until, wait } from './daemon-process.ts';
 
 const daemons: Daemon[] = [];
 /** A daemon that is removed at the end. */
-function daemon(): Daemon {
-  const d = new Daemon();
+function daemon(args: readonly string[] = []): Daemon {
+  const d = new Daemon(args);
   daemons.push(d);
   return d;
 }
@@ -22,7 +23,7 @@ const keptOf = (list: Awaited<ReturnType<Daemon['list']>>): Map<string, Kept> =>
 
 describe('a daemon that is killed', { timeout: 240_000 }, () => {
   test('starts the domains again that ran, as they were, under new numbers; the others not', async () => {
-    const d = daemon();
+    const d = daemon(['--cpus', '2']);
     await d.start();
     const kernel = join(d.state, 'kernel'), ramdisk = join(d.state, 'ramdisk');
     copyFileSync(guestFile('vmlinuz-xenith'), kernel);
@@ -35,6 +36,7 @@ describe('a daemon that is killed', { timeout: 240_000 }, () => {
     await d.ask({ command: 'rename', domain: 'first', name: 'erste' });
     await d.ask({ command: 'share', domain: 'erste', weight: 900, cap: undefined });
     await d.ask({ command: 'unpause', domain: 'second' });
+    await d.ask({ command: 'pin', domain: 'erste', vcpu: 1, cpus: '0' });
     await d.ask({ command: 'destroy', domain: 'gone' });
     await d.converse('off', '', /#|\$/);
     await d.ask({ command: 'shutdown', domain: 'off' });
@@ -48,6 +50,7 @@ describe('a daemon that is killed', { timeout: 240_000 }, () => {
     assert.deepEqual(list.map((e) => [e.domid, e.name, e.uuid === first.uuid, e.weight, e.cap, e.vcpus, e.kernel, e.onCrash]), [
       [1, 'erste', true, 900, 20, 3, kernel, 'preserve'], [2, 'second', false, 256, 0, 1, undefined, 'destroy'],
     ]);
+    assert.deepEqual((await d.ask<VcpuInfo[]>({ command: 'vcpus' })).map((v) => [v.name, v.vcpu, v.affinity]), [['erste', 0, 'all'], ['erste', 1, '0'], ['erste', 2, 'all'], ['second', 0, 'all']]);
     await d.converse('second', '', /#|\$/);
   });
 
@@ -185,6 +188,19 @@ describe('domains that cannot be as they were', { timeout: 240_000 }, () => {
     await d.kill();
     await d.start();
     assert.deepEqual(await d.names(), ['bert', 'anna']);
+  });
+
+  test('one that may only be on a CPU that is not there any more waits for a daemon that has it', async () => {
+    const d = daemon();
+    await d.start(['--cpus', '2']);
+    await d.create(paused('anna', { cpus: ['1'] }));
+    await d.kill();
+    await d.start(['--cpus', '1']);
+    assert.deepEqual(await d.names(), []);
+    assert.match(d.log, /error: domain anna: cannot be started: there is no CPU that all vCPUs may run on/);
+    await d.kill();
+    await d.start(['--cpus', '2']);
+    assert.deepEqual((await d.list()).map((e) => [e.name, e.cpu]), [['anna', 1]]);
   });
 
   test('one that crashes again and again is started less and less often, and then not any more', async () => {

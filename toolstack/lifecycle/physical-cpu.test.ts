@@ -8,8 +8,10 @@ import { Share } from '#hypervisor/credit.ts';
 import { allocUnboundFor, bindBackend, notifyBackend } from '#hypervisor/event-backend.ts';
 import { do_event_channel_op } from '#hypervisor/event-channel.ts';
 import { DomU } from '#hypervisor/testing/domu.ts';
+import { TRACE_KIND, TraceRing } from '#hypervisor/trace-ring.ts';
 import { do_set_timer_op } from '#hypervisor/timer.ts';
 import { schedOf } from '#hypervisor/vcpu-sched.ts';
+import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import { VPF } from '#hypervisor/vcpu.ts';
 import type { CpuReport, CpuRequest, Mailbox } from './cpu-mail.ts';
 import { cpuServices, readMail } from './cpu-services.ts';
@@ -123,6 +125,35 @@ describe('a physical CPU', () => {
     bindBackend(u.domain, port, () => w.cpu.tell(1, port));
     await w.run();
     assert.deepEqual(w.mail.sent, [{ kind: 'events', events: [1, port] }, { kind: 'ended', domid: 1, end: { kind: 'poweroff' } }], 'an event is sent once a slice');
+  });
+
+  test('a domain that is crashed from outside ends, though it is paused; its vCPUs could be looked at before', async () => {
+    const u = w.add(1);
+    for (const service of ['pause', 'contexts'] as const) w.post(service, 1);
+    w.post('crash', 1, 'somebody wants it');
+    await w.run();
+    const [paused, contexts, ended, crashed] = w.mail.sent;
+    assert.deepEqual([paused?.kind, crashed?.kind, w.ran], ['answer', 'answer', []]);
+    assert.ok(contexts?.kind === 'answer' && Array.isArray(contexts.value));
+    assert.deepEqual(contexts.value, [vcpuContext(u.v)]);
+    assert.ok(ended?.kind === 'ended' && ended.end.kind === 'crash');
+    assert.match(ended.end.report, /somebody wants it/);
+  });
+
+  test('what domains do is kept in the ring of their CPU, with its number, for as long as that is wanted', async () => {
+    const ring = new TraceRing(64);
+    const slices = (u: DomU): void => { w.time += MS; if (w.time >= 1e9 + 6 * MS) block(u); };
+    w.add(1, slices);
+    w.post('trace', ring.buffer);
+    w.add(2, slices);
+    await w.run();
+    const runs = [...ring.records()].filter(({ kind }) => kind === TRACE_KIND.run);
+    assert.deepEqual([...new Set(runs.map(({ domid }) => domid))].toSorted(), [1, 2]);
+    assert.ok(runs.every(({ pcpu, begin, end }) => pcpu === 3 && end - begin === MS));
+    w.post('trace', undefined);
+    w.add(4, block);
+    await w.run();
+    assert.ok(![...ring.records()].some(({ domid }) => domid === 4));
   });
 
   test('a domain that wakes goes before one that works, at the end of its slice', async () => {

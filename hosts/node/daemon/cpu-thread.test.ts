@@ -123,6 +123,31 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     await until('the new CPU works', () => fresh.glance.share.ran > 10e6);
   });
 
+  test('a domain stands still while its core is dumped, whoever lets it go on meanwhile; others do not wait', async () => {
+    const d = await create('still');
+    await until('it boots', () => d.glance.share.ran > 50e6);
+    const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+    const pieces: number[] = [];
+    const dump = domains.dumpCore(d, async (core) => {
+      for (const piece of core) pieces.push(piece.length);
+      await mayEnd;
+    }, { live: false, crash: false });
+    await until('it is read', () => pieces.length > 0);
+    const { ran } = d.glance.share;
+    await domains.unpause(d);
+    await domains.pause(d);
+    await domains.unpause(d);
+    await domains.destroy(await create('other'));
+    await wait(100);
+    assert.equal(d.glance.share.ran, ran);
+    end();
+    await dump;
+    await until('it goes on', () => d.glance.share.ran > ran);
+    await domains.dumpCore(d, async (core) => { for (const _ of core); }, { live: true, crash: true });
+    await until('it has crashed and is gone', () => !names().includes('still'));
+    assert.ok(log.some((line) => line.includes('a core was dumped, with -c')));
+  });
+
   test('what is asked while a CPU dies is answered with an error', async () => {
     const cpu = domains.get('fresh').link;
     void threads.at(-1)?.worker.terminate();
