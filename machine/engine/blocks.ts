@@ -341,7 +341,7 @@ export class Blocks {
   private unguard(mfn: number): void { this.mmu.setFlag(mfn, FRAME_FLAG.code | FRAME_FLAG.written, false); }
   /** Other threads have written to frames with code (frame-flags.ts). */
   writtenByOthers(): void {
-    for (const mfn of [...this.byFrame.keys()]) if (this.mmu.flags(mfn) & FRAME_FLAG.written) this.written(mfn);
+    for (const mfn of this.byFrame.keys()) if (this.mmu.flags(mfn) & FRAME_FLAG.written) this.written(mfn);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
