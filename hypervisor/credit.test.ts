@@ -74,6 +74,25 @@ test('who has slept goes first', () => {
   assert.equal(queue.next(), sleeper);
   assert.equal(sleeper.share.credit, CREDIT_INIT, 'but does not save up for ever');
 });
+test('who ran far too long at once is not in debt for ever: somebody else who comes does not have the CPU to itself', () => {
+  const [worker, newcomer] = [one(0), one(1)];
+  const queue = new RunQueue<One>();
+  queue.put(worker);
+  for (let i = 0; i < 100; i++) {
+    worker.share.charge(5 * CREDIT_INIT); // the host had other things to do in the middle of it
+    queue.put(worker);
+    queue.next();
+    assert.ok(worker.share.credit > 0);
+  }
+  queue.join(newcomer);
+  queue.put(newcomer);
+  for (let i = 0; i < 100; i++) {
+    const next = queue.next() as One;
+    next.share.charge(SLICE);
+    queue.put(next);
+  }
+  near(newcomer.share.ran / (100 * SLICE), 0.5);
+});
 test('who comes from another CPU gets none of the renewals that were there before', () => {
   const [here, newcomer] = [one(0), one(1)];
   const queue = new RunQueue<One>();

@@ -85,6 +85,8 @@ export class Share {
   }
   /** It could run, or ran, for so long. */
   want(ns: number): void { this.state.wanted += ns; }
+  /** How often all must start anew for this one to have credit again: who ran for long, because the host had other things to do, is in deep debt. */
+  get renewalsDue(): number { return Math.floor(Math.max(0, -this.state.credit) / CREDIT_INIT) + 1; }
   /** All have started anew, so many times. */
   renew(times: number): void { this.state.credit = Math.min(CREDIT_INIT, this.state.credit + times * CREDIT_INIT); }
 }

@@ -36,9 +36,10 @@ export class RunQueue<T extends Sharer> {
   next(): T | undefined {
     const { first } = this.ready;
     if (first && first.share.credit <= 0) {
-      this.renewals++;
+      const times = first.share.renewalsDue;
+      this.renewals += times;
       for (const one of this.ready) { // which keeps them in order
-        one.share.renew(1);
+        one.share.renew(times);
         one.renewals = this.renewals;
       }
     }
