@@ -1,5 +1,7 @@
 // What the pure layers need of the machine that they run on. Implemented under hosts/, one implementation a runtime.
 
+import type { WasmMemory } from './webassembly.ts';
+
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 export interface Host {
@@ -10,4 +12,9 @@ export interface Host {
   /** fills with random bytes */
   random(into: Uint8Array): void;
   log(level: LogLevel, message: string): void;
+  /**
+   * Gives the machine back what holds these bytes of a memory, which are zero before and after. Absent where that cannot be done; a
+   * host may leave out what is not whole pages of its own.
+   */
+  discard?(memory: WasmMemory, offset: number, bytes: number): void;
 }

@@ -6,6 +6,7 @@ import type { Capsule } from '#base/capsule.ts';
 import { Share } from './credit.ts';
 import { domain_state } from './domain.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
+import { mm_state } from './mm/mm-state.ts';
 import { vcpu_sched } from './vcpu-sched.ts';
 import { vcpu_state, VPF } from './vcpu.ts';
 
@@ -20,6 +21,14 @@ export class DomainGlance {
     this.share = Share.of(capsule);
   }
 
+  /** Frames of RAM that it has. */
+  get pages(): number { return Atomics.load(this.capsule.u32, (DOMAIN_STATE.mm + mm_state.offset.tot_pages) >>> 2); }
+  /** vCPUs that are not down. */
+  get online(): number {
+    let count = 0;
+    for (let vcpu = 0; vcpu < this.vcpus; vcpu++) if ((this.pauseFlags(vcpu) & VPF.down) === 0) count++;
+    return count;
+  }
   /** VPF bits of a vCPU. */
   pauseFlags(vcpu: number): number { return Atomics.load(this.capsule.i32, (this.capsule.vcpu(vcpu) + VCPU_STATE.vcpu + vcpu_state.offset.pause_flags) >>> 2); }
   isRunning(vcpu: number): boolean { return this.word(vcpu, vcpu_sched.offset.runstate) === RUNSTATE.running; }

@@ -52,7 +52,7 @@ export class Domain {
     this.machine = machine;
     this.capsule = machine.capsule;
     this.host = host;
-    this.mm = new Mm(this.capsule, machine);
+    this.mm = new Mm(this.capsule, machine, host);
     this.events = new PortTable(this.capsule);
     this.state = domain_state.on(this.capsule.buffer).at(DOMAIN_STATE.domain);
     this.state.domid = domid;

@@ -27,7 +27,7 @@ export function configRequest(file: string | undefined, statements: readonly str
     refuseAbsent(c);
     return {
       request: {
-        name: c.name, ...(c.uuid === undefined ? {} : { uuid: c.uuid }), memory: c.memory, vcpus: c.vcpus, cmdline: c.commandLine, weight: c.cpu_weight, cap: c.cap,
+        name: c.name, ...(c.uuid === undefined ? {} : { uuid: c.uuid }), memory: c.memory, maxmem: c.maxmem, vcpus: c.vcpus, maxvcpus: c.maxvcpus, cmdline: c.commandLine, weight: c.cpu_weight, cap: c.cap,
         ...(c.cpus === undefined ? {} : { cpus: c.cpus.map((ranges) => affinityText(ranges, MAX_CPUS)) }),
         ...(c.kernel === undefined ? {} : { kernel: resolve(c.kernel) }), ...(c.ramdisk === undefined ? {} : { ramdisk: resolve(c.ramdisk) }),
         onPoweroff: action('on_poweroff', c.on_poweroff), onReboot: action('on_reboot', c.on_reboot), onCrash: action('on_crash', c.on_crash), paused,

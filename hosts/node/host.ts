@@ -2,6 +2,7 @@
 
 import { randomFillSync } from 'node:crypto';
 import type { Host, LogLevel } from '#base/host.ts';
+import { discard } from './discard.ts';
 
 /**
  * Time of the machine at which this thread's `performance.now()` was 0, in ns. Each thread counts from its own start; domains
@@ -26,5 +27,6 @@ export function nodeHost(log: (level: LogLevel, message: string) => void): Host 
     wallClock: () => (performance.timeOrigin + performance.now()) * 1e6,
     random: (into) => { randomFillSync(into); },
     log,
+    discard,
   };
 }

@@ -5,7 +5,7 @@ import { EINVAL } from '#abi/errno.ts';
 import { E820_RAM } from '#abi/memory.ts';
 import { VMASST_TYPE_m2p_strict } from '#abi/xen.ts';
 import { assert } from '#base/assert.ts';
-import { PAGE_SIZE } from '#base/capsule.ts';
+import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from '../domain.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -16,22 +16,30 @@ import { destroyGdt, initXenGdt } from './gdt.ts';
 import { fillRoMpt, initM2p, setM2p, zapRoMpt } from './m2p.ts';
 import { getPageAndType, putPageAndType } from './page-type.ts';
 
+/** What libxl lets a PV domain have beyond its target, in frames (LIBXL_MAXMEM_CONSTANT, 1 MiB). */
+const SPARE_FRAMES = 256;
+/** The most frames that a domain may own when its target is so many: no more than there are. */
+export function mostFrames(capsule: Capsule, target: number): number { return Math.min(target + SPARE_FRAMES, capsule.guestFrames); }
+
 /**
- * Makes a fresh capsule's memory the domain's: RAM frames are its own, shared info is shared with it, the m2p is
- * built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0.
+ * Makes a fresh capsule's memory the domain's: the first RAM frames are its own, shared info is shared with it, the m2p is
+ * built with mfn = xenFrames + pfn, and the memory map says that all RAM starts at 0. Frames that it may take later are free;
+ * the memory map has them too, which tells the guest how large it may become.
+ * @param pages frames that it begins with
  */
-export function initMemory(domain: Domain): void {
+export function initMemory(domain: Domain, pages: number = domain.capsule.guestFrames): void {
   const { mm, capsule } = domain;
+  assert(pages <= capsule.guestFrames, 'the capsule has that much memory');
   for (let mfn = 0; mfn < capsule.xenFrames; mfn++) mm.frames.keepForXen(mfn);
   mm.frames.shareXenFrame(XEN_FRAME.sharedInfo);
   initM2p(mm);
   initXenGdt(mm);
-  for (let pfn = 0; pfn < capsule.guestFrames; pfn++) {
+  for (let pfn = 0; pfn < pages; pfn++) {
     mm.frames.giveToDomain(capsule.xenFrames + pfn);
     setM2p(mm, capsule.xenFrames + pfn, pfn, 0);
   }
-  mm.state.tot_pages = capsule.guestFrames;
-  mm.state.max_pages = capsule.guestFrames;
+  mm.state.tot_pages = pages;
+  mm.state.max_pages = mostFrames(capsule, pages);
   mm.state.free_hint = capsule.xenFrames;
   mm.state.nr_e820 = 1;
   capsule.dv.setBigUint64(E820_TABLE, 0n, true);

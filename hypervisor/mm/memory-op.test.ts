@@ -3,9 +3,13 @@ import { describe, test } from 'node:test';
 import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
 import { E820_RAM, XENMEM } from '#abi/memory.ts';
 import { auditMemory } from '../testing/audit-memory.ts';
+import { fakeDomain } from '../testing/fake-machine.ts';
 import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
 import { CONTINUE, HypercallArgs } from '../hypercall.ts';
+import { initMemory } from './domain-mm.ts';
+import { OWNER } from './frame-table.ts';
 import { getM2p } from './m2p.ts';
+import { E820_TABLE } from './mm-state.ts';
 import { do_memory_op } from './memory-op.ts';
 import { do_update_va_mapping } from './update-va-mapping.ts';
 
@@ -59,6 +63,46 @@ describe('reservations', () => {
     assert.ok(g.call(do_update_va_mapping, g.va(g.free), g.pte(g.free, RW), 0) < 0);
     assert.equal(reserve(g, XENMEM.decrease_reservation, 0, mfn), 0);
     clean(g);
+  });
+
+  test('what is given back goes back to the host in runs, unless it was taken meanwhile, and what was decoded from it is dropped', () => {
+    const fake = fakeDomain(256);
+    const told: [number, number][] = [];
+    const g = new PvGuest(256, fake);
+    fake.host.discard = (memory, offset, bytes) => {
+      assert.equal(memory, fake.capsule.memory);
+      for (let mfn = (offset - fake.capsule.frames) / 4096; mfn < (offset - fake.capsule.frames + bytes) / 4096; mfn++) assert.equal(g.mm.frames.owner(mfn), OWNER.nobody);
+      told.push([(offset - fake.capsule.frames) / 4096, bytes / 4096]);
+    };
+    const mfns = [0, 2, 1, 5].map((i) => g.mfn(g.free) + i);
+    for (const mfn of mfns) unmap(g, mfn - g.first);
+    g.fake.machine.calls.length = 0;
+    assert.equal(reserve(g, XENMEM.decrease_reservation, 0, ...mfns), 4);
+    assert.deepEqual(told, [[mfns[0], 3], [mfns[3], 1]]);
+    assert.deepEqual(g.fake.machine.calls.flatMap((c) => (c.call === 'frameWritten' && mfns.includes(c.mfn) ? [c.mfn] : [])), mfns);
+    told.length = 0;
+    const late = g.mfn(g.free + 9);
+    assert.equal(reserve(g, XENMEM.decrease_reservation, 0, late), 1);
+    unmap(g, g.free + 9); // free only now
+    assert.equal(reserve(g, XENMEM.populate_physmap, 0, 1000), 1);
+    assert.deepEqual([told, Number(g.peek(ARGS, LIST / 8))], [[[late, 1]], mfns[0]], 'the lowest free frame is taken first');
+    told.length = 0;
+    assert.equal(reserve(g, XENMEM.decrease_reservation, 0, g.mfn(g.free + 20)), 1);
+    unmap(g, g.free + 20);
+    assert.equal(reserve(g, XENMEM.populate_physmap, 0, 1001, 1002, 1003, 1004, 1005), 5);
+    assert.deepEqual([told, Number(g.peek(ARGS, LIST / 8 + 4))], [[], g.mfn(g.free + 20)]);
+    clean(g);
+  });
+
+  test('a domain that begins with less than it may have takes the rest, within its reservation', () => {
+    const fake = fakeDomain(2048);
+    initMemory(fake.domain, 1024);
+    const { mm } = fake.domain;
+    assert.deepEqual([mm.state.tot_pages, mm.state.max_pages], [1024, 1024 + 256]);
+    assert.equal(fake.capsule.dv.getBigUint64(E820_TABLE + 8, true), 2048n * 4096n);
+    const first = fake.capsule.xenFrames;
+    assert.deepEqual([1023, 1024].map((pfn) => [mm.frames.owner(first + pfn), getM2p(mm, first + pfn)]), [[OWNER.domain, 1023], [OWNER.nobody, -1]]);
+    assert.deepEqual(auditMemory(fake.domain), []);
   });
 
   test('page tables, Xen\'s frames and nonsense are not given back', () => {

@@ -4,11 +4,13 @@
 
 import type { Capsule } from '#base/capsule.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
+import type { Host } from '#base/host.ts';
 import type { Machine } from '#machine/machine.ts';
 import { DomainRegistry, type Peers } from '../domain-registry.ts';
 import { DOMAIN_STATE } from '../layout.ts';
 import { ForeignFrames } from './foreign-frames.ts';
 import { FrameTable } from './frame-table.ts';
+import { FreedFrames } from './freed-frames.ts';
 import { mm_state } from './mm-state.ts';
 
 /** Work (Mm.work) after which a hypercall is continued later: some 10 ms. One operation alone may exceed it. */
@@ -18,6 +20,7 @@ export class Mm {
   readonly capsule: Capsule;
   readonly machine: Machine;
   readonly frames: FrameTable;
+  readonly freed: FreedFrames;
   readonly u32: Uint32Array<SharedArrayBuffer>;
   /** number of frames: one more than the highest frame number */
   readonly total: number;
@@ -33,7 +36,8 @@ export class Mm {
    */
   work = 0;
 
-  constructor(capsule: Capsule, machine: Machine) {
+  /** @param host undefined for a domain that is on another thread: its frames are freed there */
+  constructor(capsule: Capsule, machine: Machine, host?: Pick<Host, 'discard'>) {
     this.capsule = capsule;
     this.machine = machine;
     this.frames = new FrameTable(capsule);
@@ -42,6 +46,7 @@ export class Mm {
     this.state = mm_state.on(capsule.buffer).at(DOMAIN_STATE.mm);
     this.ram = capsule.frames >>> 2;
     this.foreign = new ForeignFrames(this);
+    this.freed = new FreedFrames(this, host);
   }
 
   /** Domain.peers. To be set before others know of the domain. */

@@ -106,6 +106,7 @@ const LINGERING = (DOMAIN_STATE.mm + mm_state.offset.lingering) >>> 2;
 function freeFrame(mm: Mm, mfn: number): void {
   scrub(mm, mfn); // before somebody else may have it
   withFreePages(mm, () => leaveDomain(mm, mfn));
+  mm.freed.add(mfn);
 }
 
 /** Takes a frame without references out of the domain, contents and m2p as they are. With the lock of free pages. */

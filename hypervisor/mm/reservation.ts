@@ -1,5 +1,6 @@
 // How much memory the domain has: extents of 2^order frames given back, taken again, or exchanged. A domain can have
-// no more frames than its capsule was made with; what it gave back waits there, cleared, until it takes it again.
+// no more frames than its capsule was made with; what it gave back is cleared, and the host's (freed-frames.ts), until it
+// takes it again: the lowest free frames first.
 
 import { EFAULT, EINVAL, ENOMEM, EPERM } from '#abi/errno.ts';
 import { xen_memory_exchange, xen_memory_reservation, XENMEM } from '#abi/memory.ts';
@@ -37,15 +38,18 @@ export function changeReservation(v: Vcpu, cmd: number, start: number, vaLo: num
   const one = cmd === XENMEM.decrease_reservation ? decrease : cmd === XENMEM.populate_physmap ? populate : increase;
   const { mm } = v.domain;
   const enough = mm.work + WORK_LIMIT;
-  for (let i = start; i < Number(count); i++) {
-    if (mm.work >= enough) {
-      unfinished.nextExtent = i;
-      return UNFINISHED;
-    }
+  let i = start;
+  for (; i < Number(count) && mm.work < enough; i++) {
     mm.work += EXTENT << order;
-    if (!one(v, list, i, order)) return i;
+    if (!one(v, list, i, order)) {
+      mm.freed.giveBack();
+      return i;
+    }
   }
-  return Math.max(start, Number(count));
+  mm.freed.giveBack();
+  if (i >= Number(count)) return i;
+  unfinished.nextExtent = i;
+  return UNFINISHED;
 }
 
 /** There is more to do than one hypercall may: it goes on at `unfinished.nextExtent`, or where nr_exchanged says. */

@@ -106,6 +106,8 @@ export class FakeHost implements Host {
   time = 1_000_000_000;
   wall = 1_700_000_000_000_000_000;
   readonly lines: string[] = [];
+  /** a test sets it */
+  discard?: NonNullable<Host['discard']>;
   now(): number { return this.time; }
   wallClock(): number { return this.wall; }
   random(into: Uint8Array): void { into.fill(0x5a); }

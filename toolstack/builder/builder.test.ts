@@ -92,6 +92,16 @@ describe('a small kernel', () => {
     assert.deepEqual([si.first_p2m_pfn, si.nr_p2m_frames], [0n, 0n]);
   });
 
+  test('with fewer pages than the capsule has: the list ends, its last page says that there is no memory', () => {
+    const { capsule, entry } = build(small(), 16, { pages: 2000 });
+    const si = info(capsule, entry);
+    assert.equal(si.nr_pages, 2000n);
+    const list = capsule.frame(XEN_FRAMES + 0x103) >>> 3;
+    assert.deepEqual([...capsule.u64.subarray(list + 1998, list + 2002)], [BigInt(XEN_FRAMES + 1998), BigInt(XEN_FRAMES + 1999), 2n ** 64n - 1n, 2n ** 64n - 1n]);
+    assert.equal(capsule.u64[list + 2047], 2n ** 64n - 1n);
+    assert.throws(() => build(small(), 16, { pages: 600 }), { code: 'too-little-memory' });
+  });
+
   test('MOD_START_PFN: the initrd lies behind the mapping', () => {
     const { capsule, entry } = build(small([[XEN_ELFNOTE.MOD_START_PFN, 1n]]), 8, { initrd: new Uint8Array(5000).fill(7) });
     const si = info(capsule, entry);

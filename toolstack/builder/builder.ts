@@ -17,6 +17,8 @@ import { type DomainLayout, layOut } from './layout.ts';
 export interface BuildRequest {
   /** a new capsule: its RAM is zero */
   readonly capsule: Capsule;
+  /** frames that the domain begins with, the first ones; all of the capsule's unless said otherwise */
+  readonly pages?: number;
   readonly image: KernelImage;
   readonly initrd?: Uint8Array;
   /** the same unzipped, by who builds many domains with it */
@@ -57,7 +59,7 @@ export function buildDomain(request: BuildRequest): DomainEntry {
   const { initrd, layout } = fit(request);
   loadSegments(capsule, image);
   capsule.u8.set(initrd, ramOffset(capsule, layout.initrd.pfn));
-  writeP2m(capsule, layout);
+  writeP2m(capsule, layout, pagesOf(request));
   layout.tables.write(capsule);
   writeStartInfo(request, layout, initrd.length, commandLine);
   grantRings(request, layout);
@@ -86,8 +88,8 @@ export function memoryNeeded(image: KernelImage, initrdSize: number): number {
 
 /** The initrd as it goes into memory (unzipped where that fits), and the layout with it. */
 function fit(request: BuildRequest): { initrd: Uint8Array; layout: DomainLayout } {
-  const { capsule, image } = request;
-  const pages = capsule.guestFrames;
+  const { image } = request;
+  const pages = pagesOf(request);
   const packed = request.initrd ?? new Uint8Array(0);
   const initrd = request.unzippedInitrd ?? gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed;
   for (const candidate of [initrd, packed]) {
@@ -101,6 +103,8 @@ function fit(request: BuildRequest): { initrd: Uint8Array; layout: DomainLayout 
 }
 
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+const pagesOf = ({ capsule, pages = capsule.guestFrames }: BuildRequest): number => pages;
 
 /** Capsule offset of a page of guest RAM. */
 function ramOffset(capsule: Capsule, pfn: number): number { return capsule.frames + (capsule.xenFrames + pfn) * PAGE_SIZE; }
@@ -118,12 +122,14 @@ function loadSegments(capsule: Capsule, image: KernelImage): void {
   }
 }
 
-function writeP2m(capsule: Capsule, layout: DomainLayout): void {
+/** What is left of the list's last page says that there is no memory (INVALID_P2M_ENTRY). */
+function writeP2m(capsule: Capsule, layout: DomainLayout, pages: number): void {
   const at = ramOffset(capsule, layout.p2m.pfn) >>> 2;
-  for (let pfn = 0; pfn < capsule.guestFrames; pfn++) {
+  for (let pfn = 0; pfn < pages; pfn++) {
     capsule.u32[at + pfn * 2] = capsule.xenFrames + pfn;
     capsule.u32[at + pfn * 2 + 1] = 0;
   }
+  capsule.u32.fill(0xffff_ffff, at + pages * 2, at + layout.p2m.pages * (PAGE_SIZE / 4));
 }
 
 function encodeCommandLine(commandLine: string): Uint8Array {
@@ -140,7 +146,7 @@ function writeStartInfo(request: BuildRequest, layout: DomainLayout, initrdSize:
   const info = xen.start_info.on(capsule.buffer).at(base);
   const unmapped = image.modStartPfn && initrdSize > 0;
   capsule.u8.set(ascii('xen-3.0-x86_64'), base + xen.start_info.offset.magic);
-  info.nr_pages = BigInt(capsule.guestFrames);
+  info.nr_pages = BigInt(pagesOf(request));
   info.shared_info = BigInt(XEN_FRAME.sharedInfo * PAGE_SIZE);
   info.flags = xen.SIF_VIRT_P2M_4TOOLS | (unmapped ? xen.SIF_MOD_START_PFN : 0);
   info.store_mfn = BigInt(capsule.xenFrames + layout.store);

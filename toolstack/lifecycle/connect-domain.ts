@@ -16,15 +16,16 @@ export interface BackEnds {
 }
 
 /**
+ * @param about `online`: how many of its vCPUs it is to use, all unless said otherwise
  * @param output takes what the guest writes to its console
  * @param notify sends an event to a port of the guest
  */
 export function connectDomain(
-  store: Store, about: Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'vcpus'>, capsule: Capsule, wires: DomainWires, output: (bytes: Uint8Array) => void, notify: (port: number) => void,
+  store: Store, about: Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'maxmem' | 'vcpus'> & { readonly online?: number }, capsule: Capsule, wires: DomainWires, output: (bytes: Uint8Array) => void, notify: (port: number) => void,
 ): BackEnds {
-  const { domid, name, uuid, memory, vcpus } = about;
+  const { domid, name, uuid, memory, maxmem = memory, vcpus, online = vcpus } = about;
   const { storePort, storeMfn, consolePort, consoleMfn } = wires;
-  introduceDomain(store, { domid, name, uuid, memoryKiB: memory * 1024, vcpus, storePort, storeMfn, consolePort, consoleMfn });
+  introduceDomain(store, { domid, name, uuid, memoryKiB: memory * 1024, maxMemoryKiB: maxmem * 1024, vcpus, online, storePort, storeMfn, consolePort, consoleMfn });
   const xenstore = serveRing(store, domid, capsule, wires.storeRing, () => notify(storePort));
   const console = new ConsoleBackend(capsule, wires.consoleRing, output, () => notify(consolePort));
   return {

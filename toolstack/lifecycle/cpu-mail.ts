@@ -9,7 +9,7 @@ import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { DomainConfig, DomainWires } from './make-domain.ts';
 
-export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'vcpus' | 'commandLine' | 'initrd' | 'unzippedInitrd'> {
+export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid' | 'memory' | 'maxmem' | 'vcpus' | 'commandLine' | 'initrd' | 'unzippedInitrd'> {
   /** its bytes, like the initrd's, lie in shared memory: they are not copied on the way */
   readonly kernel: KernelImage;
   readonly weight: number;
@@ -47,6 +47,8 @@ export interface CpuServices {
   trace(ring: SharedArrayBuffer | undefined): null;
   /** What a debug key tells of the CPU and its domains, in lines. */
   debugKey(key: string): readonly string[];
+  /** How many frames the domain may own (XEN_DOMCTL_max_mem). What it has already it keeps. */
+  maxMemory(domid: number, frames: number): null;
   /** An event for a port of the guest. */
   notify(domid: number, port: number): null;
   /** The same, sent by domain `from`. */

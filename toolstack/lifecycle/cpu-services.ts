@@ -139,6 +139,10 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       return null;
     },
     debugKey: (key) => cpu.debugKey(key),
+    maxMemory(domid, frames) {
+      get(domid).domain.mm.state.max_pages = frames;
+      return null;
+    },
     notify(domid, port) {
       const placed = get(domid);
       try {

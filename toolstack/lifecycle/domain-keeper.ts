@@ -4,6 +4,8 @@
 /** What can change in a domain that is remembered; the rest stays as it was made. */
 export interface KeptChange {
   readonly name?: string;
+  /** what it is to have: MiB */
+  readonly memory?: number;
   readonly weight?: number;
   readonly cap?: number;
   /** lists of CPUs, by vCPU, as in xl.cfg */

@@ -30,9 +30,9 @@ export type Log = (line: string, level?: LogLevel) => void;
 /** One that the toolstack refuses, for the user: what is wrong and what to do. */
 export class DomainError extends Error {}
 
-function checkShare({ weight, cap, vcpus }: DomainSpec): void {
+function checkShare({ weight, cap, maxvcpus }: DomainSpec): void {
   if (!Number.isInteger(weight) || weight < MIN_WEIGHT || weight > MAX_WEIGHT) throw new DomainError(`weight ${weight}: not from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
-  if (!Number.isInteger(cap) || cap < 0 || cap > vcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${vcpus * 100} per cent`);
+  if (!Number.isInteger(cap) || cap < 0 || cap > maxvcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${maxvcpus * 100} per cent`);
 }
 const FIRST_DOMID = 1, LAST_DOMID = 0x7fef;
 /** ns between two looks at how evenly the CPUs are loaded */
@@ -120,23 +120,23 @@ export class Domains {
     this.requireFree(spec.name);
     if (this.list().some((d) => d.spec.uuid === spec.uuid) || [...this.claims].some((c) => c.uuid === spec.uuid)) throw new DomainError(`${spec.uuid}: there is a domain of that uuid`);
     checkShare(spec);
-    const allowed = this.allowed(spec.affinity, spec.vcpus);
+    const allowed = this.allowed(spec.affinity, spec.maxvcpus);
     const images = spec.images();
     const link = this.leastLoaded(allowed);
-    const { name, uuid, memory, vcpus, weight, cap } = spec;
+    const { name, uuid, memory, maxmem, vcpus: online, maxvcpus: vcpus, weight, cap } = spec;
     const { promise: settled, resolve: settle } = Promise.withResolvers<void>();
     const domid = this.newDomid();
     const claim: Claim = { name, uuid, domid, cpu: link.id, load: weight, allowed, settled };
     this.claims.add(claim);
     try {
-      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, vcpus, weight, cap, ...images });
+      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, ...images });
       if (this.isEnding) {
         link.tell('destroy', domid);
         throw new DomainError('the daemon is about to end');
       }
       const capsule = Capsule.attach(shape);
       const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, origin, this.host.now());
-      domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, vcpus }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
+      domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, maxmem, vcpus, online }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
       console.connect(domain.backEnds.console);
       this.byId.set(domid, domain);
       await this.announce({ domid, capsule: shape, vcpus }, link);
@@ -182,7 +182,7 @@ export class Domains {
   }
   /** A core file of a domain, piece by piece; of one that has ended, too. */
   async coreOf(domain: ManagedDomain): Promise<Iterable<Uint8Array>> {
-    const { domid, capsule, spec: { vcpus } } = domain;
+    const { domid, capsule, spec: { maxvcpus: vcpus } } = domain;
     let contexts: readonly Uint8Array[] | undefined;
     await this.ask(domain, async (link) => { contexts = await link.ask('contexts', domid); }).catch((error: unknown) => { if (domain.ended === undefined) throw error; });
     contexts ??= await this.leastLoaded(domain.allowed).ask('contexts', { domid, capsule: capsule.shape, vcpus });
@@ -221,7 +221,7 @@ export class Domains {
   }
   /** Says where a vCPU may run, or all of them; the domain is moved if it has to be. @throws DomainError */
   async pin(domain: ManagedDomain, vcpu: number | 'all', list: Affinity): Promise<void> {
-    const { vcpus, affinity } = domain.spec;
+    const { maxvcpus: vcpus, affinity } = domain.spec;
     if (vcpu !== 'all' && (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= vcpus)) throw new DomainError(`vCPU ${vcpu}: the domain has vCPUs 0 to ${vcpus - 1}`);
     const lists = Array.from({ length: vcpus }, (_, i) => (vcpu === 'all' || vcpu === i ? list : affinity[i]));
     const allowed = this.allowed(lists, vcpus);
@@ -341,7 +341,7 @@ export class Domains {
     }
   }
   /** Asks the CPU that a domain is on, once it is on one; one that has ended is on none. */
-  private async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
+  async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
     await domain.moving;
     if (domain.ended === undefined) await question(domain.link);
   }

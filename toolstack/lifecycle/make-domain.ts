@@ -41,6 +41,9 @@ export interface DomainConfig extends DomainImages {
   readonly uuid: string;
   /** guest RAM in MiB */
   readonly memory: number;
+  /** MiB that it may have later, `memory` unless said otherwise */
+  readonly maxmem?: number;
+  /** all that it may ever have */
   readonly vcpus: number;
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
@@ -83,22 +86,22 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const decompressors = config.decompressors ?? DECOMPRESSORS;
   checkSizes(config);
   const image = config.kernel instanceof Uint8Array ? loadKernel(config.kernel, decompressors) : config.kernel;
-  const guestFrames = config.memory * 256;
+  const guestFrames = (config.maxmem ?? config.memory) * 256, pages = config.memory * 256;
   const needed = memoryNeeded(image, config.initrd?.length ?? 0);
-  if (needed > guestFrames * PAGE_SIZE) {
+  if (needed > pages * PAGE_SIZE) {
     throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
   }
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
-  initMemory(domain);
+  initMemory(domain, pages);
   initDomainState(domain, { deterministic: config.deterministic });
   setGuestHandle(domain.capsule, uuidBytes(config.uuid));
 
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
   const entry = buildDomain({
-    capsule, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}), ...(config.unzippedInitrd ? { unzippedInitrd: config.unzippedInitrd } : {}),
+    capsule, pages, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}), ...(config.unzippedInitrd ? { unzippedInitrd: config.unzippedInitrd } : {}),
   });
   const rc = adoptInitialTables(domain, entry.l4Mfn);
   if (rc !== 0) throw new BuilderError('corrupt', `the initial page tables break the rules of page types (error ${-rc})`);
@@ -136,9 +139,9 @@ export function uuidBytes(uuid: string): Uint8Array { return Uint8Array.from(uui
 /** A capsule has 4 GiB with all that is in it. */
 const MAX_FRAMES = 2 ** 20;
 
-function checkSizes({ memory, vcpus }: DomainConfig): void {
-  const frames = memory * 256;
-  if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) throw new BuilderError('bad-size', `a domain cannot have ${memory} MiB of memory`);
+function checkSizes({ memory, maxmem = memory, vcpus }: DomainConfig): void {
+  for (const frames of [memory * 256, maxmem * 256]) if (!Number.isInteger(frames) || frames < 1 || frames > MAX_FRAMES) throw new BuilderError('bad-size', `a domain cannot have ${frames / 256} MiB of memory`);
+  if (maxmem < memory) throw new BuilderError('bad-size', `maxmem, ${maxmem} MiB, is less than memory, which is ${memory}`);
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS) throw new BuilderError('bad-size', `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${vcpus}`);
 }
 

@@ -19,9 +19,12 @@ export type EventAction = (typeof EVENT_ACTIONS)[number];
 export interface DomainSpec {
   readonly name: string;
   readonly uuid: string;
-  /** MiB */
+  /** what it is to have, and may have: MiB */
   readonly memory: number;
+  readonly maxmem: number;
+  /** what it is to use, and may use */
   readonly vcpus: number;
+  readonly maxvcpus: number;
   readonly weight: number;
   /** per cent of a CPU; 0: no cap */
   readonly cap: number;
@@ -79,7 +82,7 @@ export class ManagedDomain implements Load {
     this.spec = spec;
     this.console = console;
     this.capsule = capsule;
-    this.glance = new DomainGlance(capsule, spec.vcpus);
+    this.glance = new DomainGlance(capsule, spec.maxvcpus);
     this.allowed = allowed;
     this.link = link;
     this.paused = paused;

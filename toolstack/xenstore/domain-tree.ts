@@ -11,7 +11,11 @@ export interface DomainTreeRequest {
   readonly name: string;
   readonly uuid: string;
   readonly memoryKiB: number;
+  /** what it may have later; as much unless said otherwise */
+  readonly maxMemoryKiB?: number;
   readonly vcpus: number;
+  /** the first so many are to be used; all unless said otherwise */
+  readonly online?: number;
   /** the guest's event channel ports and the frames of its two rings */
   readonly storePort: number;
   readonly storeMfn: number;
@@ -42,8 +46,8 @@ export function introduceDomain(store: Store, request: DomainTreeRequest): void 
     make(vm, readable);
     put(vm, { name: request.name, uuid: request.uuid });
     put(home, { vm, name: request.name });
-    for (let v = 0; v < request.vcpus; v++) put(home, { [`cpu/${v}/availability`]: 'online' });
-    put(home, { 'memory/static-max': String(request.memoryKiB), 'memory/target': String(request.memoryKiB), 'memory/videoram': '0' });
+    writeAvailability(client, domid, request.vcpus, request.online ?? request.vcpus);
+    put(home, { 'memory/static-max': String(request.maxMemoryKiB ?? request.memoryKiB), 'memory/target': String(request.memoryKiB), 'memory/videoram': '0' });
     client.mkdir(`${home}/device/suspend`);
     client.mkdir(`${home}/control`);
     for (const path of DOMAIN_OWNED) make(`${home}/${path}`, owned);
@@ -67,6 +71,11 @@ export function moveVm(store: Store, domid: number, name: string, uuid: string):
     client.setPermissions(vm, [{ domid: 0, read: false, write: false }, { domid, read: true, write: false }]);
     for (const [path, value] of [[`${vm}/name`, name], [`${vm}/uuid`, uuid], [`${home}/vm`, vm], [`${home}/name`, name]] as const) client.write(path, value);
   });
+}
+
+/** Tells the domain which of its vCPUs to use: the first ones. */
+export function writeAvailability(client: LocalClient, domid: number, vcpus: number, online: number): void {
+  for (let v = 0; v < vcpus; v++) client.write(`${domainPath(domid)}/cpu/${v}/availability`, v < online ? 'online' : 'offline');
 }
 
 /** Removes the domain's nodes when it is gone. */

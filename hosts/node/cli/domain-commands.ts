@@ -12,6 +12,7 @@ import { createRequest } from '../create-request.ts';
 import { longList } from './domain-long.ts';
 import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
 import { HOST_COMMANDS } from './host-commands.ts';
+import { RESIZE_COMMANDS } from './resize-commands.ts';
 import { Terminal } from './terminal.ts';
 import { top } from './top.ts';
 import { UsageError } from './usage-error.ts';
@@ -172,6 +173,7 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
       return '';
     },
   },
+  ...RESIZE_COMMANDS,
   domid: { usage: 'DOMAIN', about: 'the number of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.domid}\n` },
   domname: { usage: 'DOMAIN', about: 'the name of a domain', words: [1, 1], run: async (i) => `${(await list(i))[0]?.name}\n` },
   uptime: {

@@ -12,7 +12,7 @@ function configOf(d: LongInfo): unknown {
   return {
     c_info: { type: 'pv', name: d.name, uuid: d.uuid, run_hotplug_scripts: 'True' },
     b_info: {
-      max_vcpus: d.vcpus, avail_vcpus: Array.from({ length: d.vcpus }, (_, n) => n), max_memkb: d.memory * KIB, target_memkb: d.memory * KIB,
+      max_vcpus: d.maxvcpus, avail_vcpus: Array.from({ length: d.vcpus }, (_, n) => n), max_memkb: d.maxmem * KIB, target_memkb: d.target * KIB,
       sched_params: { weight, ...(cap === 0 ? {} : { cap }) }, claim_mode: 'True', kernel, cmdline: cmdline || undefined, ramdisk, 'type.pv': {}, arch_arm: {}, arch_x86: {},
     },
     on_poweroff: unlessDefault(d.onPoweroff), on_reboot: unlessDefault(d.onReboot), on_crash: unlessDefault(d.onCrash),

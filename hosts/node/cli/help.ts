@@ -11,7 +11,7 @@ CPU, in Node.
   create     start a domain on it, from an xl.cfg file or key=value words
   list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
   sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, debug-keys,
-  info, dmesg: as those of xl
+  info, dmesg, mem-set, mem-max: as those of xl
   top        what domains do, live, as xentop
   trace      write what all domains do, with times, for Perfetto
 

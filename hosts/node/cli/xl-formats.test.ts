@@ -15,7 +15,7 @@ import { domainTable } from './domain-table.ts';
 import { vcpuTable } from './vcpu-table.ts';
 
 const UUID = '12345678-1234-1234-1234-123456789abc';
-const anna: LongInfo = { domid: 7, name: 'anna', uuid: UUID, memory: 64, vcpus: 2, weight: 300, cap: 0, cpu: 1, state: '-b----', time: 12.34, uptime: 5 };
+const anna: LongInfo = { domid: 7, name: 'anna', uuid: UUID, memory: 64, target: 64, maxmem: 64, vcpus: 2, maxvcpus: 2, weight: 300, cap: 0, cpu: 1, state: '-b----', time: 12.34, uptime: 5 };
 const vcpu: VcpuInfo = { domid: 7, name: 'anna', vcpu: 0, cpu: 1, running: true, blocked: false, time: 12.34, affinity: 'all' };
 
 describe('tables', () => {

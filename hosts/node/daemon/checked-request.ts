@@ -9,11 +9,13 @@ type Check = (value: unknown) => boolean;
 const text: Check = (v) => typeof v === 'string';
 const optionalText: Check = (v) => v === undefined || typeof v === 'string';
 const number: Check = Number.isSafeInteger;
+/** MiB, in pages */
+const size: Check = (v) => typeof v === 'number' && Number.isSafeInteger(v * 256);
 const action: Check = (v) => EVENT_ACTIONS.includes(v as EventAction);
 const uuid: Check = (v) => v === undefined || (typeof v === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(v));
 
 const FIELDS: Readonly<Record<keyof CreateRequest, Check>> = {
-  name: text, uuid, memory: number, vcpus: number, weight: number, cap: number, kernel: optionalText, ramdisk: optionalText, cmdline: text,
+  name: text, uuid, memory: size, maxmem: (v) => v === undefined || size(v), vcpus: number, maxvcpus: (v) => v === undefined || number(v), weight: number, cap: number, kernel: optionalText, ramdisk: optionalText, cmdline: text,
   cpus: (v) => v === undefined || (Array.isArray(v) && v.every(text)), onPoweroff: action, onReboot: action, onCrash: action, paused: (v) => typeof v === 'boolean',
 };
 

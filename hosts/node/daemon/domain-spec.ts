@@ -15,7 +15,7 @@ import type { KeptRequest } from './domain-records.ts';
 
 /** @throws DomainError */
 export function specOf(request: KeptRequest): DomainSpec {
-  const { kernel, ramdisk, cmdline, name, cpus = [] } = request;
+  const { kernel, ramdisk, cmdline, name, cpus = [], maxmem = request.memory, maxvcpus = request.vcpus } = request;
   const images = (): ReturnType<DomainSpec['images']> => {
     if (kernel === undefined) {
       const commandLine = guestCommandLine({ command: false, pipe: false, quiet: false, hostname: name, append: cmdline });
@@ -23,7 +23,7 @@ export function specOf(request: KeptRequest): DomainSpec {
     }
     return { kernel: kernelAt(kernel), ...(ramdisk === undefined ? {} : initrdAt(ramdisk)), commandLine: cmdline };
   };
-  return { ...request, affinity: cpus.map(affinityOf), images };
+  return { ...request, maxmem, maxvcpus, affinity: cpus.map(affinityOf), images };
 }
 /** @param text as in xl.cfg @throws DomainError */
 export function affinityOf(text: string): Affinity {

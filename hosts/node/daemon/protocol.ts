@@ -5,7 +5,10 @@ import type { DomainStatistics, VcpuStatistics } from '#hypervisor/statistics.ts
 import type { DomainSpec } from '#toolstack/lifecycle/managed-domain.ts';
 
 /** Where kernel and initrd are files, their paths are absolute. Without a kernel the default guest is started. */
-export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'affinity'> {
+export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'affinity' | 'maxmem' | 'maxvcpus'> {
+  /** as much and as many as it begins with, unless said otherwise */
+  readonly maxmem?: number;
+  readonly maxvcpus?: number;
   readonly uuid?: string;
   /** CPUs that the domain may run on, by vCPU, as in xl.cfg: "0-3,^1" */
   readonly cpus?: readonly string[];
@@ -23,6 +26,7 @@ export type Request =
   | { readonly command: 'trace'; readonly seconds: number; readonly file: string }
   | { readonly command: 'debug-keys'; readonly keys: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
+  | { readonly command: 'mem-set' | 'mem-max'; readonly domain: string; readonly kib: number }
   /** `cpus` as in xl.cfg */
   | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }
   | { readonly command: 'share'; readonly domain: string; readonly weight: number | undefined; readonly cap: number | undefined };
@@ -31,9 +35,13 @@ export interface DomainInfo {
   readonly domid: number;
   readonly name: string;
   readonly uuid: string;
-  /** MiB */
+  /** MiB that it has, is to have, and may be told to have */
   readonly memory: number;
+  readonly target: number;
+  readonly maxmem: number;
+  /** that are online, and that it may have */
   readonly vcpus: number;
+  readonly maxvcpus: number;
   /** share of the processor: hypervisor/credit.ts */
   readonly weight: number;
   readonly cap: number;

@@ -28,7 +28,7 @@ export function topSample(domains: Domains): TopSample {
 }
 
 function ofDomain(d: ManagedDomain, now: number, frames: number): TopDomain {
-  const { vcpus, machine, memory, maxMemory } = readStatistics(d.capsule, d.spec.vcpus, d.systemTime(now));
+  const { vcpus, machine, memory, maxMemory } = readStatistics(d.capsule, d.spec.maxvcpus, d.systemTime(now));
   let used = touched.get(d);
   if (!used) touched.set(d, used = new TouchedMemory(d.capsule));
   const { domid, name, state, time } = infoOf(d, now);

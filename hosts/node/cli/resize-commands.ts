@@ -1,0 +1,30 @@
+// xl's mem-set and mem-max.
+
+import { ask, RequestError } from '../daemon/client.ts';
+import type { DomainInfo, Request } from '../daemon/protocol.ts';
+import type { Command, Invocation } from './command.ts';
+
+/** KiB as powers of two, by unit; a bare number is in MiB. */
+const SHIFT: Readonly<Record<string, number>> = { t: 30, g: 20, m: 10, '': 10, k: 0, b: -10 };
+
+/** A size as xl takes it, in KiB. @throws RequestError */
+export function memoryKiB(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d+)([tgmkb]?)$/i.exec(text) ?? [];
+  const kib = Math.floor(Number(digits) * 2 ** (SHIFT[unit.toLowerCase()] as number));
+  if (digits === '' || !Number.isSafeInteger(kib)) throw new RequestError(`invalid memory size: ${text}`);
+  return kib;
+}
+
+const resize = (about: string, usage: string, request: (domain: string, word: string, flags: Invocation['flags']) => Request, options: Command['options'] = {}): Command => ({
+  usage, about, words: [2, 2], options: { ...options, json: { type: 'boolean' } },
+  async run({ state, words, flags }) {
+    const [domain, word] = words as [string, string];
+    const info = await ask<DomainInfo>(state, request(domain, word, flags));
+    return flags['json'] === true ? `${JSON.stringify(info, undefined, 2)}\n` : '';
+  },
+});
+
+export const RESIZE_COMMANDS: Readonly<Record<string, Command>> = {
+  'mem-set': resize('say how much memory a domain is to have: MiB, or with a unit: t, g, m, k, b', '[--json] DOMAIN MEM', (domain, mem) => ({ command: 'mem-set', domain, kib: memoryKiB(mem) })),
+  'mem-max': resize('say how much memory a domain may take: MiB, or with a unit: t, g, m, k, b', '[--json] DOMAIN MEM', (domain, mem) => ({ command: 'mem-max', domain, kib: memoryKiB(mem) })),
+};

@@ -1,0 +1,40 @@
+// Memory of a domain that runs: xl mem-set and mem-max. The toolstack writes to xenstore what it wants; the
+// guest's balloon driver does it, if it has one. Messages are libxl's.
+
+import { domainPath } from '../xenstore/path.ts';
+import { LocalClient } from '../xenstore/local-client.ts';
+import { DomainError, type Domains } from './domains.ts';
+import type { ManagedDomain } from './managed-domain.ts';
+
+/** What libxl lets a PV domain have beyond what it is told, in KiB (LIBXL_MAXMEM_CONSTANT). */
+const SPARE_KIB = 1024;
+/** More than any domain has, so that frames stay 32-bit numbers: 8 TiB. */
+const MOST_KIB = 2 ** 33;
+
+/** Says how much memory a domain is to have, in KiB; it may not take more from then on. @throws DomainError */
+export async function setMemoryTarget(domains: Domains, domain: ManagedDomain, kib: number): Promise<void> {
+  const { domid, spec } = domain;
+  const staticMax = spec.maxmem * 1024;
+  if (kib > staticMax) throw new DomainError(`cannot set domid ${domid} dynamic max memory to ${kib}k: memory_dynamic_max must be less than or equal to memory_static_max, which is ${staticMax}k (maxmem)`);
+  const memory = Math.floor(kib / 4) / 256;
+  domains.keeper.change(spec.uuid, { memory });
+  await limitMemory(domains, domain, kib);
+  domain.spec = { ...domain.spec, memory };
+  new LocalClient(domains.store).atomically((client) => {
+    client.write(`${domainPath(domid)}/memory/target`, String(kib));
+    client.write(`/vm/${spec.uuid}/memory`, String(Math.floor(kib / 1024)));
+  });
+}
+
+/** Says how much memory a domain may take, in KiB, not how much it is to have. Beyond its maxmem there is none. @throws DomainError */
+export async function setMaxMemory(domains: Domains, domain: ManagedDomain, kib: number): Promise<void> {
+  const { domid } = domain;
+  const target = Number(new LocalClient(domains.store).read(`${domainPath(domid)}/memory/target`));
+  if (kib > MOST_KIB) throw new DomainError(`cannot set domid ${domid} static max memory to ${kib}k: that is more than any domain can have`);
+  if (kib < target) throw new DomainError(`cannot set domid ${domid} static max memory to ${kib}k: memory_static_max must be greater than or equal to memory_dynamic_max, which is ${target}k (mem-set)`);
+  await limitMemory(domains, domain, kib);
+}
+
+async function limitMemory(domains: Domains, domain: ManagedDomain, kib: number): Promise<void> {
+  await domains.ask(domain, (link) => link.ask('maxMemory', domain.domid, Math.floor((kib + SPARE_KIB) / 4)));
+}
