@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { DomainInfo } from '#hosts/node/daemon/protocol.ts';
 import { memoryKiB } from '#hosts/node/cli/resize-commands.ts';
 import { Daemon } from './daemon-process.ts';
+import { changeVcpus } from './vcpus.ts';
 
 const daemon = new Daemon(['--cpus', '1']);
 const residentMiB = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
@@ -67,5 +68,11 @@ describe('a domain is resized', { timeout: 200_000 }, () => {
     assert.equal((await guestMemory('carl', 'last')).total - first.total, 128);
     await daemon.converse('carl', 'mount -t tmpfs -o size=150m none /mnt; dd if=/dev/zero bs=1M count=100 | tr "\\0" y > /mnt/b; tr -d y < /mnt/b | wc -c | sed s/^/rest=/\n', /rest=0/);
     await daemon.ok('destroy', 'carl');
+  });
+
+  test('vCPUs go and come', async () => {
+    await daemon.ok('create', 'name="dora"', 'memory=64', 'vcpus=2', 'maxvcpus=4');
+    await changeVcpus(daemon, 'dora', '');
+    await daemon.ok('destroy', 'dora');
   });
 });

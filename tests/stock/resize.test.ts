@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from '../run/daemon-process.ts';
+import { changeVcpus } from '../run/vcpus.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from './guests.ts';
 
 const missing = missingGuests();
@@ -62,5 +63,13 @@ describe('Debian’s linux-image-cloud-amd64', { timeout: 280_000 }, () => {
     await daemon.converse('bert', '/bin/busybox mkdir /mnt; /bin/busybox mount -t tmpfs -o size=400m none /mnt; /bin/busybox mknod /z c 1 5; /bin/busybox dd if=/z bs=1M count=300 of=/mnt/b; /bin/busybox tr -d "\\0" < /mnt/b | /bin/busybox wc -c | /bin/busybox sed s/^/rest=/\n', /rest=0/);
     assert.doesNotMatch(await daemon.converse('bert', '/bin/busybox dmesg; echo en""ded\n', /ended/), /Call Trace|BUG:|Oops/);
     await daemon.ok('destroy', 'bert');
+  });
+
+  test('takes vCPUs and lets them go', async () => {
+    await boot('carl', 'memory=192', 'vcpus=2', 'maxvcpus=4');
+    await daemon.converse('carl', '/bin/busybox mkdir /sys; /bin/busybox mount -t sysfs none /sys; echo moun""ted\n', /mounted/);
+    await changeVcpus(daemon, 'carl', '/bin/busybox ');
+    assert.doesNotMatch(await daemon.converse('carl', '/bin/busybox dmesg; echo en""ded\n', /ended/), /Call Trace|BUG:|Oops/);
+    await daemon.ok('destroy', 'carl');
   });
 });

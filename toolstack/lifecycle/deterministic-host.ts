@@ -3,7 +3,7 @@
 
 import type { Host } from '#base/host.ts';
 
-/** A host in which randomness repeats and the wall clock stands still; logging and the monotonic clock are passed on. */
+/** A host in which randomness repeats and the wall clock stands still; logging, the monotonic clock and freed memory are passed on. */
 export function deterministicHost(host: Host): Host {
   let state = 0x9e37_79b9;
   return {
@@ -11,6 +11,7 @@ export function deterministicHost(host: Host): Host {
     wallClock: () => 0,
     random: (into) => { for (let i = 0; i < into.length; i++) into[i] = (state = xorshift(state)) >>> 24; },
     log: (level, message) => host.log(level, message),
+    ...(host.discard ? { discard: host.discard } : {}),
   };
 }
 

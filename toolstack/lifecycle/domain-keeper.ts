@@ -6,6 +6,8 @@ export interface KeptChange {
   readonly name?: string;
   /** what it is to have: MiB */
   readonly memory?: number;
+  /** of those that it has, how many it is to use */
+  readonly vcpus?: number;
   readonly weight?: number;
   readonly cap?: number;
   /** lists of CPUs, by vCPU, as in xl.cfg */

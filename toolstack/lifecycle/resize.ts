@@ -1,7 +1,8 @@
-// Memory of a domain that runs: xl mem-set and mem-max. The toolstack writes to xenstore what it wants; the
-// guest's balloon driver does it, if it has one. Messages are libxl's.
+// Memory and vCPUs of a domain that runs: xl mem-set, mem-max and vcpu-set. The toolstack writes to xenstore what it wants; the
+// guest's balloon driver and its hotplug of vCPUs do it, if it has them. Messages are libxl's.
 
 import { domainPath } from '../xenstore/path.ts';
+import { writeAvailability } from '../xenstore/domain-tree.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { DomainError, type Domains } from './domains.ts';
 import type { ManagedDomain } from './managed-domain.ts';
@@ -37,4 +38,16 @@ export async function setMaxMemory(domains: Domains, domain: ManagedDomain, kib:
 
 async function limitMemory(domains: Domains, domain: ManagedDomain, kib: number): Promise<void> {
   await domains.ask(domain, (link) => link.ask('maxMemory', domain.domid, Math.floor((kib + SPARE_KIB) / 4)));
+}
+
+/** Says how many of its vCPUs a domain is to use. @param ignoreHost allow more than there are physical CPUs @throws DomainError */
+export function setVcpus(domains: Domains, domain: ManagedDomain, vcpus: number, ignoreHost: boolean): void {
+  const { domid, spec } = domain;
+  const { cpuCount } = domains;
+  if (vcpus > cpuCount && !ignoreHost) throw new DomainError(`You are overcommmitting! You have ${cpuCount} physical CPUs and want ${vcpus} vCPUs! Aborting, use --ignore-host to continue`);
+  if (vcpus > spec.maxvcpus) throw new DomainError(`Requested ${vcpus} VCPUs, however maxcpus is ${spec.maxvcpus}!`);
+  if (!Number.isInteger(vcpus) || vcpus < 1) throw new DomainError(`${vcpus}: a domain uses one vCPU at least`);
+  domains.keeper.change(spec.uuid, { vcpus });
+  new LocalClient(domains.store).atomically((client) => writeAvailability(client, domid, spec.maxvcpus, vcpus));
+  domain.spec = { ...domain.spec, vcpus };
 }

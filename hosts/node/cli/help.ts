@@ -9,9 +9,9 @@ CPU, in Node.
 
   daemon     run a machine of many domains
   create     start a domain on it, from an xl.cfg file or key=value words
-  list, vcpu-list, vcpu-pin, console, shutdown, reboot, destroy, pause, unpause,
-  sysrq, rename, domid, domname, uptime, sched-credit2, dump-core, debug-keys,
-  info, dmesg, mem-set, mem-max: as those of xl
+  list, vcpu-list, vcpu-pin, vcpu-set, console, shutdown, reboot, destroy,
+  pause, unpause, sysrq, rename, domid, domname, uptime, sched-credit2,
+  dump-core, debug-keys, info, dmesg, mem-set, mem-max: as those of xl
   top        what domains do, live, as xentop
   trace      write what all domains do, with times, for Perfetto
 

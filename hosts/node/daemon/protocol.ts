@@ -27,6 +27,7 @@ export type Request =
   | { readonly command: 'debug-keys'; readonly keys: string }
   | { readonly command: 'rename'; readonly domain: string; readonly name: string }
   | { readonly command: 'mem-set' | 'mem-max'; readonly domain: string; readonly kib: number }
+  | { readonly command: 'vcpu-set'; readonly domain: string; readonly vcpus: number; readonly ignoreHost: boolean }
   /** `cpus` as in xl.cfg */
   | { readonly command: 'pin'; readonly domain: string; readonly vcpu: number | 'all'; readonly cpus: string }
   | { readonly command: 'share'; readonly domain: string; readonly weight: number | undefined; readonly cap: number | undefined };

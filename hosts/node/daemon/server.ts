@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
-import { setMaxMemory, setMemoryTarget } from '#toolstack/lifecycle/resize.ts';
+import { setMaxMemory, setMemoryTarget, setVcpus } from '#toolstack/lifecycle/resize.ts';
 import { OutputError, writeOutput } from '../output-file.ts';
 import { checkedRequest } from './checked-request.ts';
 import { alreadyRuns, DaemonError, stateTrouble } from './daemon-error.ts';
@@ -106,9 +106,11 @@ export class ApiServer {
       case 'share': await domains.setShare(await domains.find(request.domain), request.weight, request.cap); return null;
       case 'pin': await domains.pin(await domains.find(request.domain), request.vcpu, affinityOf(request.cpus)); return null;
       case 'mem-set':
-      case 'mem-max': {
+      case 'mem-max':
+      case 'vcpu-set': {
         const domain = await domains.find(request.domain);
-        await (request.command === 'mem-set' ? setMemoryTarget : setMaxMemory)(domains, domain, request.kib);
+        if (request.command === 'vcpu-set') setVcpus(domains, domain, request.vcpus, request.ignoreHost);
+        else await (request.command === 'mem-set' ? setMemoryTarget : setMaxMemory)(domains, domain, request.kib);
         return infoOf(domain, domains.now());
       }
       case 'destroy': await kept.destroy(request.domain); return null;
