@@ -10,6 +10,7 @@ import { do_callback_op, do_nmi_op, do_set_callbacks, do_set_trap_table, do_stac
 import { do_console_io } from './console-io.ts';
 import { COUNTER, count, HYPERCALLS } from './counters.ts';
 import { do_get_debugreg, do_set_debugreg } from './debug-registers.ts';
+import { do_domctl, do_sysctl } from './domctl.ts';
 import { do_event_channel_op } from './event-channel.ts';
 import { do_fpu_taskswitch } from './fpu-taskswitch.ts';
 import { do_grant_table_op } from './grant-table.ts';
@@ -27,7 +28,7 @@ import { do_sched_op, do_sched_op_compat } from './sched-op.ts';
 import { do_set_segment_base } from './segment-base.ts';
 import { do_set_timer_op } from './timer.ts';
 import { UNTRACED } from './trace.ts';
-import { do_argo_op, do_dm_op, do_domctl, do_hypfs_op, do_kexec_op, do_platform_op, do_sysctl, do_xenpmu_op, do_xsm_op } from './unprivileged.ts';
+import { do_argo_op, do_dm_op, do_hypfs_op, do_kexec_op, do_platform_op, do_xenpmu_op, do_xsm_op } from './unprivileged.ts';
 import { do_vcpu_op } from './vcpu-op.ts';
 import { HYPERCALL_RING, hypercall_record, type Vcpu, vcpu_state } from './vcpu.ts';
 import { do_xen_version } from './version.ts';
