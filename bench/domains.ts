@@ -15,7 +15,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus as processors, loadavg, release } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Daemon } from '../tests/run/daemon-process.ts';
+import { Daemon } from '../tests/daemon/daemon-process.ts';
 import { creation, echo, idle, type Share, shares, throughput } from './domains/measurements.ts';
 import { chart, type Results, text } from './domains/report.ts';
 

@@ -1,8 +1,8 @@
 // The same work in many places: a shell that counts, and says so each time it has counted so far. In domains of their own,
 // or as processes of one domain.
 
-import type { Console, Daemon } from '../../tests/run/daemon-process.ts';
-import { wait } from '../../tests/run/daemon-process.ts';
+import type { Console, Daemon } from '../../tests/daemon/daemon-process.ts';
+import { wait } from '../../tests/daemon/daemon-process.ts';
 
 /** Steps of the shell's loop for each line that it writes: some 10 ms of work. */
 const STEPS = 1500;

@@ -1,7 +1,7 @@
 // What is measured of many domains: one function each. All leave the machine without domains.
 
 import { median } from '../suite/results.ts';
-import { type Daemon, wait } from '../../tests/run/daemon-process.ts';
+import { type Daemon, wait } from '../../tests/daemon/daemon-process.ts';
 import { boot, busyDomains, busyProcesses, steadyRate } from './busy.ts';
 import { cpuSeconds, residentMiB } from './process-usage.ts';
 

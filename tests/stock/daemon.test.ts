@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Daemon, paused } from '../run/daemon-process.ts';
+import { Daemon, paused } from '../daemon/daemon-process.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from './guests.ts';
 
 test('Debian’s kernel obeys xenith sysrq, and goes on after a kill of the daemon', { skip: missingGuests(), timeout: 240_000 }, async (context) => {

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Daemon } from '../run/daemon-process.ts';
-import { changeVcpus } from '../run/vcpus.ts';
+import { Daemon } from '../daemon/daemon-process.ts';
+import { changeVcpus } from '../daemon/vcpus.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from './guests.ts';
 
 const missing = missingGuests();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from './daemon-process.ts';
-import { start, XENITH } from './xenith.ts';
+import { start, XENITH } from '../run/xenith.ts';
 
 const daemon = new Daemon();
 interface Sample {

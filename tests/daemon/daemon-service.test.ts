@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Daemon, paused, until, wait } from './daemon-process.ts';
-import { xenith, XENITH } from './xenith.ts';
+import { xenith, XENITH } from '../run/xenith.ts';
 
 const daemons: Daemon[] = [];
 function daemon(): Daemon {
@@ -26,8 +26,11 @@ const seconds = async (body: () => Promise<unknown>): Promise<number> => {
   await body();
   return (performance.now() - begin) / 1000;
 };
-/** A guest that does not power off when it is asked to: its kernel waits for a disk before anything listens. */
-const DEAF = { paused: false, cmdline: 'rdinit=/none root=/dev/none rootwait' } as const;
+/** Makes a guest that does not power off when it is asked to: what its kernel runs then does nothing. */
+async function createDeaf(d: Daemon, name: string): Promise<void> {
+  await d.create(paused(name, { paused: false }));
+  await d.converse(name, 'echo /bin/true > /proc/sys/kernel/poweroff_cmd && echo is de\'\'af\n', /is deaf/);
+}
 
 describe('the end of a daemon', { timeout: 240_000 }, () => {
   test('guests power off first, and are started again with the next one, paused ones too', async () => {
@@ -50,7 +53,7 @@ describe('the end of a daemon', { timeout: 240_000 }, () => {
   test('while it waits, the daemon answers: who is destroyed now stays away, and nobody is created', async () => {
     const d = daemon();
     await d.start();
-    for (const name of ['anna', 'bert']) await d.create(paused(name, DEAF));
+    for (const name of ['anna', 'bert']) await createDeaf(d, name);
     d.signal('SIGINT');
     await until('it is ending', () => d.log.includes('ending; '));
     await assert.rejects(d.create(paused('late')), /about to end/);
@@ -67,7 +70,7 @@ describe('the end of a daemon', { timeout: 240_000 }, () => {
   test('it does not wait for ever: for the time that was given, or until a second signal', async () => {
     const d = daemon();
     await d.start(['--shutdown-timeout', '2']);
-    await d.create(paused('deaf', DEAF));
+    await createDeaf(d, 'deaf');
     d.signal('SIGTERM');
     assert.ok(await seconds(() => d.ended()) >= 2);
     assert.match(d.log, /warning: ending after 2 s; these have not powered off: deaf\n/);
@@ -183,7 +186,7 @@ while True: print(s.recv(4096).decode())`]);
     const child = spawn(process.execPath, [XENITH, ...words], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NOTIFY_SOCKET: socket } });
     const exit = new Promise((done) => { child.on('exit', done); });
     await until('it is ready', () => heard.includes('READY=1'));
-    await d.create(paused('deaf', DEAF));
+    await createDeaf(d, 'deaf');
     child.kill('SIGTERM');
     await until('it says that it ends, and for how long that may take', () => /STOPPING=1\nEXTEND_TIMEOUT_USEC=70000000/.test(heard));
     await wait(600);

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ask } from '#hosts/node/daemon/client.ts';
 import type { CreateRequest, DomainInfo, LongInfo, Request } from '#hosts/node/daemon/protocol.ts';
-import { xenith, XENITH, type Ended } from './xenith.ts';
+import { xenith, XENITH, type Ended } from '../run/xenith.ts';
 
 /** ms to wait for anything: the machine may have other things to do */
 const PATIENCE = 60_000;

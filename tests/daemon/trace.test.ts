@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { checkTrace, type ChromeEvent } from '#toolstack/trace/testing/check-trace.ts';
 import { Daemon, wait } from './daemon-process.ts';
-import { inGuest } from './xenith.ts';
+import { inGuest } from '../run/xenith.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'xenith-trace-'));
 after(() => rmSync(directory, { recursive: true }));
