@@ -122,6 +122,7 @@ export class CompiledEnv extends InterpEnv {
     const { frame } = this;
     if (part === 'stack' && this.isInGroup()) { use(add(wrap(va), frame.stackAdd.get), false); return; }
     this.fn.if(eq(this.lastPage(va, bits), frame.stackPage.get), () => use(add(wrap(va), frame.stackAdd.get), false), () => use(this.outsideStackPage(va, bits, write, part), true), true);
+    frame.endGroup(); // the page may be another one now
   }
   /** A push or a pop whose neighbours are looked at together with it: they lie in the stack's page, or the interpreter goes on. */
   private isInGroup(): boolean {

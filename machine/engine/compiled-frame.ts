@@ -129,6 +129,8 @@ export class Frame {
   }
   /** The code was mapped elsewhere when it was compiled. */
   private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
+  /** Nothing is known any more of the pushes and pops to come. */
+  endGroup(): void { this.grouped = NO_GROUP; }
   /** What is remembered of the stack's page. */
   takeStackPage(): void {
     this.stackPage.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
@@ -236,7 +238,7 @@ export class Frame {
     this.reload();
     this.stackPage.set(i64(-1)); // translations may have changed
     this.pages.forget();
-    this.grouped = NO_GROUP;
+    this.endGroup();
     this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged));
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }

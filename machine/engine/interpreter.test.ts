@@ -81,6 +81,19 @@ both('pushes in a row reach across pages, and stop where one faults', (make) => 
   assert.deepEqual([0x5008, 0x5000, 0x9ff8, 0x9ff0].map((at) => m.capsule.u64[m.at(at) >>> 3]), [1n, 2n, 3n, 4n]);
 });
 
+both('pushes go on in their page after an access to another page of the stack', (make) => {
+  const m = make();
+  m.map(4, 9);
+  m.put(0, `50 48 89 9c 24 00 10 00 00 51 52 5e 5f ${UD2}`); // push rax; mov [rsp+4096],rbx; push rcx; push rdx; pop rsi; pop rdi
+  for (let round = 1; round < 6; round++) {
+    const [a, b, c, d] = [1, 2, 3, 4].map((n) => BigInt(n * round)) as [bigint, bigint, bigint, bigint];
+    ([[REG.rax, a], [REG.rbx, b], [REG.rcx, c], [REG.rdx, d], [REG.rsp, BigInt(BASE + 0x4f00)]] as const).forEach(([r, value]) => m.cpu.set(r, value));
+    m.finish(0);
+    assert.deepEqual([0x9ef8, 0x5ef8, 0x9ef0, 0x9ee8].map((at) => m.capsule.u64[m.at(at) >>> 3]), [a, b, c, d]);
+    assert.deepEqual([m.cpu.get(REG.rsi), m.cpu.get(REG.rdi)], [d, c]);
+  }
+});
+
 both('fields of a structure lie in one page or in two', (make) => {
   const m = make();
   m.map(6, 9);

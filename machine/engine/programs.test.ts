@@ -60,6 +60,7 @@ class Program {
   private several(a: number, b: number): void {
     for (const r of [a, b, a]) this.add(0x40 | r >>> 3, 0x50 | r & 7);
     this.memory(true, [0x8b], a);
+    this.add(0x48, 0x89, 0x9c, 0x24, 0x00, 0xf0, 0xff, 0xff); // MOV [rsp - 4096], rbx: another page of the stack
     this.add(0x48, 0x83, 0xc4, 0x08); // ADD rsp, 8
     for (const r of [a, b]) this.add(0x40 | r >>> 3, 0x58 | r & 7);
   }
