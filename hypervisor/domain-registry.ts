@@ -36,14 +36,14 @@ export interface Peers {
   all(): Peer[];
 }
 
-/** All on one thread. */
+/** All on one thread, where counts need no atomic stores. */
 export class DomainRegistry implements Peers {
   private readonly byDomid = new Map<number, Peer>();
 
   add(peer: Peer): void {
     assert(!this.byDomid.has(peer.domid), 'a domain number is given once at a time');
     this.byDomid.set(peer.domid, peer);
-    peer.mm.peers = this;
+    if (peer.mm.peers !== this) peer.mm.peers = this; // in a registry of its own it stays alone (FrameTable.shared)
   }
   remove(domid: number): void { this.byDomid.delete(domid); }
   get(domid: number): Peer | undefined { return this.byDomid.get(domid); }
