@@ -11,7 +11,7 @@ import type { Callee } from '../wasm/fn.ts';
 import type { Frame } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './record.ts';
-import type { PageKey } from './known-pages.ts';
+import type { KnownPage, PageKey } from './known-pages.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
 import { codeEntryOf, tlbEntry } from './tables.ts';
@@ -86,26 +86,14 @@ export class CompiledEnv extends InterpEnv {
     if (this.isStack(part)) { this.onStack(va, bits, write, part, use); return; }
     const key = this.pageKey(part);
     if (key === undefined) { super.access(va, bits, write, part, use); return; }
-    const { fn, frame } = this;
-    const known = frame.pages.find(key, write);
-
-    if (known) {
-      fn.if(eq(this.lastPage(va, bits), known.page.get), () => use(add(wrap(va), known.add.get), false), () => use(this.outside(va, bits, write, part), true), true);
-      return;
-    }
-    const entry = tlbEntry(fn, this.mmu(), va);
-    const half = write ? MMU.write : MMU.read;
-    const by = fn.var('i32');
-    const noted = frame.pages.note(key, write);
-    fn.if(this.hit(entry, va, bits, half), () => {
-      by.set(load('i32', 32, entry, half + 8));
-      noted?.add.set(by.get);
-      noted?.page.set(and(va, i64(-4096)));
-      use(add(wrap(va), by.get), false);
-    }, () => {
-      noted?.page.set(i64(-1));
-      use(this.outside(va, bits, write, part), true);
-    }, true);
+    const { pages } = this.frame;
+    const known = pages.find(key, write);
+    if (known) this.inPageOf(known, va, bits, use, () => this.outside(va, bits, write, part));
+    else super.access(va, bits, write, part, use, pages.note(key, write));
+  }
+  /** An access that is likely to be in a page whose place is known. @param outside for where it is not */
+  private inPageOf({ page, add: by }: KnownPage, va: Expr, bits: number, use: (at: Expr, missed: boolean) => void, outside: () => Expr): void {
+    this.fn.if(eq(this.lastPage(va, bits), page.get), () => use(add(wrap(va), by.get), false), () => use(outside(), true), true);
   }
   /** What an operand's page is likely to be the same as; undefined where nothing is. */
   private pageKey(part: Part): PageKey | undefined {
@@ -119,10 +107,10 @@ export class CompiledEnv extends InterpEnv {
     return this.mode64 && (part === 'stack' || bySp);
   }
   private onStack(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
-    const { frame } = this;
-    if (part === 'stack' && this.isInGroup()) { use(add(wrap(va), frame.stackAdd.get), false); return; }
-    this.fn.if(eq(this.lastPage(va, bits), frame.stackPage.get), () => use(add(wrap(va), frame.stackAdd.get), false), () => use(this.outsideStackPage(va, bits, write, part), true), true);
-    frame.endGroup(); // the page may be another one now
+    const { stack } = this.frame;
+    if (part === 'stack' && this.isInGroup()) { use(add(wrap(va), stack.add.get), false); return; }
+    this.inPageOf(stack, va, bits, use, () => this.outsideStackPage(va, bits, write, part));
+    this.frame.endGroup(); // the page may be another one now
   }
   /** A push or a pop whose neighbours are looked at together with it: they lie in the stack's page, or the interpreter goes on. */
   private isInGroup(): boolean {
@@ -133,7 +121,7 @@ export class CompiledEnv extends InterpEnv {
     const { lo, hi, until } = group;
     const rsp = frame.register(REG.rsp);
     const low = fn.let(add(rsp, i64(lo)));
-    const page = frame.stackPage.get;
+    const page = frame.stack.page.get;
     fn.if(ne(shrU(or(xor(low, page), xor(add(rsp, i64(hi - 1)), page)), i64(12)), i64(0)), () => {
       this.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)));
       frame.takeStackPage();
@@ -182,7 +170,7 @@ export class CompiledEnv extends InterpEnv {
       this.spend(this.retired());
       const to = this.site.node.jumps.get(this.site.at);
       if (to) this.stay(to);
-      else this.frame.sayDirect(this.record, this.target());
+      else this.frame.sayJump('direct', this.record, this.target());
     };
     if (condition) this.fn.if(condition, go);
     else go();
@@ -192,7 +180,7 @@ export class CompiledEnv extends InterpEnv {
     this.spend(this.retired());
     const { returnTo, computed } = this.site.node;
     for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, this.frame.linear(to.block.start)), () => this.stay(to), undefined, returnTo ? true : undefined);
-    this.frame.sayIndirect(this.record, t);
+    this.frame.sayJump('indirect', this.record, t);
   }
   /** A jump to a block of the region. */
   private stay(to: Node): void {

@@ -7,9 +7,9 @@
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
 import { add, eq, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
-import type { Fn, Label, Var } from '../wasm/fn.ts';
+import type { Callee, Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
-import { KnownPages } from './known-pages.ts';
+import { type KnownPage, KnownPages } from './known-pages.ts';
 import { REC } from './record.ts';
 import type { Node } from './region.ts';
 
@@ -29,9 +29,8 @@ export class Frame {
   private readonly page: number;
   private readonly pageNow: Var | undefined;
   readonly budget: Var;
-  /** the page that the stack was in last, and its capsule offset less its address; or -1 */
-  readonly stackPage: Var;
-  readonly stackAdd: Var;
+  /** the page that the stack was in last */
+  readonly stack: KnownPage;
   readonly pages: KnownPages;
   /** steps of a node up to which pushes and pops are known to be in the stack's page */
   grouped: { readonly node: Node | undefined; readonly until: number } = NO_GROUP;
@@ -63,8 +62,7 @@ export class Frame {
     this.page = page;
     this.pageNow = page >= 0 && page < USER_END ? fn.var('i64') : undefined;
     this.budget = fn.var('i32');
-    this.stackPage = fn.var('i64');
-    this.stackAdd = fn.var('i32');
+    this.stack = { page: fn.var('i64'), add: fn.var('i32') };
     this.codeChanged = fn.var('i32');
     this.pages = new KnownPages(fn);
     this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
@@ -133,8 +131,8 @@ export class Frame {
   endGroup(): void { this.grouped = NO_GROUP; }
   /** What is remembered of the stack's page. */
   takeStackPage(): void {
-    this.stackPage.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
-    this.stackAdd.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
+    this.stack.page.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
+    this.stack.add.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
   }
   /** Registers and flags from the context. */
   private reload(): void {
@@ -190,23 +188,17 @@ export class Frame {
     fn.if(eq(this.code.get, i32(EXIT.budget)), () => fn.return(i32(EXIT.budget)));
     fn.returnCall(this.calls.resume, fn.param(0));
   }
-  sayDirect(record: Expr, target: Expr): void {
+  /** To a block outside: of a jump whose record may be linked to it, or of a computed one. */
+  sayJump(way: 'direct' | 'indirect', record: Expr, target: Expr): void {
     this.record.set(record);
     this.target.set(target);
-    this.out('direct');
+    this.out(way);
   }
-  private direct(): void {
+  private direct(): void { this.jump(this.calls.direct); }
+  private indirect(): void { this.jump(this.calls.indirect); }
+  private jump(routine: Callee): void {
     this.spill();
-    this.fn.returnCall(this.calls.direct, this.fn.param(0), this.record.get, this.target.get);
-  }
-  sayIndirect(record: Expr, target: Expr): void {
-    this.record.set(record);
-    this.target.set(target);
-    this.out('indirect');
-  }
-  private indirect(): void {
-    this.spill();
-    this.fn.returnCall(this.calls.indirect, this.fn.param(0), this.record.get, this.target.get);
+    this.fn.returnCall(routine, this.fn.param(0), this.record.get, this.target.get);
   }
   /** The rest of an instruction that ends its block is a routine's outside. */
   saySlow(record: Expr, routine: number, argument: Expr, va: Expr): void {
@@ -236,7 +228,7 @@ export class Frame {
     const code = this.fn.let(call());
     this.fn.if(code, () => this.fn.return(code));
     this.reload();
-    this.stackPage.set(i64(-1)); // translations may have changed
+    this.stack.page.set(i64(-1)); // translations may have changed
     this.pages.forget();
     this.endGroup();
     this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged));

@@ -11,6 +11,7 @@ import { ENTRIES } from '../decode/opcode-map.ts';
 import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
+import type { KnownPage } from './known-pages.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { continueAt, enterBlock, enterBlockAt, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
@@ -141,12 +142,12 @@ export class InterpEnv extends Env {
   protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
   /** Leaves with the exception that a routine outside has noted, when a condition holds. */
   protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception)), undefined, false); }
-  protected hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
+  private hit(entry: Expr, va: Expr, bits: number, half: number): Expr {
     return eq(this.lastPage(va, bits), load('i64', 64, entry, half));
   }
   /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
-  protected missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
+  private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
     return this.fn.call(write ? this.writeRoutine() : this.calls.translate, this.cpu, this.record, va, i32(info));
   }
@@ -161,12 +162,24 @@ export class InterpEnv extends Env {
     this.access(this.fn.let(address), bits, false, part, (at) => value.set(load(type, bits, at)));
     return this.fn.let(value.get);
   }
-  /** Writes an access twice: at where the TLB says that an address is, and for what it does not know. @param use gets the capsule offset */
-  protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
+  /**
+   * Writes an access twice: at where the TLB says that an address is, and for what it does not know.
+   * @param use gets the capsule offset
+   * @param noted gets the page that the TLB knew, or -1
+   */
+  protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void, noted?: KnownPage): void {
     if (!this.mode64) this.checkSegment(va, bits, write, part);
     const half = write ? MMU.write : MMU.read;
     const entry = tlbEntry(this.fn, this.mmu(), va);
-    this.fn.if(this.hit(entry, va, bits, half), () => use(add(wrap(va), load('i32', 32, entry, half + 8)), false), () => use(this.outside(va, bits, write, part), true), true);
+    const by = load('i32', 32, entry, half + 8);
+    this.fn.if(this.hit(entry, va, bits, half), () => {
+      noted?.add.set(by);
+      noted?.page.set(and(va, i64(-4096)));
+      use(add(wrap(va), noted?.add.get ?? by), false);
+    }, () => {
+      noted?.page.set(i64(-1));
+      use(this.outside(va, bits, write, part), true);
+    }, true);
   }
   /** What a routine outside says to an access. */
   protected outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
