@@ -127,16 +127,20 @@ for (const version of [1, 2]) {
   });
 }
 
+/** Does something to an entry for domain 2 that was looked at, right before it is exchanged. */
+function beforeExchange({ domain: { capsule } }: DomU, change: () => void): { readonly mock: { restore(): void } } {
+  const exchange = Atomics.compareExchange.bind(Atomics) as (...args: unknown[]) => number;
+  return mock.method(Atomics, 'compareExchange', (array: unknown, index: number, ...rest: number[]) => {
+    if (array === capsule.u32 && (rest[0] as number) >>> 16 === 2) change();
+    return exchange(array, index, ...rest);
+  });
+}
 describe('a granter that changes its entry meanwhile', () => {
   test('in version 1, between look and exchange: what counts is what was exchanged', () => {
     const [a, b] = pair();
     grant(a, 9, a.free, 2);
     let changes = 0;
-    const exchange = Atomics.compareExchange.bind(Atomics) as (...args: unknown[]) => number;
-    const meanwhile = mock.method(Atomics, 'compareExchange', (array: unknown, index: number, ...rest: number[]) => {
-      if (array === a.domain.capsule.u32 && (rest[0] as number) >>> 16 === 2 && changes++ === 0) entryV1(a, 9).flags = GTF_permit_access | GTF_readonly;
-      return exchange(array, index, ...rest);
-    });
+    const meanwhile = beforeExchange(a, () => { if (changes++ === 0) entryV1(a, 9).flags = GTF_permit_access | GTF_readonly; });
     assert.equal(map(b, b.free, a, 9).status, GNTST.general_error);
     meanwhile.mock.restore();
     assert.equal(changes, 1);
@@ -146,11 +150,7 @@ describe('a granter that changes its entry meanwhile', () => {
     const [a, b] = pair();
     grant(a, 9, a.free, 2);
     let tries = 0;
-    const exchange = Atomics.compareExchange.bind(Atomics) as (...args: unknown[]) => number;
-    const meanwhile = mock.method(Atomics, 'compareExchange', (array: unknown, index: number, ...rest: number[]) => {
-      if (array === a.domain.capsule.u32 && (rest[0] as number) >>> 16 === 2) entryV1(a, 9).flags = GTF_permit_access | ++tries << 5 & 0xe0;
-      return exchange(array, index, ...rest);
-    });
+    const meanwhile = beforeExchange(a, () => { entryV1(a, 9).flags = GTF_permit_access | ++tries << 5 & 0xe0; });
     assert.equal(map(b, b.free, a, 9).status, GNTST.general_error);
     meanwhile.mock.restore();
     assert.equal(tries, 5);

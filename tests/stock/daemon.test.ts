@@ -1,7 +1,5 @@
 // A stock guest in the daemon: what only a full kernel answers.
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { Daemon, paused } from '../daemon/daemon-process.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from './guests.ts';
@@ -10,9 +8,7 @@ test('Debian’s kernel obeys xenith sysrq, and goes on after a kill of the daem
   const d = new Daemon();
   context.after(() => d.remove());
   await d.start();
-  const ramdisk = join(d.state, 'initramfs');
-  writeFileSync(ramdisk, busyboxInitramfs());
-  await d.create(paused('debian', { paused: false, memory: 256, kernel: debianKernel('cloud-amd64'), ramdisk, cmdline: 'console=hvc0 sysrq_always_enabled' }));
+  await d.create(paused('debian', { paused: false, memory: 256, kernel: debianKernel('cloud-amd64'), ramdisk: busyboxInitramfs(), cmdline: 'console=hvc0 sysrq_always_enabled' }));
   await d.kill();
   await d.start();
   await d.converse('debian', '', /user space of 6\.1/);
