@@ -10,14 +10,15 @@ function restartWith(options) {
   process.execve?.(process.execPath, [process.execPath, ...process.execArgv, ...options, ...process.argv.slice(1)]);
 }
 
+const isDaemon = process.argv[2] === 'daemon';
 try {
   if (prepare()) {
-    if (process.argv[2] === 'daemon') restartWith(DAEMON);
+    if (isDaemon) restartWith(DAEMON);
     for (const option of LATE) v8.setFlagsFromString(option);
     keepCompiled();
     const { main } = await import('../hosts/node/cli/main.ts');
     await main(process.argv.slice(2));
-  } else runNode([...LEAN, ...process.argv.slice(1)]);
+  } else runNode([...(isDaemon ? [...DAEMON, ...LATE] : LEAN), ...process.argv.slice(1)]);
 } catch (error) {
   failPlainly(error);
 }

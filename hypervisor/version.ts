@@ -23,6 +23,7 @@ import type { Vcpu } from './vcpu.ts';
 
 export const XEN_MAJOR = 4, XEN_MINOR = 17;
 export const XEN_EXTRAVERSION = '-xenith';
+export const XEN_VERSION = `${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`;
 /** The kinds of guest that can run: 64-bit PV only. The space ends each, as Xen writes them. */
 export const XEN_CAPABILITIES = 'xen-3.0-x86_64 ';
 export const XEN_CHANGESET = 'unavailable';

@@ -6,6 +6,7 @@
 // 20 ms later, on every thread. A call for one page takes 2 to 13 us. Elsewhere, and with an older Node, nothing is given back.
 
 import type { WasmMemory } from '#base/webassembly.ts';
+import { quietly } from './quietly.ts';
 
 const MADV_DONTNEED = 4; // Linux: private memory without a file reads as zeros from then on
 
@@ -41,15 +42,5 @@ function open(): System | null {
     return { pageSize: getpagesize(), address: (buffer) => ffi.getRawPointer(buffer), madvise };
   } catch {
     return null; // not allowed, or not as it was
-  }
-}
-/** Node warns that the module is experimental: that is our affair and not the user's. */
-function quietly<T>(body: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return body();
-  } finally {
-    process.emitWarning = emitWarning;
   }
 }

@@ -14,7 +14,7 @@ import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './
 import type { KnownPage, PageKey } from './known-pages.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
-import { codeEntryOf, tlbEntry } from './tables.ts';
+import { codeEntryOf } from './tables.ts';
 
 /** Routines that know nothing of general registers and flags. */
 const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);

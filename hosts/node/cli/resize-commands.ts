@@ -2,7 +2,7 @@
 
 import { ask, RequestError } from '../daemon/client.ts';
 import type { DomainInfo, Request } from '../daemon/protocol.ts';
-import type { Command, Invocation } from './command.ts';
+import { json, JSON_OPTION, type Command, type Invocation } from './command.ts';
 import { UsageError } from './usage-error.ts';
 
 /** KiB as powers of two, by unit; a bare number is in MiB. */
@@ -17,11 +17,11 @@ export function memoryKiB(text: string): number {
 }
 
 const resize = (about: string, usage: string, request: (domain: string, word: string, flags: Invocation['flags']) => Request, options: Command['options'] = {}): Command => ({
-  usage, about, words: [2, 2], options: { ...options, json: { type: 'boolean' } },
+  usage, about, words: [2, 2], options: { ...options, ...JSON_OPTION },
   async run({ state, words, flags }) {
     const [domain, word] = words as [string, string];
     const info = await ask<DomainInfo>(state, request(domain, word, flags));
-    return flags['json'] === true ? `${JSON.stringify(info, undefined, 2)}\n` : '';
+    return flags['json'] === true ? json(info) : '';
   },
 });
 

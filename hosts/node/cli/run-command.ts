@@ -95,7 +95,7 @@ class Run {
     for (;;) {
       const end = await this.runDomain(created, domid);
       const status = end ? this.statusOf(end, domid) : undefined;
-      this.stats.add(created.domain, this.loop?.runningNs ?? 0);
+      if (this.args.stats) this.stats.add(created.domain, this.loop?.runningNs ?? 0);
       this.profile?.add(created.domain);
       if (end?.kind === 'crash') await this.dump(created.domain);
       if (end === undefined || status !== undefined) return this.leave(status);

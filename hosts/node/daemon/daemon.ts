@@ -1,10 +1,9 @@
 // `xenith daemon`: the machine that runs the domains, until it is told to stop. This thread is Domain-0.
 
 import { mkdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { LogLevel } from '#base/host.ts';
-import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
+import { XEN_VERSION } from '#hypervisor/version.ts';
 import { Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { collectGarbage } from '../collect-garbage.ts';
@@ -43,6 +42,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const file = options.log === undefined ? undefined : new LogFile(options.log);
   const out = new DaemonLog(file);
   const log: Log = (line, level = 'info') => out.write(level, line);
+  if (file) reopenOnHangup(file, log);
   const ring = new LogRing(() => performance.now());
   const host = nodeHost((level, message) => hear(ring, log, level, message));
   const { records, takeOver } = openRecords(state, log);
@@ -54,14 +54,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const server = new ApiServer({ domains, kept, ring, log }, socketPath(state));
   const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
   const end = new OrderlyEnd(domains, options.shutdownTimeout, stop, log);
-  ring.write(`Xen version ${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`);
+  ring.write(`Xen version ${XEN_VERSION}`);
   takeOver(kept);
   await kept.restore();
   await autoStart(autoPath(state), domains, kept, log);
   await server.listen();
   const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
   const tell = (variables: Readonly<Record<string, string | number>>): void => notifyManager(variables, (reason) => log(reason, 'warning'));
-  onSignals(file, log, () => { if (end.signal()) tell({ STOPPING: 1, EXTEND_TIMEOUT_USEC: (options.shutdownTimeout + 10) * 1e6 }); });
+  const ending = file ? ENDING : [...ENDING, 'SIGHUP']; // without a log file it is what a terminal says that goes away
+  for (const signal of ending) process.on(signal, () => { if (end.signal()) tell({ STOPPING: 1, EXTEND_TIMEOUT_USEC: (options.shutdownTimeout + 10) * 1e6 }); });
   log(`ready; state in ${state}; ${cpus} CPU${cpus === 1 ? '' : 's'}`);
   tell({ READY: 1 });
   await stopped;
@@ -103,11 +104,10 @@ function openRecords(state: string, log: Log): { readonly records: DomainRecords
 
 function namesOf(records: readonly DomainRecord[]): string { return records.map((r) => r.name).join(', ') || 'none'; }
 
-/** SIGHUP is for the log where that is a file; otherwise it is what a terminal says that goes away. */
-function onSignals(file: LogFile | undefined, log: Log, end: () => void): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
+const ENDING = ['SIGINT', 'SIGTERM'];
+/** SIGHUP is for the log where that is a file, from the first line on: starting many domains takes its time. */
+function reopenOnHangup(file: LogFile, log: Log): void {
   process.on('SIGHUP', () => {
-    if (file === undefined) return end();
     try {
       file.reopen();
     } catch (error) {
@@ -140,7 +140,7 @@ function giveBack(domains: Domains, compilers: CompilerThread): (memory: number)
 function coresIn(state: string): (name: string, pieces: Iterable<Uint8Array>) => Promise<string> {
   return async (name, pieces) => {
     const path = corePath(state, name);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(path));
     await writeOutput('core file', path, pieces);
     return path;
   };

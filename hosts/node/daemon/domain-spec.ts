@@ -38,20 +38,20 @@ export function affinityOf(text: string): Affinity {
 /** Images that were read last: most domains are made from the same ones. Their bytes are in memory that all threads share. */
 const read = new Map<string, unknown>();
 const KEPT = 4;
-function remembered<T>(path: string, make: () => T): T {
+function remembered<T>(kind: string, path: string, make: () => T): T {
   const about = statSync(path, { throwIfNoEntry: false });
-  const key = `${path} ${about?.mtimeMs} ${about?.size}`;
+  const key = `${kind} ${path} ${about?.mtimeMs} ${about?.size}`;
   const image = read.has(key) ? read.get(key) as T : make();
   read.delete(key);
   read.set(key, image);
   for (const oldest of read.keys()) if (read.size > KEPT) read.delete(oldest);
   return image;
 }
-const kernelAt = (path: string): KernelImage => remembered(path, () => {
+const kernelAt = (path: string): KernelImage => remembered('kernel', path, () => {
   const image = loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
   return { ...image, segments: image.segments.map((s) => ({ ...s, bytes: shared(s.bytes) })) };
 });
-const initrdAt = (path: string): { readonly initrd: Uint8Array; readonly unzippedInitrd?: Uint8Array } => remembered(path, () => {
+const initrdAt = (path: string): { readonly initrd: Uint8Array; readonly unzippedInitrd?: Uint8Array } => remembered('ramdisk', path, () => {
   const packed = readInput('ramdisk', path);
   const unzipped = gunzipInitrd(packed, MOST_UNZIPPED, NODE_DECOMPRESSORS);
   return { initrd: shared(packed), ...(unzipped ? { unzippedInitrd: shared(unzipped) } : {}) };

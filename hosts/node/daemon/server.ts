@@ -93,10 +93,9 @@ export class ApiServer {
   }
   private async perform(request: Exclude<Request, { command: 'console' }>): Promise<unknown> {
     const { domains, kept, ring } = this.machine;
-    const now = domains.now();
     switch (request.command) {
-      case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, now))];
-      case 'list-long': return [domainZero(domains), ...domains.list().map((d) => longInfoOf(d, now))];
+      case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, domains.now()))];
+      case 'list-long': return [domainZero(domains), ...domains.list().map((d) => longInfoOf(d, domains.now()))];
       case 'vcpus': return domains.list().flatMap((d) => vcpusOf(d, domains));
       case 'top': return topSample(domains);
       case 'info': return hostInfo(domains.cpuCount);
@@ -119,7 +118,7 @@ export class ApiServer {
         await domains.dumpCore(await domains.find(request.domain), (pieces) => writeOutput('core file', file, pieces), { live, crash });
         return null;
       }
-      case 'debug-keys': await domains.debugKeys(String(request.keys)); return null;
+      case 'debug-keys': await domains.debugKeys(request.keys); return null;
       case 'trace': await takeTrace(domains, request.seconds, request.file); return null;
       case 'pause': await domains.pause(await domains.find(request.domain)); return null;
       case 'unpause': await domains.unpause(await domains.find(request.domain)); return null;
@@ -148,11 +147,15 @@ export class ApiServer {
   }
 }
 
-/** A request whose words are words; what they say is checked by whoever acts. @throws SyntaxError, DomainError */
+const WORDS: ReadonlySet<string> = new Set(['domain', 'name', 'key', 'keys', 'cpus', 'file']), NUMBERS: ReadonlySet<string> = new Set(['kib', 'vcpus']);
+/** A request whose words are words, and its numbers whole; what they say is checked by whoever acts. @throws SyntaxError, DomainError */
 function parsed(line: string): Request {
   const request = JSON.parse(line) as Request;
   if (typeof request !== 'object' || request === null) throw new DomainError('not a request');
-  for (const key of ['domain', 'name', 'key'] as const) if (key in request && typeof (request as Record<string, unknown>)[key] !== 'string') throw new DomainError(`${key}: not a word`);
+  for (const [key, value] of Object.entries(request)) {
+    if (WORDS.has(key) && typeof value !== 'string') throw new DomainError(`${key}: not a word`);
+    if (NUMBERS.has(key) && !(Number.isSafeInteger(value) && value >= 0)) throw new DomainError(`${key}: not a number`);
+  }
   return request;
 }
 function readRing(ring: LogRing, clear: boolean): string {

@@ -2,24 +2,13 @@
 // reads the log has no use for the line.
 
 import type { DatabaseSync } from 'node:sqlite';
-
-type Sqlite = typeof import('node:sqlite');
-
-function load(): Sqlite {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return process.getBuiltinModule('node:sqlite');
-  } finally {
-    process.emitWarning = emitWarning;
-  }
-}
+import { quietly } from '../quietly.ts';
 
 /** @throws what `sqliteCode` knows */
-export function openSqlite(path: string): DatabaseSync { return new (load().DatabaseSync)(path); }
+export function openSqlite(path: string): DatabaseSync { return new (quietly(() => process.getBuiltinModule('node:sqlite')).DatabaseSync)(path); }
 
 /** Primary result codes (sqlite.org/rescode.html). */
-export const SQLITE = { PERM: 3, BUSY: 5, READONLY: 8, IOERR: 10, CORRUPT: 11, FULL: 13, CANTOPEN: 14, CONSTRAINT: 19, NOTADB: 26 } as const;
+export const SQLITE = { PERM: 3, BUSY: 5, READONLY: 8, IOERR: 10, CORRUPT: 11, FULL: 13, CANTOPEN: 14, NOTADB: 26 } as const;
 
 /** The primary result code of an error of SQLite's; undefined for other errors. */
 export function sqliteCode(error: unknown): number | undefined {

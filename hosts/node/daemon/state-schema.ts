@@ -6,7 +6,7 @@ export const APPLICATION_ID = 0x584e_5448;
 
 /**
  * domain: those that are to run. `request` is what the domain is made from, as the API has it (CreateRequest in protocol.ts),
- * brought up to date when it is renamed, paused or given another share. `wanted` is 0 when it was asked to power off and had
+ * brought up to date when it is renamed or paused, or its share, memory, vCPUs or pins change. `wanted` is 0 when it was asked to power off and had
  * not done so yet.
  */
 export const STEPS: readonly string[] = [

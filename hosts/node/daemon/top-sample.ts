@@ -1,11 +1,12 @@
 // What `xenith top` shows: the machine and its domains at one moment. Everything of a domain is read from its capsule
 // (hypervisor/statistics.ts); it is not stopped for it.
 
-import { cpus, freemem, totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import { hypercallName } from '#hypervisor/hypercall-names.ts';
 import { readStatistics } from '#hypervisor/statistics.ts';
+import { TSC_HZ } from '#hypervisor/time.ts';
 import { TouchedMemory } from '#hypervisor/touched-memory.ts';
-import { XEN_EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '#hypervisor/version.ts';
+import { XEN_VERSION } from '#hypervisor/version.ts';
 import type { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
 import { domainZero, infoOf } from './domain-info.ts';
@@ -22,7 +23,7 @@ export function topSample(domains: Domains): TopSample {
   const all = domains.list();
   const share = Math.ceil(MOST_FRAMES / Math.max(1, all.length));
   return {
-    time: now / 1e9, version: `${XEN_MAJOR}.${XEN_MINOR}${XEN_EXTRAVERSION}`, cpus: domains.cpuCount, mhz: cpus()[0]?.speed ?? 0,
+    time: now / 1e9, version: XEN_VERSION, cpus: domains.cpuCount, mhz: TSC_HZ / 1e6,
     memory: Math.floor(totalmem() / KIB), free: Math.floor(freemem() / KIB), domains: [zero(domains), ...all.map((d) => ofDomain(d, now, share))],
   };
 }
