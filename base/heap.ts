@@ -6,7 +6,7 @@ export class Heap<T> {
   private readonly members: T[] = [];
   private readonly places = new Map<T, number>();
 
-  /** @param before whether `a` comes before `b`; may change for a member only if `moved` is called then */
+  /** @param before whether `a` comes before `b`; may change for a member only if it is `put` again then */
   constructor(before: (a: T, b: T) => boolean) { this.before = before; }
 
   get size(): number { return this.members.length; }
@@ -34,7 +34,7 @@ export class Heap<T> {
     this.moved(last);
     return true;
   }
-  /** To be called when a member's order has changed. */
+  /** A member's order has changed. */
   private moved(member: T): void { this.down(this.up(this.places.get(member) as number)); }
 
   private up(at: number): number {

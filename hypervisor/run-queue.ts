@@ -18,8 +18,6 @@ export class RunQueue<T extends Sharer> {
   has(one: T): boolean { return this.ready.has(one); }
   get size(): number { return this.ready.size; }
   [Symbol.iterator](): Iterator<T> { return this.ready[Symbol.iterator](); }
-  /** The one with the most credit. */
-  get first(): T | undefined { return this.ready.first; }
 
   /** One has come to this CPU: renewals before are none of its business. */
   join(one: T): void { one.renewals = this.renewals; }

@@ -44,12 +44,7 @@ export class CpuPeers implements Peers {
     domain.notify = (port, from) => {
       const placed = this.cpu.get(domain.domid);
       if (!placed) return; // it has just ended
-      try {
-        deliver(domain, port, from);
-        this.cpu.reconsider(placed);
-      } catch (error) {
-        this.cpu.fail(placed, error); // not the sender's fault
-      }
+      this.cpu.disturb(placed, () => deliver(domain, port, from));
     };
   }
   /** Nobody has anything of a destroyed domain any more: all CPUs are to forget it. */

@@ -145,12 +145,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     notify(domid, port) {
       const placed = get(domid);
-      try {
-        notifyFromBackend(placed.domain, port);
-        cpu.reconsider(placed);
-      } catch (error) {
-        cpu.fail(placed, error);
-      }
+      cpu.disturb(placed, () => notifyFromBackend(placed.domain, port));
       return null;
     },
     collect() {

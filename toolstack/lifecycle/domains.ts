@@ -130,14 +130,14 @@ export class Domains {
     this.claims.add(claim);
     try {
       const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, ...images });
-      if (this.isEnding) {
-        link.tell('destroy', domid);
-        throw new DomainError('the daemon is about to end');
-      }
-      const capsule = Capsule.attach(shape);
-      const domain = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, origin, this.host.now());
-      domain.backEnds = connectDomain(this.store, { domid, name, uuid, memory, maxmem, vcpus, online }, capsule, wires, (bytes) => console.write(bytes), (port) => domain.notify(port));
-      console.connect(domain.backEnds.console);
+      const domain = this.takeOver(link, domid, () => {
+        if (this.isEnding) throw new DomainError('the daemon is about to end');
+        const capsule = Capsule.attach(shape);
+        const taken = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, origin, this.host.now());
+        taken.backEnds = connectDomain(this.store, { domid, name, uuid, memory, maxmem, vcpus, online }, capsule, wires, (bytes) => console.write(bytes), (port) => taken.notify(port));
+        console.connect(taken.backEnds.console);
+        return taken;
+      });
       this.byId.set(domid, domain);
       await this.announce({ domid, capsule: shape, vcpus }, link);
       this.log(`domain ${domid} (${name}): created${paused ? ', paused' : ''}`);
@@ -145,6 +145,15 @@ export class Domains {
     } finally {
       this.claims.delete(claim);
       settle();
+    }
+  }
+  /** Domain-0's half of making a domain. When it fails the CPU's is undone. */
+  private takeOver(link: CpuLink, domid: number, half: () => ManagedDomain): ManagedDomain {
+    try {
+      return half();
+    } catch (error) {
+      link.tell('destroy', domid);
+      throw error;
     }
   }
   /** Lets a domain run that was made, if it is not paused. When that cannot be it has ended, which is told. */
@@ -228,8 +237,7 @@ export class Domains {
     this.keeper.change(domain.spec.uuid, { cpus: lists.map(affinityWords) });
     domain.allowed = allowed;
     domain.spec = { ...domain.spec, affinity: lists };
-    await domain.moving;
-    if (!domain.allowed.has(domain.cpu)) await this.move(domain, this.leastLoaded(domain.allowed));
+    await domain.arrived(() => (domain.allowed.has(domain.cpu) ? undefined : this.move(domain, this.leastLoaded(domain.allowed))));
   }
   /** Asks the guest to power off or to reboot, by xenstore (xenstore-paths, control/shutdown). */
   request(domain: ManagedDomain, what: 'poweroff' | 'reboot'): void {
@@ -264,10 +272,11 @@ export class Domains {
   }
   /** Moves a domain to another CPU, while it runs. */
   async move(domain: ManagedDomain, to: CpuLink): Promise<void> {
-    await domain.moving;
-    if (domain.link === to || domain.dying || domain.ended !== undefined) return;
-    domain.move(this.carry(domain, to));
-    await domain.moving;
+    await domain.arrived(() => {
+      if (domain.link === to || domain.dying || domain.ended !== undefined) return undefined;
+      domain.move(this.carry(domain, to));
+      return domain.moving;
+    });
   }
   /** Moves a domain to another CPU by number. @throws DomainError */
   async moveTo(domain: ManagedDomain, cpu: number): Promise<void> {
@@ -342,8 +351,7 @@ export class Domains {
   }
   /** Asks the CPU that a domain is on, once it is on one; one that has ended is on none. */
   async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
-    await domain.moving;
-    if (domain.ended === undefined) await question(domain.link);
+    await domain.arrived(() => (domain.ended === undefined ? question(domain.link) : undefined));
   }
   private allowed(lists: readonly Affinity[], vcpus: number): ReadonlySet<number> {
     const allowed = allowedCpus(lists, vcpus, this.links.length);
@@ -384,8 +392,7 @@ export class Domains {
   async remove(domain: ManagedDomain): Promise<boolean> {
     if (domain.dying) return false;
     domain.dying = true;
-    await domain.moving;
-    await this.bury(domain);
+    await domain.arrived(() => this.bury(domain));
     this.byId.delete(domain.domid);
     domain.backEnds?.xenstore.close();
     releaseDomain(this.store, domain.domid, domain.spec.uuid);

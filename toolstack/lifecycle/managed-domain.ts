@@ -113,7 +113,12 @@ export class ManagedDomain implements Load {
     if (this.moving) this.held.set(key, event);
     else event();
   }
-  /** Notes that it is on its way until `arrival` resolves. */
+  /** Does something when it is on a CPU: at that moment, for another move may begin when one ends. */
+  async arrived<T>(body: () => T): Promise<Awaited<T>> {
+    while (this.moving) await this.moving;
+    return await body();
+  }
+  /** Notes that it is on its way until `arrival` resolves. It must not be already. */
   move(arrival: Promise<void>): void {
     this.moving = arrival.finally(() => {
       this.moving = undefined;

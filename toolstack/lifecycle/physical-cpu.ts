@@ -88,10 +88,15 @@ export class PhysicalCpu {
     placed.compiler?.close();
     this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
   }
-  /** An exception of ours has happened while something was done for a domain: it ends. */
-  fail(placed: PlacedDomain, error: unknown): void {
-    fail(placed.domain, error);
-    this.end(placed);
+  /** Does something to a domain that may wake it. An exception of ours ends the domain: it is not the fault of who did so. */
+  disturb(placed: PlacedDomain, body: () => void): void {
+    try {
+      body();
+      this.reconsider(placed);
+    } catch (error) {
+      fail(placed.domain, error);
+      this.end(placed);
+    }
   }
   /** Keeps what the domains do in a ring, also of those that are yet to come, or no longer. */
   trace(ring: TraceRing | undefined): void {

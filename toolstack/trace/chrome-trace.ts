@@ -79,8 +79,7 @@ function* merged(rings: readonly TraceRing[]): Generator<TraceRecord, void, unde
  * @param others what an administrator may want to know of the run: it goes into otherData
  */
 export function* chromeTrace(rings: readonly TraceRing[], names: ReadonlyMap<number, string>, others: Readonly<Record<string, string>> = {}): Generator<string, void, undefined> {
-  let first = Infinity;
-  for (const { begin } of merged(rings)) first = Math.min(first, begin);
+  const first = merged(rings).next().value?.begin ?? 0; // records come in the order in which they began
   const us = (ns: number): number => (ns - first) / 1000;
   const seen = new Set<string>();
   yield `{"displayTimeUnit":"ns","otherData":${JSON.stringify({ ...others, recordsLost: String(rings.reduce((n, { lost }) => n + lost, 0)) })},"traceEvents":[\n`;

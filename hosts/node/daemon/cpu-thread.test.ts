@@ -104,6 +104,18 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     await domains.destroy(d);
   });
 
+  test('moves that are asked for at once follow each other, and whoever asks the domain something meanwhile finds it', async () => {
+    const d = await create('m');
+    await until('it boots', () => d.glance.share.ran > 50e6);
+    for (let round = 0; round < 10; round++) {
+      await Promise.all([domains.moveTo(d, 1), domains.moveTo(d, 0), domains.moveTo(d, 1), domains.pause(d), domains.unpause(d)]);
+    }
+    assert.equal(d.moving, undefined);
+    await domains.pause(d);
+    assert.deepEqual([d.ended, d.state], [undefined, '--p---']);
+    await domains.destroy(d);
+  });
+
   test('a CPU that dies takes its domains with it, and no others; another takes its place', async () => {
     const [victim, survivor] = [await create('victim', { cpus: ['0'] }), await create('survivor', { cpus: ['1'] })];
     const again = await create('again', { cpus: ['0'], onCrash: 'restart' });
