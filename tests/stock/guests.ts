@@ -1,9 +1,6 @@
 // The stock guests that fetch.sh has fetched.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after } from 'node:test';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cpioArchive } from './cpio.ts';
 
@@ -29,20 +26,8 @@ export function debianKernel(flavour: 'cloud-amd64' | 'amd64'): string {
 /** Path of GRUB's PV build. */
 export const grub = `${ROOT}usr/lib/grub-xen/grub-x86_64-xen.bin`;
 
-/**
- * Path of an initramfs of Debian's busybox, until the tests of the file have ended: it mounts /proc, prints "user space of
- * VERSION" and starts a shell. @throws Error when the stock guests are missing
- */
-export function busyboxInitramfs(): string {
-  const missing = missingGuests();
-  if (missing !== undefined) throw new Error(missing);
-  const folder = mkdtempSync(join(tmpdir(), 'xenith-stock-'));
-  after(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, 'initramfs.cpio');
-  writeFileSync(path, archive());
-  return path;
-}
-function archive(): Uint8Array {
+/** An initramfs of Debian's busybox: mounts /proc, prints "user space of VERSION" and starts a shell. */
+export function busyboxInitramfs(): Uint8Array {
   return cpioArchive([
     { name: 'bin', mode: 0o040755 },
     { name: 'dev', mode: 0o040755 },

@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from '../daemon/daemon-process.ts';
 import { changeVcpus } from '../daemon/vcpus.ts';
-import { busyboxInitramfs, debianKernel } from './guests.ts';
+import { debianKernel } from './guests.ts';
+import { initramfsFile } from './initramfs-file.ts';
 
-const initrd = busyboxInitramfs();
+const initrd = initramfsFile();
 
 const daemon = new Daemon(['--cpus', '1']);
 const residentMiB = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ended, start } from '../run/xenith.ts';
-import { busyboxInitramfs, debianKernel, grub } from './guests.ts';
+import { debianKernel, grub } from './guests.ts';
+import { initramfsFile } from './initramfs-file.ts';
 
-const initrd = busyboxInitramfs();
+const initrd = initramfsFile();
 
 /** Runs a guest and types each line when the one before it has brought what it should. */
 async function converse(args: readonly string[], steps: readonly (readonly [RegExp, string])[]): ReturnType<typeof ended> {
