@@ -3,12 +3,19 @@
 
 import { EPERM, ESRCH } from '#abi/errno.ts';
 import { DOMID_SELF } from '#abi/xen.ts';
+import type { Peer } from './domain-registry.ts';
 import type { Domain } from './domain.ts';
+
+/** The number that a guest gives, which may be DOMID_SELF, as a domain's own. */
+export function resolveDomid(domain: Domain, domid: number): number { return domid === DOMID_SELF ? domain.domid : domid; }
+
+/** The domain itself or another one; undefined for one that is not there, and for Domain-0, which is in no table. */
+export function peerOf(domain: Domain, domid: number): Peer | undefined { return domid === domain.domid ? domain : domain.peers.get(domid); }
 
 export function isSelf(domain: Domain, domid: number): boolean { return domid === DOMID_SELF || domid === domain.domid; }
 
 /** True for a domain's number that is in use. */
-export function exists(domain: Domain, domid: number): boolean { return domid === 0 || domid === domain.domid || domain.peers.get(domid) !== undefined; }
+export function exists(domain: Domain, domid: number): boolean { return domid === 0 || peerOf(domain, domid) !== undefined; }
 
 /** 0 when `domid` names the calling domain; -EPERM for another one, -ESRCH for one that does not exist. */
 export function checkTarget(domain: Domain, domid: number): number {

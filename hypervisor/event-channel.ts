@@ -10,7 +10,7 @@ import { NR_VIRQS } from '#abi/xen.ts';
 import { assert, unreachable } from '#base/assert.ts';
 import { COUNTER, count } from './counters.ts';
 import type { Domain } from './domain.ts';
-import { checkTarget, isSelf } from './domid.ts';
+import { checkTarget, peerOf, resolveDomid } from './domid.ts';
 import { allocUnboundFor, cutWire, notifyBackend } from './event-backend.ts';
 import { dropFifo, expandArray, initControl } from './event-fifo-setup.ts';
 import { withLocks } from './event-peer.ts';
@@ -75,7 +75,7 @@ function allocUnbound(v: Vcpu): number {
   const arg = allocUnboundArg.view;
   const refused = checkTarget(domain, arg.dom);
   if (refused) return refused;
-  const port = allocUnboundFor(domain, isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom);
+  const port = allocUnboundFor(domain, resolveDomid(domain, arg.remote_dom));
   if (port < 0) return port;
   arg.port = port;
   return 0;
@@ -85,8 +85,8 @@ function allocUnbound(v: Vcpu): number {
 function bindInterdomain(v: Vcpu): number {
   const { domain } = v;
   const arg = bindInterdomainArg.view;
-  const remoteDomid = isSelf(domain, arg.remote_dom) ? domain.domid : arg.remote_dom;
-  const far = remoteDomid === domain.domid ? domain : domain.peers.get(remoteDomid);
+  const remoteDomid = resolveDomid(domain, arg.remote_dom);
+  const far = peerOf(domain, remoteDomid);
   if (!far && remoteDomid !== 0) return -ESRCH;
   const local = getFreePort(domain);
   if (local < 0) return local;
@@ -161,7 +161,7 @@ function closePort(domain: Domain, port: number): number {
 
 /** @param remoteDomid the domain that is bound to the port, or may be as soon as the lock is free */
 function closeChannel(domain: Domain, port: number, remoteDomid: number): void {
-  const far = (remoteDomid === domain.domid ? undefined : domain.peers.get(remoteDomid)) ?? domain;
+  const far = peerOf(domain, remoteDomid) ?? domain;
   withLocks(domain, far, () => {
     const { state, remote_port } = domain.events.at(port);
     if (state === ECS.interdomain) {

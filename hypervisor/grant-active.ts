@@ -10,7 +10,7 @@ import { GNTST, GTF_reading, GTF_writing } from '#abi/grant-table.ts';
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import type { Peer } from './domain-registry.ts';
-import { clearStatus, lockGrants, markedFlags, markInUse, nrGrantEntries, readFrame, readHeader, type Request, unlockGrants } from './grant-entry.ts';
+import { clearStatus, markedFlags, markInUse, nrGrantEntries, readFrame, readHeader, type Request, withGrants } from './grant-entry.ts';
 import { XEN_FRAME } from './layout.ts';
 
 /** Counts of a pin word, a byte each; a count of 128 or more does not grow. */
@@ -73,10 +73,7 @@ export function unmark(c: Capsule, ref: number, readonly: boolean): void {
  */
 export function pinForMapping(granter: Peer, ref: number, request: Request, increment: number): number {
   const c = granter.capsule;
-  lockGrants(c);
-  const result = ref < nrGrantEntries(c) ? pinLocked(granter, ref, request, increment) : GNTST.bad_gntref;
-  unlockGrants(c);
-  return result;
+  return withGrants(c, () => (ref < nrGrantEntries(c) ? pinLocked(granter, ref, request, increment) : GNTST.bad_gntref));
 }
 
 function pinLocked(granter: Peer, ref: number, request: Request, increment: number): number {
@@ -94,28 +91,35 @@ function pinLocked(granter: Peer, ref: number, request: Request, increment: numb
       unmark(c, ref, request.readonly);
       return GNTST.bad_page;
     }
-    note(active, request.domid, granter.domid, ref, frame);
+    noteActive(active, { domid: request.domid, frame, start: 0, length: PAGE_SIZE, transDomid: granter.domid, transRef: ref, subPage: false });
   }
   addPins(c, ref, increment);
   return active.frame;
 }
 
-/** Notes a whole page of the granter's own. */
-function note(active: Active, domid: number, granter: number, ref: number, frame: number): void {
-  active.domid = domid;
-  active.trans_domid = granter;
-  active.trans_ref = ref;
-  active.frame = frame;
-  active.start = 0;
-  active.length = PAGE_SIZE;
-  active.sub_page = 0;
+/** What a grant that is pinned first gives. */
+export interface Given {
+  readonly domid: number;
+  readonly frame: number;
+  readonly start: number;
+  readonly length: number;
+  readonly transDomid: number;
+  readonly transRef: number;
+  readonly subPage: boolean;
+}
+export function noteActive(active: Active, given: Given): void {
+  active.domid = given.domid;
+  active.start = given.start;
+  active.length = given.length;
+  active.trans_domid = given.transDomid;
+  active.trans_ref = given.transRef;
+  active.frame = given.frame;
+  active.sub_page = given.subPage ? 1 : 0;
 }
 
 /** Undoes one pinForMapping. */
 export function unpinMapping(granter: Peer, ref: number, increment: number, readonly: boolean): void {
-  lockGrants(granter.capsule);
-  dropPins(granter.capsule, ref, increment, readonly);
-  unlockGrants(granter.capsule);
+  withGrants(granter.capsule, () => dropPins(granter.capsule, ref, increment, readonly));
 }
 
 /** A grant that is in use, and what the guest's entry says of it now. */

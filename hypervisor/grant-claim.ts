@@ -9,9 +9,9 @@ import { GNTST, GTF_sub_page, GTF_transitive, GTF_type_mask } from '#abi/grant-t
 import { assert } from '#base/assert.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Peer, Peers } from './domain-registry.ts';
-import { activeOf, addPins, dropPins, isWritten, PIN, pinOf, unmark, wouldOverflow } from './grant-active.ts';
+import { activeOf, addPins, dropPins, isWritten, noteActive, PIN, pinOf, unmark, wouldOverflow } from './grant-active.ts';
 import {
-  grantVersion, lockGrants, markInUse, nrGrantEntries, readFrame, readHeader, readSubPage, readTransDomid, readTransRef, unlockGrants,
+  grantVersion, markInUse, nrGrantEntries, readFrame, readHeader, readSubPage, readTransDomid, readTransRef, withGrants,
 } from './grant-entry.ts';
 import { dropFrame, holdFrame } from './mm/foreign-frames.ts';
 
@@ -25,6 +25,9 @@ const START_MASK = 0x7fff;
 const DOMAIN_0_ENTRIES = 512;
 /** What Domain-0 answers to who asks for a grant of its. @returns GNTST */
 export const refusalOfDomain0 = (ref: number): number => (ref < DOMAIN_0_ENTRIES ? GNTST.general_error : GNTST.bad_gntref);
+
+/** A third domain's grant that a marked entry leads to; and how the entry was pinned. */
+interface Transitive { readonly third: Peer | null; readonly transDomid: number; readonly transRef: number; readonly pin: number }
 
 export class Claim {
   /** whose frame it is; undefined when nothing is claimed */
@@ -65,21 +68,14 @@ export class Claim {
   private acquire(granter: Peer | null, ref: number, domid: number, transitivity: boolean): number {
     if (granter === null) return refusalOfDomain0(ref);
     const c = granter.capsule;
-    lockGrants(c);
-    if (ref >= nrGrantEntries(c)) {
-      unlockGrants(c);
-      return GNTST.bad_gntref;
-    }
-    const pin = pinOf(c, ref);
-    if (pin !== 0 && (activeOf(c, ref).domid !== domid || wouldOverflow(pin, this.increment))) {
-      unlockGrants(c);
-      return GNTST.general_error;
-    }
-    const transitive = grantVersion(c) === 2 && (readHeader(c, ref) & GTF_type_mask) === GTF_transitive;
-    if (transitive) return this.acquireTransitive(granter, ref, domid, pin, transitivity);
-    const result = this.acquireOwn(granter, ref, domid, pin);
-    unlockGrants(c);
-    return result;
+    const found = withGrants(c, () => {
+      if (ref >= nrGrantEntries(c)) return GNTST.bad_gntref;
+      const pin = pinOf(c, ref);
+      if (pin !== 0 && (activeOf(c, ref).domid !== domid || wouldOverflow(pin, this.increment))) return GNTST.general_error;
+      const transitive = grantVersion(c) === 2 && (readHeader(c, ref) & GTF_type_mask) === GTF_transitive;
+      return transitive ? this.markTransitive(granter, ref, domid, pin, transitivity) : this.acquireOwn(granter, ref, domid, pin);
+    });
+    return typeof found === 'number' ? found : this.acquireThird(granter, ref, domid, found);
   }
   private get increment(): number { return this.readonly ? PIN.hostRead : PIN.hostWrite; }
 
@@ -106,32 +102,31 @@ export class Claim {
     return GNTST.okay;
   }
 
-  /** What a third domain granted to the granter. Comes with the granter's lock and gives it back. */
-  private acquireTransitive(granter: Peer, ref: number, domid: number, pin: number, transitivity: boolean): number {
+  /** What a third domain granted to the granter: the entry is marked. With its lock. @returns GNTST, or the third domain's grant */
+  private markTransitive(granter: Peer, ref: number, domid: number, pin: number, transitivity: boolean): number | Transitive {
     const c = granter.capsule;
-    let refused = this.mark(granter, ref, domid, pin);
-    if (refused !== GNTST.okay) {
-      unlockGrants(c);
-      return refused;
-    }
+    const refused = this.mark(granter, ref, domid, pin);
+    if (refused !== GNTST.okay) return refused;
     const transDomid = readTransDomid(c, ref);
     const transRef = readTransRef(c, ref);
     const third = transDomid === 0 ? null : this.peers.get(transDomid);
-    if (!transitivity || transDomid === granter.domid || third === undefined) {
-      unmark(c, ref, this.readonly);
-      unlockGrants(c);
-      return GNTST.general_error;
-    }
-    unlockGrants(c);
-    refused = this.acquire(third, transRef, granter.domid, false);
-    lockGrants(c);
-    const changed = refused === GNTST.okay && this.hasChanged(c, ref, domid, pin, transDomid, transRef);
-    if (refused !== GNTST.okay || changed) unmark(c, ref, false);
-    else {
-      if (pin === 0) this.note(granter, ref, domid, this.start, this.length, transDomid, transRef, true);
-      this.pin(granter, ref);
-    }
-    unlockGrants(c);
+    if (transitivity && transDomid !== granter.domid && third !== undefined) return { third, transDomid, transRef, pin };
+    unmark(c, ref, this.readonly);
+    return GNTST.general_error;
+  }
+  /** That grant: claimed with its owner's lock alone, so the entry may have changed meanwhile. */
+  private acquireThird(granter: Peer, ref: number, domid: number, { third, transDomid, transRef, pin }: Transitive): number {
+    const c = granter.capsule;
+    const refused = this.acquire(third, transRef, granter.domid, false);
+    const changed = withGrants(c, () => {
+      const isOther = refused === GNTST.okay && this.hasChanged(c, ref, domid, pin, transDomid, transRef);
+      if (refused !== GNTST.okay || isOther) unmark(c, ref, false);
+      else {
+        if (pin === 0) this.note(granter, ref, domid, this.start, this.length, transDomid, transRef, true);
+        this.pin(granter, ref);
+      }
+      return isOther;
+    });
     if (!changed) return refused;
     this.release();
     return RETRY;
@@ -151,14 +146,7 @@ export class Claim {
     return markInUse(granter.capsule, ref, { domid, readonly: this.readonly, mapping: false }, pin !== 0);
   }
   private note(granter: Peer, ref: number, domid: number, start: number, length: number, transDomid: number, transRef: number, subPage: boolean): void {
-    const active = activeOf(granter.capsule, ref);
-    active.domid = domid;
-    active.start = start;
-    active.length = length;
-    active.trans_domid = transDomid;
-    active.trans_ref = transRef;
-    active.frame = this.frame;
-    active.sub_page = subPage ? 1 : 0;
+    noteActive(activeOf(granter.capsule, ref), { domid, frame: this.frame, start, length, transDomid, transRef, subPage });
   }
   private pin(granter: Peer, ref: number): void {
     addPins(granter.capsule, ref, this.increment);
@@ -177,10 +165,11 @@ export class Claim {
     let { granter, ref } = this;
     while (granter !== undefined) {
       const { domid, capsule: c }: Peer = granter;
-      lockGrants(c);
-      const { trans_domid, trans_ref } = activeOf(c, ref);
-      dropPins(c, ref, this.increment, this.readonly);
-      unlockGrants(c);
+      const { trans_domid, trans_ref } = withGrants(c, () => {
+        const { trans_domid: nextDomid, trans_ref: nextRef } = activeOf(c, ref);
+        dropPins(c, ref, this.increment, this.readonly);
+        return { trans_domid: nextDomid, trans_ref: nextRef };
+      });
       granter = trans_domid === domid ? undefined : this.peers.get(trans_domid);
       assert(granter !== undefined || trans_domid === domid, 'a domain with a grant in use is known');
       ref = trans_ref;

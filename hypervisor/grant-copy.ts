@@ -5,7 +5,7 @@ import { DOMID_SELF } from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Peer } from './domain-registry.ts';
 import type { Domain } from './domain.ts';
-import { peerOf } from './grant-peer.ts';
+import { peerOf, resolveDomid } from './domid.ts';
 import { Claim } from './grant-claim.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -29,7 +29,7 @@ export function grantCopy(v: Vcpu): number {
 
 /** Whose page one side is; null for Domain-0, undefined for a domain that is not there. */
 function granterOf(domain: Domain, domid: number): Peer | null | undefined {
-  return peerOf(domain, domid === DOMID_SELF ? domain.domid : domid) ?? (domid === 0 ? null : undefined);
+  return peerOf(domain, resolveDomid(domain, domid)) ?? (domid === 0 ? null : undefined);
 }
 
 function copyBetween(domain: Domain, source: Peer | null, from: Claim, dest: Peer | null, to: Claim): number {

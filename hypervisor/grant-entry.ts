@@ -18,7 +18,7 @@ import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE, XEN_FRAME } from './layout.ts';
-import { spinLock, spinUnlock } from './spin-lock.ts';
+import { withLock } from './spin-lock.ts';
 
 /** Domain-wide state at DOMAIN_STATE.grantTable. */
 export const grant_table = struct('grant_table', 32, {
@@ -89,8 +89,8 @@ export function switchVersion(domain: Domain, version: number): boolean {
   return true;
 }
 
-export function lockGrants(c: Capsule): void { spinLock(c.u32, LOCK); }
-export function unlockGrants(c: Capsule): void { spinUnlock(c.u32, LOCK); }
+/** Does something with the lock of a domain's grant table. */
+export function withGrants<T>(c: Capsule, body: () => T): T { return withLock(c.u32, LOCK, body); }
 
 // ---- entries; the reference exists
 

@@ -5,7 +5,7 @@ import { gnttab_cache_flush, GNTTAB_CACHE_CLEAN, GNTTAB_CACHE_INVAL } from '#abi
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from './domain.ts';
 import { activeOf, pinOf } from './grant-active.ts';
-import { lockGrants, nrGrantEntries, unlockGrants } from './grant-entry.ts';
+import { nrGrantEntries, withGrants } from './grant-entry.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -36,14 +36,13 @@ function checkPage(domain: Domain, frame: number, firstRef: number): number {
 /** True when a grant of another domain's frame to this one is in use. */
 function isGranted(domain: Domain, frame: number, firstRef: number): boolean {
   const { peer: { capsule: c }, mfn } = domain.mm.foreign.ownerOf(frame);
-  lockGrants(c);
-  const n = nrGrantEntries(c);
-  let found = false;
-  for (let ref = firstRef; ref < n && !found; ref++) {
-    if (pinOf(c, ref) === 0) continue;
-    const active = activeOf(c, ref);
-    found = active.domid === domain.domid && active.frame === mfn;
-  }
-  unlockGrants(c);
-  return found;
+  return withGrants(c, () => {
+    const n = nrGrantEntries(c);
+    for (let ref = firstRef; ref < n; ref++) {
+      if (pinOf(c, ref) === 0) continue;
+      const active = activeOf(c, ref);
+      if (active.domid === domain.domid && active.frame === mfn) return true;
+    }
+    return false;
+  });
 }

@@ -17,7 +17,7 @@ import type { Domain } from './domain.ts';
 import { PIN, pinForMapping, unpinMapping } from './grant-active.ts';
 import { refusalOfDomain0 } from './grant-claim.ts';
 import { findMapping, forgetMapping, hasFreeHandle, type Mapping, noteMapping, nrHandles } from './grant-handles.ts';
-import { peerOf } from './grant-peer.ts';
+import { peerOf } from './domid.ts';
 import { getReadableFrame, getWritableFrame, putReadableFrame, putWritableFrame } from './guest-frame.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { adjustedL1Hi, adjustedL1Lo, putPageFromL1e } from './mm/entry.ts';

@@ -11,7 +11,7 @@ import { checkTarget } from './domid.ts';
 import { pinOf } from './grant-active.ts';
 import { RETRY } from './grant-claim.ts';
 import { copyArg, grantCopy } from './grant-copy.ts';
-import { grantVersion, growGrantTable, lockGrants, nrGrantEntries, nrGrantFrames, nrStatusFrames, swapEntries, unlockGrants } from './grant-entry.ts';
+import { grantVersion, growGrantTable, nrGrantEntries, nrGrantFrames, nrStatusFrames, swapEntries, withGrants } from './grant-entry.ts';
 import { cacheFlush, FLUSH_SIZE } from './grant-flush.ts';
 import { mapArg, mapGrantRef, unmapAndReplace, unmapArg, unmapGrantRef, unmapReplaceArg } from './grant-map.ts';
 import { grantTransfer, transferArg } from './grant-transfer.ts';
@@ -131,9 +131,7 @@ function growAndList(v: Vcpu): number {
   const refused = targetStatus(v.domain, dom);
   if (refused) return refused;
   if (nr_frames > XEN_FRAME.grantFrames) return GNTST.general_error;
-  lockGrants(v.domain.capsule);
-  growGrantTable(v.domain, nr_frames);
-  unlockGrants(v.domain.capsule);
+  withGrants(v.domain.capsule, () => growGrantTable(v.domain, nr_frames));
   return listFrames(v, frame_list, XEN_FRAME.grantTable, nr_frames);
 }
 
@@ -163,11 +161,7 @@ function getStatusFrames(v: Vcpu): number {
 
 function swapGrantRef(v: Vcpu): number {
   const { ref_a: a, ref_b: b } = swapArg.view;
-  const { capsule } = v.domain;
-  lockGrants(capsule);
-  const status = swap(v.domain, a, b);
-  unlockGrants(capsule);
-  return status;
+  return withGrants(v.domain.capsule, () => swap(v.domain, a, b));
 }
 function swap({ capsule, machine }: Domain, a: number, b: number): number {
   const entries = nrGrantEntries(capsule);

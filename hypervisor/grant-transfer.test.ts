@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { XENMEM, xen_memory_domain, xen_memory_reservation } from '#abi/memory.ts';
 import { GNTST, GNTTABOP, gnttab_transfer, GTF_accept_transfer, GTF_permit_access, GTF_readonly, GTF_transfer_committed, GTF_transfer_completed } from '#abi/grant-table.ts';
 import { destroyDomain } from './domain-destroy.ts';
-import { getM2p } from './mm/m2p.ts';
+import { readM2p } from './mm/m2p.ts';
 import { do_memory_op } from './mm/memory-op.ts';
 import { OWNER } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
@@ -38,7 +38,7 @@ for (const version of [1, 2]) {
     const frame = Number(entry.frame);
     assert.equal(b.domain.mm.frames.owner(frame), OWNER.domain);
     assert.equal(b.fake.capsule.u64[(b.fake.capsule.frame(frame) >>> 3) + 5], 0x1234n);
-    assert.equal(getM2p(b.domain.mm, frame), 77, 'its place is what the entry said');
+    assert.equal(readM2p(b.domain.mm.capsule, frame), 77, 'its place is what the entry said');
     assert.equal(a.domain.mm.frames.owner(a.guest.mfn(a.free)), OWNER.nobody);
     assert.equal(a.guest.peek(a.free, 5), 0n, 'nothing is left behind');
     assert.deepEqual([pages(a), pages(b)], [mine - 1, room + 1]);

@@ -8,8 +8,8 @@ import { GNTST, gnttab_transfer, GTF_accept_transfer, GTF_transfer_committed, GT
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Peer } from './domain-registry.ts';
 import type { Domain } from './domain.ts';
-import { headerWord, lockGrants, nrGrantEntries, readFrame, unlockGrants, writeFrame } from './grant-entry.ts';
-import { peerOf } from './grant-peer.ts';
+import { headerWord, nrGrantEntries, readFrame, withGrants, writeFrame } from './grant-entry.ts';
+import { peerOf } from './domid.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { nameFrames, stealPage, take } from './mm/reservation.ts';
 import { scrub } from './mm/page-type.ts';
@@ -24,6 +24,7 @@ export function grantTransfer(v: Vcpu): number {
   const { mfn, domid, ref } = transferArg.view;
   const frame = Number(mfn);
   if (!withFreePages(domain.mm, () => takeAway(domain, frame))) return GNTST.bad_page;
+  domain.mm.freed.add(frame);
   const to = peerOf(domain, domid);
   if (to) return give(domain.domid, to, ref);
   return domid === 0 ? GNTST.general_error : GNTST.bad_domain; // Domain-0 is there, but accepts none
@@ -43,20 +44,18 @@ function takeAway({ mm, capsule }: Domain, frame: number): boolean {
 function give(domid: number, to: Peer, ref: number): number {
   if (to.mm.state.dying !== 0 || to.mm.state.tot_pages >= to.mm.state.max_pages) return GNTST.general_error;
   const c = to.capsule;
-  lockGrants(c);
-  const accepted = commit(to, ref, domid);
   const fill = (mfn: number): void => {
     c.u8.set(contents, c.frame(mfn));
     to.mm.machine.frameWritten(mfn);
     nameFrames(to.mm, mfn, BigInt(readFrame(c, ref)), 0);
   };
-  const mine = accepted ? withFreePages(to.mm, () => take(to.mm, 0, fill)) : -1;
-  if (mine >= 0) {
+  return withGrants(c, () => {
+    const mine = commit(to, ref, domid) ? withFreePages(to.mm, () => take(to.mm, 0, fill)) : -1;
+    if (mine < 0) return GNTST.general_error;
     writeFrame(c, ref, mine);
     Atomics.or(c.u32, headerWord(c, ref), GTF_transfer_completed);
-  }
-  unlockGrants(c);
-  return mine >= 0 ? GNTST.okay : GNTST.general_error;
+    return GNTST.okay;
+  });
 }
 
 /** Marks an entry that accepts a frame as one that will get it. @returns false when it does not accept */

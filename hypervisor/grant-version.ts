@@ -6,7 +6,7 @@ import { GNTTAB_NR_RESERVED_ENTRIES, gnttab_set_version, GTF_permit_access, GTF_
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from './domain.ts';
 import { pinOf } from './grant-active.ts';
-import { grantVersion, headerWord, lockGrants, markedFlags, nrGrantEntries, nrGrantFrames, readFrame, readHeader, setMarks, switchVersion, unlockGrants, writeFrame } from './grant-entry.ts';
+import { grantVersion, headerWord, markedFlags, nrGrantEntries, nrGrantFrames, readFrame, readHeader, setMarks, switchVersion, withGrants, writeFrame } from './grant-entry.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { XEN_FRAME } from './layout.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -24,10 +24,7 @@ export function setVersion(v: Vcpu, lo: number, hi: number): number {
 function change(domain: Domain, version: number): number {
   if (version !== 1 && version !== 2) return -EINVAL;
   if (version === grantVersion(domain.capsule)) return 0;
-  lockGrants(domain.capsule);
-  const rc = changeLocked(domain, version);
-  unlockGrants(domain.capsule);
-  return rc;
+  return withGrants(domain.capsule, () => changeLocked(domain, version));
 }
 
 /** A reserved entry: flags with the marks, domid in the upper half; frame. */

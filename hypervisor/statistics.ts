@@ -48,13 +48,14 @@ export function readStatistics(capsule: Capsule, vcpus: number, now: number): Do
   const mm = mm_state.on(capsule.buffer).at(DOMAIN_STATE.mm);
   const machine = (at: number): number => capsule.f64[at] as number;
   return {
-    vcpus: Array.from({ length: vcpus }, (_, id) => ofVcpu(capsule, id, now)),
+    vcpus: Array.from({ length: vcpus }, (_, id) => vcpuStatistics(capsule, id, now)),
     memory: mm.tot_pages * PAGE_SIZE, maxMemory: mm.max_pages * PAGE_SIZE,
     machine: { blocks: machine(MACHINE.blocks), promoted: machine(MACHINE.promoted), resets: machine(MACHINE.resets), tlbMisses: machine(MACHINE.tlbMisses) },
   };
 }
 
-function ofVcpu(capsule: Capsule, id: number, now: number): VcpuStatistics {
+/** The same of one vCPU. */
+export function vcpuStatistics(capsule: Capsule, id: number, now: number): VcpuStatistics {
   const base = capsule.vcpu(id);
   const counters = countersOf(capsule, base);
   const counted = (counter: number): number => counters[counter] as number;

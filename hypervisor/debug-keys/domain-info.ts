@@ -6,7 +6,7 @@ import { CPU, REG } from '#machine/cpu-state.ts';
 import type { Domain } from '../domain.ts';
 import { portIsMasked, portIsPending, sendVcpuVirq, virqPort } from '../event-port.ts';
 import { OWNER, PGT_pinned, PGT_type_mask, PGT_type_shift } from '../mm/frame-table.ts';
-import { readStatistics } from '../statistics.ts';
+import { vcpuStatistics } from '../statistics.ts';
 import { clockOf } from '../time.ts';
 import { schedOf } from '../vcpu-sched.ts';
 import { type Vcpu, VPF } from '../vcpu.ts';
@@ -55,13 +55,13 @@ function ofVcpu(v: Vcpu): string[] {
   const s = schedOf(v);
   const flags = Object.entries(VPF).flatMap(([name, bit]) => (v.pauseFlags & bit ? [name] : []));
   const deadline = (at: number): string => (at === 0 ? '-' : `${((at - clockOf(v.domain).now()) / 1e3).toFixed(0)}us`);
-  const counted = readStatistics(v.domain.capsule, v.domain.vcpus.length, 0).vcpus[v.id];
+  const counted = vcpuStatistics(v.domain.capsule, v.id, 0);
   return [
     `VCPU${v.id}: ${RUNSTATE_NAMES[s.runstate]} flags={${flags.join(',')}} upcall_pend=${Number(v.upcallPending)} upcall_mask=${v.upcallMask}`,
     `    ${cpu.kernelMode ? 'kernel' : 'user'} rip=${hex64(cpu.rip)} rsp=${hex64(cpu.get(REG.rsp))} cr2=${hex64(state.cr2)} base=${cpu.field32(CPU.cr3).toString(16)} kernel=${state.guest_table.toString(16)} user=${state.guest_table_user.toString(16)}`,
     `    event=${hex64(state.event_callback_eip)} failsafe=${hex64(state.failsafe_callback_eip)} syscall=${hex64(state.syscall_callback_eip)}`,
     `    timer in ${deadline(s.singleshot)}, poll until ${deadline(s.pollTimeout)}, ${s.periodicPeriod === 0 ? 'no periodic timer' : `${s.periodicPeriod / 1e6} ms periodic timer`}`,
-    `    ${counted?.instructions} instructions, ${counted?.hypercalls} hypercalls, ${counted?.upcalls} events, ${counted?.pageFaults} page faults, ${counted?.tlbMisses} TLB misses`,
+    `    ${counted.instructions} instructions, ${counted.hypercalls} hypercalls, ${counted.upcalls} events, ${counted.pageFaults} page faults, ${counted.tlbMisses} TLB misses`,
   ];
 }
 

@@ -99,12 +99,12 @@ export class FrameTable {
     return (word & PGT_type_mask) === level << PGT_type_shift && (word & PGT_validated) !== 0 && (word & PGT_count_mask) !== 0;
   }
 
-  /** Makes a frame the domain's RAM, allocated and of no type. Who else looks sees the count when all else is in place. */
+  /** Makes a frame the domain's RAM, allocated and of no type. Who else looks, at the owner first, sees it when all else is in place. */
   giveToDomain(mfn: number): void {
     this.setType(mfn, PGT_none);
     this.setBack(mfn, 0);
-    this.setInfo(mfn, OWNER.domain);
-    Atomics.store(this.words, this.base + mfn * 4, PGC_allocated | 1);
+    this.setCount(mfn, PGC_allocated | 1);
+    Atomics.store(this.words, this.base + mfn * 4 + 3, OWNER.domain);
   }
 
   /** Shares a frame of Xen's with the domain, writable: the type count that never falls keeps it so. */

@@ -11,7 +11,7 @@ import { FIRST_RESERVED_GDT_BYTE, FIRST_RESERVED_GDT_ENTRY, FIRST_RESERVED_GDT_P
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
 import { CPU } from '#machine/cpu-state.ts';
-import { copyFromGuest } from '../guest-access.ts';
+import { copyFromGuest, guestAddressOk } from '../guest-access.ts';
 import type { Hypercall } from '../hypercall.ts';
 import { VCPU_STATE } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -86,8 +86,7 @@ export function destroyGdt(v: Vcpu): void {
  */
 export function setLdt(v: Vcpu, baseLo: number, baseHi: number, entries: number): number {
   const { mm } = v.domain;
-  const xen = baseHi >= 0x8000 && baseHi < 0xffff_8800;
-  if (entries !== 0 && ((baseLo & (PAGE_SIZE - 1)) !== 0 || xen || entries > 8192)) return -EINVAL;
+  if (entries !== 0 && ((baseLo & (PAGE_SIZE - 1)) !== 0 || !guestAddressOk(baseHi) || entries > 8192)) return -EINVAL;
   const base = wordOf(v, OFFSET.ldt_base);
   mm.u32[base] = entries === 0 ? 0 : baseLo;
   mm.u32[base + 1] = entries === 0 ? 0 : baseHi;

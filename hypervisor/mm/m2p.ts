@@ -69,13 +69,6 @@ export function setM2p(mm: Mm, mfn: number, pfnLo: number, pfnHi: number): void 
 }
 
 /** The pfn of a frame as the guest last set it, or -1 when it has none. */
-export function getM2p(mm: Mm, mfn: number): number {
-  const i = mm.entry(mm.state.m2p_base, mfn);
-  const hi = mm.u32[i + 1] as number;
-  return hi > 0x1f_ffff ? -1 : hi * 0x1_0000_0000 + (mm.u32[i] as number);
-}
-
-/** The same, from the capsule alone. */
 export function readM2p({ u32, frames }: Capsule, mfn: number): number {
   const base = u32[(DOMAIN_STATE.mm + mm_state.offset.m2p_base) >>> 2] as number;
   const i = (frames + base * PAGE_SIZE >>> 2) + mfn * 2;

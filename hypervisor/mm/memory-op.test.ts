@@ -8,7 +8,7 @@ import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
 import { CONTINUE, HypercallArgs } from '../hypercall.ts';
 import { initMemory } from './domain-mm.ts';
 import { OWNER } from './frame-table.ts';
-import { getM2p } from './m2p.ts';
+import { readM2p } from './m2p.ts';
 import { E820_TABLE } from './mm-state.ts';
 import { do_memory_op } from './memory-op.ts';
 import { do_update_va_mapping } from './update-va-mapping.ts';
@@ -58,7 +58,7 @@ describe('reservations', () => {
     assert.equal(g.mm.state.tot_pages, 256); // still mapped
     unmap(g, g.free);
     assert.equal(g.mm.state.tot_pages, 255);
-    assert.equal(getM2p(g.mm, mfn), -1);
+    assert.equal(readM2p(g.mm.capsule, mfn), -1);
     assert.ok(g.words(g.free).every((w) => w === 0));
     assert.ok(g.call(do_update_va_mapping, g.va(g.free), g.pte(g.free, RW), 0) < 0);
     assert.equal(reserve(g, XENMEM.decrease_reservation, 0, mfn), 0);
@@ -101,7 +101,7 @@ describe('reservations', () => {
     assert.deepEqual([mm.state.tot_pages, mm.state.max_pages], [1024, 1024 + 256]);
     assert.equal(fake.capsule.dv.getBigUint64(E820_TABLE + 8, true), 2048n * 4096n);
     const first = fake.capsule.xenFrames;
-    assert.deepEqual([1023, 1024].map((pfn) => [mm.frames.owner(first + pfn), getM2p(mm, first + pfn)]), [[OWNER.domain, 1023], [OWNER.nobody, -1]]);
+    assert.deepEqual([1023, 1024].map((pfn) => [mm.frames.owner(first + pfn), readM2p(mm.capsule, first + pfn)]), [[OWNER.domain, 1023], [OWNER.nobody, -1]]);
     assert.deepEqual(auditMemory(fake.domain), []);
   });
 
@@ -121,7 +121,7 @@ describe('reservations', () => {
     unmap(g, g.free + 1);
     assert.equal(reserve(g, XENMEM.populate_physmap, 0, 1000, 1001, 1002), 2);
     assert.deepEqual([0, 1].map((i) => Number(g.peek(ARGS, LIST / 8 + i))), mfns);
-    assert.deepEqual(mfns.map((mfn) => getM2p(g.mm, mfn)), [1000, 1001]);
+    assert.deepEqual(mfns.map((mfn) => readM2p(g.mm.capsule, mfn)), [1000, 1001]);
     assert.equal(g.mm.state.tot_pages, 256);
     clean(g);
   });
@@ -163,10 +163,10 @@ describe('reservations', () => {
     assert.equal(exchange(0, ins, 2, [500]), 0);
     assert.equal(Number(g.peek(ARGS, LIST2 / 8)), base);
     assert.equal(g.peek(ARGS, 8), 4n); // nr_exchanged
-    assert.deepEqual(ins.map((mfn) => getM2p(g.mm, mfn)), [500, 501, 502, 503]);
+    assert.deepEqual(ins.map((mfn) => readM2p(g.mm.capsule, mfn)), [500, 501, 502, 503]);
     assert.equal(g.words(ins[0] as number - g.first)[0], 0);
     assert.equal(exchange(2, [base], 0, [9, 8, 7, 6]), 0);
-    assert.deepEqual(ins.map((mfn) => getM2p(g.mm, mfn)), [9, 8, 7, 6]);
+    assert.deepEqual(ins.map((mfn) => readM2p(g.mm.capsule, mfn)), [9, 8, 7, 6]);
     assert.equal(exchange(10, [base], 10, [9]), -EPERM);
     clean(g);
   });

@@ -7,7 +7,7 @@ import { HypercallArgs, CONTINUE } from '../hypercall.ts';
 import { auditMemory } from '../testing/audit-memory.ts';
 import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
 import { setGdt } from './gdt.ts';
-import { getM2p } from './m2p.ts';
+import { readM2p } from './m2p.ts';
 import { do_mmu_update } from './mmu-update.ts';
 import { do_mmuext_op } from './mmuext-op.ts';
 import { ptwrStore, ptwrWatches } from './ptwr.ts';
@@ -75,7 +75,7 @@ describe('mmu_update', () => {
     const g = new PvGuest();
     requests(g, [g.entryAddress(g.free, 0) | 1n, 0x1_2345_6789n]);
     assert.equal(g.call(do_mmu_update, g.va(ARGS), 1, 0, SELF), 0);
-    assert.equal(getM2p(g.mm, g.mfn(g.free)), 0x1_2345_6789);
+    assert.equal(readM2p(g.mm.capsule, g.mfn(g.free)), 0x1_2345_6789);
     for (const mfn of [0n, BigInt(g.mm.total), 1n << 30n]) {
       requests(g, [mfn * 4096n | 1n, 5n]);
       assert.equal(g.call(do_mmu_update, g.va(ARGS), 1, 0, SELF), -EINVAL);

@@ -2,18 +2,11 @@
 // thread frees frames and takes them; another one may take some that it gives pages to (GNTTABOP_transfer).
 
 import { DOMAIN_STATE } from '../layout.ts';
-import { spinLock, spinUnlock } from '../spin-lock.ts';
+import { withLock } from '../spin-lock.ts';
 import type { Mm } from './mm.ts';
 import { mm_state } from './mm-state.ts';
 
 const LOCK = (DOMAIN_STATE.mm + mm_state.offset.pages_lock) >>> 2;
 
 /** Does something with the lock. It takes microseconds, or clears as many pages as it is about. */
-export function withFreePages<T>(mm: Mm, body: () => T): T {
-  spinLock(mm.u32, LOCK);
-  try {
-    return body();
-  } finally {
-    spinUnlock(mm.u32, LOCK);
-  }
-}
+export function withFreePages<T>(mm: Mm, body: () => T): T { return withLock(mm.u32, LOCK, body); }

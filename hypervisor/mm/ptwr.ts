@@ -4,6 +4,7 @@
 
 import { PTE } from '#abi/mmu.ts';
 import { VMASST_TYPE_writable_pagetables } from '#abi/xen.ts';
+import { guestAddressOk } from '../guest-access.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { setL1Entry } from './update-entry.ts';
 import { findL1Table, slotOf } from './walk.ts';
@@ -21,7 +22,7 @@ export function ptwrWatches(v: Vcpu, mfn: number): boolean {
 export function ptwrStore(v: Vcpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean {
   const { mm } = v.domain;
   if ((vaLo & (size - 1)) !== 0) return false;
-  if (vaHi >= 0x8000 && vaHi < 0xffff_8800) return false;
+  if (!guestAddressOk(vaHi)) return false;
   const mapping = findL1Table(mm, v.state.guest_table, vaLo, vaHi);
   if (mapping < 0) return false;
   const pte = mm.u32[mm.entry(mapping, slotOf(1, vaLo, vaHi))] as number;

@@ -3,6 +3,7 @@
 
 import { EFAULT, EINVAL } from '#abi/errno.ts';
 import { UVMF_ALL, UVMF_FLUSHTYPE_MASK } from '#abi/mmu.ts';
+import { guestAddressOk } from '../guest-access.ts';
 import type { Hypercall, HypercallArgs } from '../hypercall.ts';
 import type { Vcpu } from '../vcpu.ts';
 import { checkPageOwner } from './foreign.ts';
@@ -30,7 +31,7 @@ function updateVaMapping(v: Vcpu, a: HypercallArgs): number {
 /** Sets the L1 entry that maps an address under the running vCPU's kernel tables. */
 function setEntryOf(v: Vcpu, vaLo: number, vaHi: number, lo: number, hi: number): number {
   const { mm } = v.domain;
-  if (vaHi >= 0x8000 && vaHi < 0xffff_8800) return -EINVAL;
+  if (!guestAddressOk(vaHi)) return -EINVAL;
   const table = findL1Table(mm, v.state.guest_table, vaLo, vaHi);
   if (table < 0 || !mm.frames.isTable(table, 1)) return -EINVAL;
   return setL1Entry(mm, table, slotOf(1, vaLo, vaHi), lo, hi, false);
