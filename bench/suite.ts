@@ -89,8 +89,7 @@ async function main(): Promise<void> {
   });
   process.chdir(ROOT);
   const python = existsSync(PYTHON) ? realpathSync(PYTHON) : undefined;
-  const { engines: found, missing } = findEngines();
-  const engines = found.filter(({ name }) => values.engines.split(',').includes(name));
+  const { engines, missing } = findEngines(new Set(values.engines.split(',')));
   mkdirSync(OUTPUT, { recursive: true });
   const pattern = new RegExp(values.rows), passes = Number(values.passes);
   const own = prepare(64, pattern, passes, python);

@@ -156,19 +156,21 @@ function xenith(): Engine {
   };
 }
 
-/** The engines that are there, and why the others are not. */
-export function findEngines(): { readonly engines: readonly Engine[]; readonly missing: readonly string[] } {
-  const engines: Engine[] = [native], missing: string[] = [];
+/** The engines that are there of those that are wanted, and why the others are not. */
+export function findEngines(wanted: ReadonlySet<string>): { readonly engines: readonly Engine[]; readonly missing: readonly string[] } {
+  const engines: Engine[] = [], missing: string[] = [];
+  const add = (name: Engine['name'], engine: Engine | string): void => {
+    if (!wanted.has(name)) return;
+    if (typeof engine === 'string') missing.push(engine);
+    else engines.push(engine);
+  };
   const { stdout } = spawnSync(QEMU, ['--version'], { encoding: 'utf8' });
   const version = /version ([\d.]+)/.exec(stdout ?? '')?.[1];
-  if (version === undefined) missing.push('QEMU is left out: there is no qemu-system-x86_64 (package qemu-system-x86)');
-  else engines.push(qemu(`QEMU ${version} TCG`));
-  const files = findXen();
-  if (version !== undefined && files) engines.push(xen(files));
-  else missing.push('Xen in QEMU is left out for want of QEMU, Debian\'s Xen (bench/suite/fetch-xen.sh) or its kernel (tests/stock/fetch.sh)');
-  const lacking = missingForV86();
-  if (lacking.length > 0) missing.push(`v86 is left out for want of ${lacking.join(', ')}`);
-  else engines.push(v86(`v86 ${v86Version()}`));
-  engines.push(xenith());
+  const files = findXen(), lacking = missingForV86();
+  add('native', native);
+  add('qemu', version === undefined ? 'QEMU is left out: there is no qemu-system-x86_64 (package qemu-system-x86)' : qemu(`QEMU ${version} TCG`));
+  add('xen', version !== undefined && files ? xen(files) : 'Xen in QEMU is left out for want of QEMU, Debian\'s Xen (bench/suite/fetch-xen.sh) or its kernel (tests/stock/fetch.sh)');
+  add('v86', lacking.length > 0 ? `v86 is left out for want of ${lacking.join(', ')}` : v86(`v86 ${v86Version()}`));
+  add('xenith', xenith());
   return { engines, missing };
 }

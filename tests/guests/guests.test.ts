@@ -5,20 +5,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SHUTDOWN } from '#abi/xen.ts';
 import { auditDomain } from './audit.ts';
-import { buildGuests, manifest, prebuilt, sha256, sourceHashes, tools, unzipped } from './build.ts';
-import { runGuest, runPeers, type GuestOptions, type GuestRun } from './run-guest.ts';
+import { manifest, sha256, sourceHashes, tools, unzipped } from './build.ts';
+import { allOk, built, ENGINES, image } from './expect.ts';
+import { runGuest, runPeers, type GuestOptions } from './run-guest.ts';
 
 const { images } = manifest();
-const built = tools() === undefined ? undefined : buildGuests();
-const image = (name: string): Uint8Array => built?.get(name) ?? prebuilt(name);
 
 /** Guests that are not just started and watched. */
 const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours', PEERS = 'peers';
 const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS, PEERS]);
 const OPTIONS: Readonly<Record<string, GuestOptions>> = { smp: { vcpus: 2 } };
 
-/** Executions after which code is compiled. */
-const ENGINES: Readonly<Record<string, number>> = { interpreted: 0, 'compiled at once': 1, 'compiled soon': 20 };
 for (const [engine, compileAfter] of Object.entries(ENGINES)) {
   describe(`guests, ${engine}`, () => {
     for (const name of Object.keys(images).filter((n) => !SPECIAL.has(n))) {
@@ -27,14 +24,6 @@ for (const [engine, compileAfter] of Object.entries(ENGINES)) {
       });
     }
   });
-}
-
-function allOk({ output, domain }: GuestRun): void {
-  const wrong = output.split('\n').filter((line) => line !== '' && !/^(ok \d+ - |1\.\.\d+$)/.test(line));
-  assert.deepEqual(wrong, []);
-  assert.equal(domain.shutdownReason, SHUTDOWN.poweroff, domain.crashText ?? '');
-  assert.match(output, new RegExp(`1\\.\\.${output.split('\n').length - 2}\n$`), 'the plan counts the lines');
-  assert.deepEqual(auditDomain(domain), []);
 }
 
 describe('hours of work in one hypercall are done in parts', () => {

@@ -29,9 +29,10 @@ export interface GuestOptions {
   readonly timeLimit?: number;
 }
 
-const TURN = 1_000_000;
+const TURN = 1_000_000, MOST_TURNS = 2000;
 
-class Guest {
+/** One that is run by turns. */
+export class Guest {
   readonly domain: Domain;
   private output = '';
   private readonly log: string[] = [];
@@ -45,9 +46,10 @@ class Guest {
     }, host, new Store(), (bytes) => { this.output += String.fromCharCode(...bytes); }).domain;
   }
 
-  turn(): ReturnType<typeof runDomain>['reason'] {
+  /** @param ns of virtual time */
+  turn(ns = TURN): ReturnType<typeof runDomain>['reason'] {
     const start = performance.now();
-    const { reason } = runDomain(this.domain, TURN);
+    const { reason } = runDomain(this.domain, ns);
     this.longestTurn = Math.max(this.longestTurn, performance.now() - start);
     return reason;
   }
@@ -73,7 +75,7 @@ export function runGuest(kernel: Uint8Array, options: GuestOptions = {}): GuestR
  * Runs domains 1, 2, … that see each other, by turns.
  * @param commandLines one for each
  * @param late an event for another domain arrives when that has its turn
- * @throws Error when nobody can run any more and not all have ended
+ * @throws Error when nobody can run any more and not all have ended, or they do not end in time
  */
 export function runPeers(kernel: Uint8Array, commandLines: readonly string[], late = false): GuestRun[] {
   const peers = new DomainRegistry();
@@ -81,7 +83,7 @@ export function runPeers(kernel: Uint8Array, commandLines: readonly string[], la
   const mail = new Map<Guest, (() => void)[]>(guests.map((guest) => [guest, []]));
   if (late) for (const guest of guests) guest.domain.notify = (port, from) => { mail.get(guest)?.push(() => deliver(guest.domain, port, from)); };
   const running = new Set(guests);
-  while (running.size > 0) {
+  for (let turns = 0; running.size > 0; turns++) {
     let moved = false;
     for (const guest of running) {
       for (const message of mail.get(guest)?.splice(0) ?? []) message();
@@ -89,7 +91,7 @@ export function runPeers(kernel: Uint8Array, commandLines: readonly string[], la
       moved = true;
       if (guest.turn() === 'shutdown') running.delete(guest);
     }
-    if (!moved) throw new Error(`nobody can run; they had written:\n${guests.map((guest) => guest.result.output).join('\n')}`);
+    if (!moved || turns > MOST_TURNS) throw new Error(`${moved ? 'they do not end' : 'nobody can run'}; they had written:\n${guests.map((guest) => guest.result.output).join('\n')}`);
   }
   return guests.map((guest) => guest.result);
 }

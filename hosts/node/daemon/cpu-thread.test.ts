@@ -13,12 +13,9 @@ import { CompilerThread } from '../region-compiler.ts';
 import { storePace } from '../xenstore-socket.ts';
 import { WorkerCpu } from './cpu-thread.ts';
 import { specOf } from './domain-spec.ts';
-import type { KeptRequest } from './domain-records.ts';
 import type { CreateRequest } from './protocol.ts';
+import { requestOf } from './testing/requests.ts';
 
-const request = (name: string, more: Partial<CreateRequest> = {}): KeptRequest => ({
-  name, uuid: crypto.randomUUID(), memory: 48, vcpus: 1, weight: 256, cap: 0, onPoweroff: 'destroy', onReboot: 'restart', onCrash: 'destroy', cmdline: '', paused: false, ...more,
-});
 const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
 async function until(what: string, holds: () => boolean): Promise<void> {
   for (const begin = performance.now(); !holds();) {
@@ -70,7 +67,7 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     threads.push(thread);
     return thread;
   }, later: storePace.later, saveCore }, (line) => log.push(line));
-  const create = async (name: string, more: Partial<CreateRequest> = {}): Promise<ManagedDomain> => domains.create(specOf(request(name, more)), more.paused ?? false);
+  const create = async (name: string, more: Partial<CreateRequest> = {}): Promise<ManagedDomain> => domains.create(specOf(requestOf(name, more)), more.paused ?? false);
   const names = (): string[] => domains.list().map((d) => d.spec.name).sort();
   after(() => domains.close());
 

@@ -36,10 +36,11 @@ test('it is written on to, and opened anew when it was moved away', () => {
 test('where it cannot be opened the reason is given, and an old one is kept', () => {
   assert.throws(() => new LogFile(path('none/b')), (e) => e instanceof DaemonError && /^--log .*none\/b: no such file$/.test(e.message));
   const file = new LogFile(path('c'));
-  unlinkSync(path('c'));
+  renameSync(path('c'), path('c.1'));
   symlinkSync(directory, path('c'));
   assert.throws(() => file.reopen(), /is a directory/);
   file.write('goes on');
+  assert.equal(content('c.1'), 'goes on');
 });
 
 test('a full disk loses lines, ends nothing, and is told of when there is room', { skip: existsSync('/dev/full') ? false : 'no /dev/full' }, () => {
