@@ -19,10 +19,8 @@ import { XEN_FRAME } from './layout.ts';
 import { do_physdev_op } from './physdev.ts';
 import { runDomain } from './sched.ts';
 import { do_sched_op, do_sched_op_compat } from './sched-op.ts';
-import { auditGrants } from './testing/audit-grants.ts';
-import { auditMemory } from './testing/audit-memory.ts';
+import { auditDomain } from './testing/audit-domain.ts';
 import { DomU, SELF } from './testing/domu.ts';
-import { heldFrames } from './testing/held-frames.ts';
 import { do_set_timer_op } from './timer.ts';
 import { do_vcpu_op } from './vcpu-op.ts';
 import { do_xen_version } from './version.ts';
@@ -126,7 +124,7 @@ function useEvents(u: DomU, random: (n: number) => number): number {
 }
 
 function audit(all: readonly DomU[]): void {
-  for (const { domain } of all) assert.deepEqual([...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, false)], []);
+  for (const { domain } of all) assert.deepEqual(auditDomain(domain), []);
 }
 
 /** The life of two domains ends, that of one before the other's. */

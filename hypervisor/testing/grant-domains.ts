@@ -10,10 +10,8 @@ import { DomainRegistry } from '../domain-registry.ts';
 import { grantVersion, markedFlags } from '../grant-entry.ts';
 import { do_grant_table_op } from '../grant-table.ts';
 import { XEN_FRAME } from '../layout.ts';
-import { auditGrants } from './audit-grants.ts';
-import { auditMemory } from './audit-memory.ts';
+import { auditDomain } from './audit-domain.ts';
 import { DomU, type Values } from './domu.ts';
-import { heldFrames } from './held-frames.ts';
 
 /** Domains 1, 2, … of one machine. */
 export function domains(n: number): DomU[] {
@@ -65,5 +63,5 @@ export function unmap(u: DomU, pfn: number, handle: number, dev_bus_addr = 0n): 
 
 /** What is wrong with the counts of these domains; empty when all is well. */
 export function audit(...all: DomU[]): string[] {
-  return all.flatMap(({ domain }) => [...auditMemory(domain, heldFrames(domain)), ...auditGrants(domain, true)].map((line) => `domain ${domain.domid}: ${line}`));
+  return all.flatMap(({ domain }) => auditDomain(domain, true).map((line) => `domain ${domain.domid}: ${line}`));
 }

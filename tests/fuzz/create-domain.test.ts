@@ -13,7 +13,7 @@ import { extractPayload } from '#toolstack/builder/bzimage.ts';
 import { createDomain } from '#toolstack/lifecycle/create-domain.ts';
 import type { DomainConfig } from '#toolstack/lifecycle/make-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
-import { auditDomain } from '../guests/audit.ts';
+import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { unzipped } from '../guests/build.ts';
 
 const host: Host = { now: () => 0, wallClock: () => 0, random: () => {}, log: () => {} };

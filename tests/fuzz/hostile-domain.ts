@@ -16,7 +16,7 @@ import { clockOf } from '#hypervisor/time.ts';
 import { nextTimer } from '#hypervisor/timer.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
-import { auditDomain } from '../guests/audit.ts';
+import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { auditTranslations } from './audit-translations.ts';
 import { Canaries } from './canaries.ts';
 
@@ -85,7 +85,7 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
     problems.push(...both.flatMap((d) => [...auditTranslations(d), ...auditDomain(d)]), ...canaries.flatMap((c) => c.check()));
     const [first, last] = (seed % 2 === 0 ? both : both.toReversed()) as [Domain, Domain];
     relinquishMemory(first);
-    problems.push(...both.flatMap(auditDomain));
+    problems.push(...both.flatMap((d) => auditDomain(d)));
     destroyDomain(first);
     problems.push(...auditDomain(last));
     relinquishMemory(last);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { SHUTDOWN } from '#abi/xen.ts';
-import { auditDomain } from './audit.ts';
+import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { buildGuests, prebuilt, tools } from './build.ts';
 import { linesOk } from './lines-ok.ts';
 import type { GuestRun } from './run-guest.ts';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SHUTDOWN } from '#abi/xen.ts';
-import { auditDomain } from './audit.ts';
+import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { manifest, sha256, sourceHashes, tools, unzipped } from './build.ts';
 import { allOk, built, ENGINES, image } from './expect.ts';
 import { runGuest, runPeers, type GuestOptions } from './run-guest.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { DomainRegistry } from '#hypervisor/domain-registry.ts';
-import { auditDomain } from './audit.ts';
+import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { endedWell, ENGINES, image } from './expect.ts';
 import { Guest } from './run-guest.ts';
 

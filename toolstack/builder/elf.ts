@@ -1,13 +1,13 @@
 // ELF64 files (System V gABI, chapters 4 and 5), as far as a kernel image needs: loadable segments, notes and sections
 // by name. Every offset that is handed out has been checked against the end of the file.
 
+import { EHDR_SIZE, ELFCLASS64, ELFDATA2LSB, EM_X86_64, PHDR_SIZE, SHDR_SIZE, SHT_NOTE } from '#abi/elf.ts';
 import { BuilderError } from './builder-error.ts';
 
-const EI_CLASS = 4, EI_DATA = 5, ELFCLASS32 = 1, ELFCLASS64 = 2, ELFDATA2LSB = 1;
-const EM_386 = 3, EM_X86_64 = 62;
-const EHDR_SIZE = 64, PHDR_SIZE = 56, SHDR_SIZE = 64;
+const EI_CLASS = 4, EI_DATA = 5, ELFCLASS32 = 1;
+const EM_386 = 3;
 const PT_LOAD = 1, PT_NOTE = 4;
-const SHT_NOTE = 7, SHT_NOBITS = 8;
+const SHT_NOBITS = 8;
 /** e_phnum and e_shnum above this are an extension that no kernel uses */
 const MAX_HEADERS = 0xff00;
 

@@ -8,6 +8,7 @@
 // Nothing is copied: memory is handed out as views of the capsule, for the receiver to write before it asks for more. A domain
 // that runs meanwhile changes under its dump.
 
+import { EHDR_SIZE, ELFCLASS64, ELFDATA2LSB, EM_X86_64, PHDR_SIZE, SHDR_SIZE, SHT_NOTE } from '#abi/elf.ts';
 import { shared_info, vcpu_guest_context } from '#abi/xen.ts';
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { XEN_FRAME } from '#hypervisor/layout.ts';
@@ -19,9 +20,8 @@ import { coreNotes } from './core-notes.ts';
 /** Most bytes of memory that are handed out at once. */
 export const CHUNK = 64 << 10;
 
-const EHDR_SIZE = 64, SHDR_SIZE = 64, PHDR_SIZE = 56;
-const ELFCLASS64 = 2, ELFDATA2LSB = 1, EV_CURRENT = 1, ET_CORE = 4, EM_X86_64 = 62;
-const SHT_PROGBITS = 1, SHT_STRTAB = 3, SHT_NOTE = 7;
+const EV_CURRENT = 1, ET_CORE = 4;
+const SHT_PROGBITS = 1, SHT_STRTAB = 3;
 const NAMES = '.shstrtab';
 
 interface Section {

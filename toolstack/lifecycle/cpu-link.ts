@@ -2,7 +2,7 @@
 // CPU tells by itself.
 
 import { BuilderError } from '../builder/builder-error.ts';
-import type { CpuReport, CpuRequest, CpuServices, ServiceName } from './cpu-mail.ts';
+import type { CpuFailure, CpuReport, CpuRequest, CpuServices, ServiceName } from './cpu-mail.ts';
 
 /** The thread of a physical CPU, as a host makes it. */
 export interface CpuThread {
@@ -66,4 +66,9 @@ export class CpuLink {
   }
 }
 
-function errorOf({ message, code }: Extract<CpuReport, { kind: 'failure' }>['failure']): Error { return code === undefined ? new Error(message) : new BuilderError(code, message); }
+function errorOf({ message, stack, code }: CpuFailure): Error {
+  if (code !== undefined) return new BuilderError(code, message);
+  const error = new Error(message);
+  error.stack = stack ?? message;
+  return error;
+}

@@ -62,6 +62,8 @@ export type CpuRequest = { readonly [K in ServiceName]: { readonly id: number; r
 
 export interface CpuFailure {
   readonly message: string;
+  /** where in our code it was, of an error of ours: for the log */
+  readonly stack: string | undefined;
   /** of a BuilderError */
   readonly code: BuilderErrorCode | undefined;
 }

@@ -45,8 +45,9 @@ function serve<K extends CpuRequest['service']>(services: CpuServices, request: 
   return service(...request.args);
 }
 function failureOf(error: unknown): CpuFailure {
-  if (error instanceof BuilderError) return { message: error.message, code: error.code };
-  return { message: error instanceof NoSuchDomain ? error.message : error instanceof Error ? error.stack ?? error.message : String(error), code: undefined };
+  if (!(error instanceof Error)) return { message: String(error), stack: undefined, code: undefined };
+  const isOurs = !(error instanceof BuilderError || error instanceof NoSuchDomain);
+  return { message: error.message, stack: isOurs ? error.stack : undefined, code: error instanceof BuilderError ? error.code : undefined };
 }
 /** It has ended: the report is on its way. */
 class NoSuchDomain extends Error {}

@@ -192,10 +192,14 @@ export class PhysicalCpu {
     this.mail.send({ kind: 'crowded' });
   }
   private flush(): void {
-    if (this.events.length > 0) this.mail.send({ kind: 'events', events: this.events });
-    if (this.peerEvents.length > 0) this.mail.send({ kind: 'peerEvents', events: this.peerEvents });
-    if (this.events.length > 0) this.events = [];
-    if (this.peerEvents.length > 0) this.peerEvents = [];
+    if (this.events.length > 0) {
+      this.mail.send({ kind: 'events', events: this.events });
+      this.events = [];
+    }
+    if (this.peerEvents.length > 0) {
+      this.mail.send({ kind: 'peerEvents', events: this.peerEvents });
+      this.peerEvents = [];
+    }
   }
   private untilNext(now: number): number { return Math.max(0, (this.sleepers.first?.wakeAt ?? Infinity) - now); }
 }

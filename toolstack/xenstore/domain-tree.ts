@@ -34,18 +34,14 @@ const DOMAIN_OWNED = [
 export function introduceDomain(store: Store, request: DomainTreeRequest): void {
   const { domid } = request;
   const home = domainPath(domid), vm = `/vm/${request.uuid}`, backend = `${domainPath(0)}/backend/console/${domid}/0`;
-  const readable: Permissions = [{ domid: 0, read: false, write: false }, { domid, read: true, write: false }];
+  const readable = readableBy(domid);
   const owned: Permissions = [{ domid, read: false, write: false }];
   new LocalClient(store).atomically((client) => {
     const make = (path: string, perms: Permissions): void => { client.mkdir(path); client.setPermissions(path, perms); };
-    const put = (base: string, values: Readonly<Record<string, string>>): void => {
-      for (const [leaf, value] of Object.entries(values)) client.write(childPath(base, leaf), value);
-    };
+    const put = (base: string, values: Readonly<Record<string, string>>): void => writeAll(client, base, values);
     for (const path of [home, vm, backend]) client.rm(path);
     make(home, readable);
-    make(vm, readable);
-    put(vm, { name: request.name, uuid: request.uuid });
-    put(home, { vm, name: request.name });
+    nameDomain(client, domid, request.name, request.uuid);
     writeAvailability(client, domid, request.vcpus, request.online ?? request.vcpus);
     put(home, { 'memory/static-max': String(request.maxMemoryKiB ?? request.memoryKiB), 'memory/target': String(request.memoryKiB), 'memory/videoram': '0' });
     client.mkdir(`${home}/device/suspend`);
@@ -64,13 +60,18 @@ export function introduceDomain(store: Store, request: DomainTreeRequest): void 
 }
 
 /** Another domain gets a domain's name and UUID: it has these from now on, and a /vm of its own. */
-export function moveVm(store: Store, domid: number, name: string, uuid: string): void {
-  const home = domainPath(domid), vm = `/vm/${uuid}`;
-  new LocalClient(store).atomically((client) => {
-    client.mkdir(vm);
-    client.setPermissions(vm, [{ domid: 0, read: false, write: false }, { domid, read: true, write: false }]);
-    for (const [path, value] of [[`${vm}/name`, name], [`${vm}/uuid`, uuid], [`${home}/vm`, vm], [`${home}/name`, name]] as const) client.write(path, value);
-  });
+export function moveVm(store: Store, domid: number, name: string, uuid: string): void { new LocalClient(store).atomically((client) => nameDomain(client, domid, name, uuid)); }
+
+function nameDomain(client: LocalClient, domid: number, name: string, uuid: string): void {
+  const vm = `/vm/${uuid}`;
+  client.mkdir(vm);
+  client.setPermissions(vm, readableBy(domid));
+  writeAll(client, vm, { name, uuid });
+  writeAll(client, domainPath(domid), { vm, name });
+}
+const readableBy = (domid: number): Permissions => [{ domid: 0, read: false, write: false }, { domid, read: true, write: false }];
+function writeAll(client: LocalClient, base: string, values: Readonly<Record<string, string>>): void {
+  for (const [leaf, value] of Object.entries(values)) client.write(childPath(base, leaf), value);
 }
 
 /** Tells the domain which of its vCPUs to use: the first ones. */
