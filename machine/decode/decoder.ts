@@ -1,8 +1,9 @@
 // Takes the bytes of one instruction apart (Intel SDM vol. 2, chapter 2). The result is one object that is filled anew
 // for each instruction: nothing here allocates.
 
+import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, FX, REG, SEG } from '../cpu-state.ts';
-import { candidates, type Entry } from './opcode-map.ts';
+import { candidates, type Entry, type RegisterKind } from './opcode-map.ts';
 
 /** Where a segment base lies in the register file, in units of 8 bytes: the zero field, or one of segBase. */
 export const SEGMENT_ZERO = CPU.zero / 8;
@@ -34,8 +35,14 @@ export class Decoded {
   unavailable = false;
 }
 
-/** Gives the byte at an offset from the instruction's start, or -1 where it cannot be fetched. */
-export type Fetch = (at: number) => number;
+/** Where the bytes of code are. */
+export interface CodeBytes {
+  readonly bytes: Uint8Array;
+  /** where the page of the first instruction lies in `bytes` */
+  readonly page: number;
+  /** The byte at an offset from the page that is not in it, or -1 where it cannot be fetched. */
+  beyond(offset: number): number;
+}
 
 export const DECODE = { ok: 0, invalid: 1, fetchFault: 2, tooLong: 3 } as const;
 
@@ -53,9 +60,9 @@ const MMX = CPU.fxState + FX.st;
  * that page as its base.
  * @returns DECODE.ok, or why not; with `fetchFault`, d.length is the offset of the byte that cannot be fetched
  */
-export function decode(d: Decoded, fetch: Fetch, offset: number, mode64: boolean): number {
+export function decode(d: Decoded, code: CodeBytes, offset: number, mode64: boolean): number {
   try {
-    return decodeInner(d, fetch, offset, mode64);
+    return decodeInner(d, code, offset, mode64);
   } catch (e) {
     if (e === fetchFault) return DECODE.fetchFault;
     if (e === tooLong) return DECODE.tooLong;
@@ -64,11 +71,13 @@ export function decode(d: Decoded, fetch: Fetch, offset: number, mode64: boolean
 }
 
 let at = 0;
-let source: Fetch;
+let from = 0; // offset of the instruction in its page
+let source: CodeBytes;
 let current: Decoded;
 function next(): number {
   if (at >= MAX_LENGTH) throw tooLong;
-  const b = source(at);
+  const offset = from + at;
+  const b = offset < PAGE_SIZE ? source.bytes[source.page + offset] as number : source.beyond(offset);
   if (b < 0) { current.length = at; throw fetchFault; }
   at++;
   return b;
@@ -77,9 +86,10 @@ const next16 = (): number => { const a = next(); return a | next() << 8; };
 const next32 = (): number => { const a = next16(); return a | next16() << 16; };
 const signed8 = (b: number): number => b << 24 >> 24;
 
-function decodeInner(d: Decoded, fetch: Fetch, offset: number, mode64: boolean): number {
+function decodeInner(d: Decoded, code: CodeBytes, offset: number, mode64: boolean): number {
   at = 0;
-  source = fetch;
+  from = offset;
+  source = code;
   current = d;
   let operand16 = false;
   let address = false;
@@ -108,16 +118,15 @@ function decodeInner(d: Decoded, fetch: Fetch, offset: number, mode64: boolean):
   }
   const opcode = b;
   const list = candidates(map, opcode);
-  if (list.length === 0) return DECODE.invalid;
-  const needsModrm = list[0]?.modrm ?? false;
-  const modrm = needsModrm || list.some((e) => e.modrm) ? peek() : 0;
+  if (list.entries.length === 0) return DECODE.invalid;
+  const modrm = list.modrm ? peek() : 0;
   const mod = modrm >> 6;
   let entry: Entry | undefined;
-  for (const e of list) {
+  for (const e of list.entries) {
     if (e.prefix !== undefined) {
       if (e.prefix === 0x66 ? !operand16 || repPrefix !== 0 : e.prefix === 0 ? operand16 || repPrefix !== 0 : repPrefix !== e.prefix) continue;
     }
-    if (e.row.mode === '64' ? !mode64 : e.row.mode === 'not64' && mode64) continue;
+    if (e.mode === '64' ? !mode64 : e.mode === 'not64' && mode64) continue;
     if (e.exact !== undefined && e.exact !== modrm) continue;
     if (e.digit !== undefined && e.digit !== (modrm >> 3 & 7)) continue;
     if (e.rm === 'reg' ? mod !== 3 : e.rm === 'mem' && mod === 3) continue;
@@ -127,12 +136,11 @@ function decodeInner(d: Decoded, fetch: Fetch, offset: number, mode64: boolean):
     break;
   }
   if (!entry) return DECODE.invalid;
-  const row = entry.row;
   d.entry = entry;
-  d.rep = row.rep && repPrefix ? (repPrefix === 0xf2 && row.rep === 'repz' ? 'repnz' : 'rep') : '';
+  d.rep = entry.rep && repPrefix ? (repPrefix === 0xf2 && entry.rep === 'repz' ? 'repnz' : 'rep') : '';
   d.addrSize = mode64 ? (address ? 32 : 64) : address ? 16 : 32;
   const size16 = operand16 && entry.prefix !== 0x66;
-  d.opSize = row.size === 'b' ? 8 : rexW ? 64 : row.size === 'y' ? 32 : size16 ? 16 : row.size === 'd64' && mode64 ? 64 : 32;
+  d.opSize = entry.size === 'b' ? 8 : rexW ? 64 : entry.size === 'y' ? 32 : size16 ? 16 : entry.size === 'd64' && mode64 ? 64 : 32;
 
   d.base = CPU.zero;
   d.index = CPU.zero;
@@ -151,36 +159,22 @@ function decodeInner(d: Decoded, fetch: Fetch, offset: number, mode64: boolean):
   if (entry.modrm) {
     next();
     const reg = (modrm >> 3 & 7) | (rex & 4) << 1;
-    for (const o of row.operands) {
-      const l = o[0];
-      if (l === 'G') d.r1 = generalOffset(reg, o[1] === 'b', rex);
-      else if (l === 'V') d.r1 = VECTOR + reg * 16;
-      else if (l === 'P') d.r1 = MMX + (reg & 7) * 16;
-      else if (l === 'S') { noSuchRegister = (reg & 7) > SEG.gs; d.r1 = (reg & 7) * 8; }
-      else if (l === 'C' || l === 'D') d.r1 = reg * 8;
-    }
-    if (row.operands[0] === 'Sw' && d.r1 === SEG.cs * 8) noSuchRegister = true;
+    d.r1 = registerOffset(entry.reg, reg, rex);
+    if (entry.reg === 'segment') noSuchRegister = (reg & 7) > SEG.gs || (entry.first === 'Sw' && d.r1 === SEG.cs * 8);
     if (entry.exact === undefined) {
-      if (mod === 3 || row.operands.some((o) => o[0] === 'R')) {
-        const rm = (modrm & 7) | (rex & 1) << 3;
-        for (const o of row.operands) {
-          const l = o[0];
-          if (l === 'E' || l === 'R') d.r2 = generalOffset(rm, o[1] === 'b', rex);
-          else if (l === 'W' || l === 'U') d.r2 = VECTOR + rm * 16;
-          else if (l === 'Q' || l === 'N') d.r2 = MMX + (rm & 7) * 16;
-        }
-      } else if (d.addrSize === 16) memoryOperand16(d, modrm, override);
+      if (mod === 3 || entry.rmAlways) d.r2 = registerOffset(entry.rmReg, (modrm & 7) | (rex & 1) << 3, rex);
+      else if (d.addrSize === 16) memoryOperand16(d, modrm, override);
       else ripRelative = memoryOperand(d, modrm, rex, mode64, override);
     }
-    if (row.operands[0] === 'Ex87') d.immLo = opcode << 8 | modrm;
-  } else if (entry.plusR) d.r2 = generalOffset((opcode & 7) | (rex & 1) << 3, row.operands[0] === 'Zb', rex);
-  if (row.operands[0] === 'Mxlat') { d.form = 'x'; d.base = REG.rbx * 8; }
-  else if (row.operands[0]?.startsWith('BD')) { d.form = 'x'; d.base = REG.rdi * 8; }
-  if ((row.rep || d.form !== 'r') && d.segment === SEGMENT_ZERO) setSegment(d, mode64, override, SEG.ds);
+    if (entry.first === 'Ex87') d.immLo = opcode << 8 | modrm;
+  } else if (entry.plusR) d.r2 = generalOffset((opcode & 7) | (rex & 1) << 3, entry.first === 'Zb', rex);
+  if (entry.first === 'Mxlat') { d.form = 'x'; d.base = REG.rbx * 8; }
+  else if (entry.first === 'BD') { d.form = 'x'; d.base = REG.rdi * 8; }
+  if ((entry.rep || d.form !== 'r') && d.segment === SEGMENT_ZERO) setSegment(d, mode64, override, SEG.ds);
 
   immediate(d, entry, mode64, size16, override);
   if (ripRelative) countFromPage(d, offset + at);
-  if (noSuchRegister || (lock && !(row.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
+  if (noSuchRegister || (lock && !(entry.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
   d.length = at;
   return DECODE.ok;
 }
@@ -192,6 +186,14 @@ function peek(): number {
   const b = next();
   at--;
   return b;
+}
+/** Where a register lies in the vCPU context; 0 where there is none. */
+function registerOffset(kind: RegisterKind, n: number, rex: number): number {
+  if (kind === 'general') return n * 8;
+  if (kind === 'byte') return generalOffset(n, true, rex);
+  if (kind === 'vector') return VECTOR + n * 16;
+  if (kind === 'mmx') return MMX + (n & 7) * 16;
+  return kind === 'segment' ? (n & 7) * 8 : kind === 'number' ? n * 8 : 0;
 }
 /** Without a REX prefix, byte registers 4..7 are AH, CH, DH, BH. */
 const generalOffset = (n: number, byte: boolean, rex: number): number => (byte && !rex && n >= 4 && n < 8 ? (n - 4) * 8 + 1 : n * 8);

@@ -1,5 +1,6 @@
-// Decoded code: blocks of operation records, found by physical address. A block begins at one address, goes on over
-// conditional jumps that are not taken and through jumps within the page, and ends where control cannot fall through, or at the page's end.
+// Decoded code: blocks of operation records, found by physical address. A block begins at one address, goes on through jumps
+// within the page, and ends where control cannot fall through, at a conditional jump, or at the page's end. When its
+// conditional jump is not taken at once, it goes on behind that: blocks follow the way that control took first.
 //
 // Invariants: a frame that any record was decoded from has FRAME_FLAG.code, so its writes come to `written`; a record
 // whose bytes changed has the handler `stale`, so every way to it (links, jump caches, the record before) is safe.
@@ -7,42 +8,26 @@
 import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import { MODE, CPU } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
-import { DECODE, decode, Decoded } from '../decode/decoder.ts';
-import { alu } from '../isa/alu.ts';
-import { bit } from '../isa/bit.ts';
-import { mov_ } from '../isa/mov.ts';
-import { shift_ } from '../isa/shift.ts';
-import type { Row } from '../isa/row.ts';
-import { ROWS } from '../isa/table.ts';
+import { DECODE } from '../decode/decoder.ts';
 import { ACCESS } from '../machine.ts';
+import { BlockDecoder, MAX_BLOCK, MAX_BLOCK_SIZE } from './block-decoder.ts';
 import { CodeHeat } from './code-heat.ts';
-import type { HandlerSpec } from './handler-spec.ts';
 import type { Handlers } from './handlers.ts';
 import { HotCode } from './hot-code.ts';
 import { DROP } from './mmu-contexts.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import type { RegionCompiler } from './region-job.ts';
-import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC, UNNOTED } from './record.ts';
+import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC } from './record.ts';
 
-const MAX_BLOCK = 64;
-/** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
-const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filter((r) => !['AAM', 'XLAT'].includes(r.name)));
-
-/** Instructions that raise #NM while CR0.TS is set (SDM vol. 3, 2.5): x87, MMX and SSE state. */
-const FPU: ReadonlySet<Row> = new Set(ROWS.filter((r) => !r.name.endsWith('FENCE')).filter((r) => r.operands.some((o) => 'VWUPQN'.includes(o[0] as string) || o === 'Ex87')
-  || ['FWAIT', 'FXSAVE', 'FXRSTOR', 'LDMXCSR', 'STMXCSR', 'EMMS'].includes(r.name)));
-
-/** A jump within the page that is always taken: decoding goes on at its target, and no record stands for it, unless the block begins with it. */
-const followable = (d: Decoded, next: number, mode64: boolean): boolean =>
-  d.entry?.row.name === 'JMP' && d.entry.row.operands[0]?.[0] === 'J' && mode64 && next + d.immLo >= 0 && next + d.immLo < PAGE_SIZE;
-
-const isRelative = (d: Decoded): boolean => d.entry?.row.operands[0]?.[0] === 'J';
-
-/** A compare that the jump behind it can share a record with: it must not write memory, which might hold that jump. */
-const fusible = (d: Decoded): boolean => (d.entry?.row.fuses ?? false) && !(d.entry?.row.lock && d.form !== 'r');
-/** The variant that is looked up; one object, so that decoding allocates little. */
-const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
-const live = new Uint8Array(MAX_BLOCK);
+/** The block that was decoded last, while it may go on. */
+interface OpenBlock {
+  /** the record at its end that may give way: it leads to what comes next */
+  readonly goto: number;
+  readonly first: number;
+  /** capsule offset of its page */
+  readonly page: number;
+  readonly variant: number;
+}
 
 /** What code means beside its bytes: compatibility mode, CR0.TS. */
 export const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
@@ -65,11 +50,9 @@ export class Blocks {
   /** the blocks of a frame, three numbers each: first record, count, key */
   private readonly byFrame = new Map<number, number[]>();
   private readonly heat = new CodeHeat();
-  private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
+  private readonly decoder: BlockDecoder;
+  private open: OpenBlock | undefined;
   private stale = 0;
-  private goto = 0;
-  private step = 0;
-  private unavailable = 0;
   /** blocks made, and how often everything was dropped for want of room */
   made = 0;
   resets = 0;
@@ -79,6 +62,7 @@ export class Blocks {
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
+    this.decoder = new BlockDecoder(capsule, handlers);
     this.table = at;
     this.start = at + BLOCK_TABLE.size;
     this.end = at + size;
@@ -92,9 +76,7 @@ export class Blocks {
   private takeSlots(): void {
     this.handlers.start();
     this.stale = this.handlers.slot('stale');
-    this.goto = this.handlers.slot('goto');
-    this.step = this.handlers.slot('step');
-    this.unavailable = this.handlers.slot('unavailable');
+    this.decoder.takeSlots();
   }
 
   /**
@@ -169,80 +151,63 @@ export class Blocks {
     return this.mmu.translate(cpu, next >>> 0, next > 0xffff_ffff ? (hi + 1) >>> 0 : hi, ACCESS.execute);
   }
 
+  /** @param key -1 for a block that is not kept */
   private build(cpu: Cpu, host: number, key: number, lo: number, hi: number, limit: number): number {
-    if (this.top + (MAX_BLOCK + 2) * REC.size > this.end || this.handlers.crowded) this.reset();
-    const mode64 = (cpu.field32(CPU.mode) & MODE.compat32) === 0;
-    const noFpu = (cpu.field32(CPU.mode) & MODE.ts) !== 0;
-    const { u8 } = this.capsule;
-    const page = host - (host & 4095);
+    this.close();
+    if (this.isFull) this.reset();
+    const mode = cpu.field32(CPU.mode);
+    const offset = host & 4095, page = host - offset;
     if (key >= 0) this.guard(page);
     let second = 0;
-    let offset = host & 4095; // of the instruction in its page
-    const fetch = (at: number): number => {
-      if (offset + at < PAGE_SIZE) return u8[page + offset + at] as number;
+    const beyond = (at: number): number => {
       if (second === 0) {
         second = this.secondPage(cpu, lo, hi);
         if (second > 0 && key >= 0) this.guard(second);
       }
-      return second < 0 ? -1 : u8[second + offset + at - PAGE_SIZE] as number;
+      return second < 0 ? -1 : this.capsule.u8[second + at - PAGE_SIZE] as number;
     };
-    let count = 0;
-    let outcome: number = DECODE.ok;
-    while (count < limit) {
-      const d = this.pool[count] as Decoded;
-      outcome = decode(d, fetch, offset, mode64);
-      const reachesOver = offset + d.length > PAGE_SIZE;
-      if (outcome !== DECODE.ok || (count > 0 && reachesOver)) break; // what reaches into the next page is a block of its own
-      d.offset = offset;
-      offset += d.length;
-      count++;
-      d.unavailable = noFpu && FPU.has(d.entry?.row as Row);
-      d.followed = limit > 1 && count > 1 && !reachesOver && followable(d, offset, mode64);
-      if (d.followed) offset += d.immLo;
-      else if (d.entry?.row.ends || d.unavailable || offset >= PAGE_SIZE) break;
-    }
-    if (count === 0) {
-      if (outcome === DECODE.fetchFault) {
-        const at = lo + (this.pool[0] as Decoded).length;
+    const { decoder } = this;
+    decoder.take({ bytes: this.capsule.u8, page, beyond }, offset, limit, true, (mode & MODE.compat32) === 0, (mode & MODE.ts) !== 0);
+    if (decoder.count === 0) {
+      if (decoder.outcome === DECODE.fetchFault) {
+        const at = lo + decoder.firstLength;
         return this.mmu.pageFault(cpu, at >>> 0, at > 0xffff_ffff ? (hi + 1) >>> 0 : hi, this.mmu.faultCode);
       }
-      return outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
+      return decoder.outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
     }
-    const reaches = (host & 4095) + (this.pool[0] as Decoded).length > PAGE_SIZE;
-    const first = this.write(count, offset, mode64, limit === 1);
+    const reaches = offset + decoder.firstLength > PAGE_SIZE;
+    const first = this.top;
+    this.top = decoder.write(first, 0, limit === 1);
     if (key < 0) return first;
     this.keep(first, host, key, reaches ? second : 0);
+    if (decoder.endsOpen && limit === MAX_BLOCK) this.open = { goto: this.top - REC.size, first, page, variant: key & 3 };
     return first;
   }
-
-  /** Writes the records of the decoded instructions; `end` is the page offset where control goes on behind them. */
-  private write(count: number, end: number, mode64: boolean, single: boolean): number {
-    const first = this.top;
-    this.liveness(count);
-    for (let i = 0; i < count; i++) {
-      const d = this.pool[i] as Decoded;
-      if (d.followed) continue;
-      const follower = i + 1 < count ? this.pool[i + 1] as Decoded : undefined;
-      const fuse = follower && fusible(d) && follower.entry?.row.cc !== undefined && (mode64 || follower.opSize === 32) ? follower : undefined;
-      wanted.row = d.entry?.number as number;
-      wanted.opSize = d.opSize;
-      wanted.addrSize = d.addrSize;
-      wanted.mode64 = mode64;
-      wanted.rep = d.rep;
-      wanted.form = d.form;
-      wanted.dead = live[i] === 0;
-      wanted.fused = fuse?.entry?.number ?? -1;
-      this.writeRecord(this.top, d, d.unavailable ? this.unavailable : this.handlers.slot(wanted), d.offset, i, fuse);
-      this.top += REC.size;
-      if (fuse) i++;
-    }
-    const last = this.pool[count - 1] as Decoded;
-    if (single || last.followed || !last.entry?.row.ends) {
-      this.bare(this.top, single ? this.step : this.goto, end, count);
-      this.top += REC.size;
-    }
-    this.handlers.flush();
-    return first;
+  private get isFull(): boolean { return this.top + MAX_BLOCK_SIZE > this.end || this.handlers.crowded; }
+  /** No block goes on any more. */
+  close(): void { this.open = undefined; }
+  /**
+   * Control went on behind the block that was decoded last: the instructions there take the place of the record that leads
+   * to them. What was paid for the block is due later.
+   * @returns false when they are, or have to be, a block of their own
+   */
+  goesOn(cpu: Cpu, record: number): boolean {
+    const { open, decoder } = this;
+    if (open?.goto !== record) return false;
+    this.close();
+    const { u8, u32 } = this.capsule;
+    const offset = u32[(record + REC.offset) >>> 2] as number, before = u8[record + REC.icount] as number;
+    if (before >= MAX_BLOCK || this.isFull || this.byAddress.has((open.page + offset - this.capsule.frames) * 4 + open.variant)) return false;
+    const mode = cpu.field32(CPU.mode);
+    decoder.take({ bytes: u8, page: open.page, beyond: NOTHING }, offset, MAX_BLOCK - before, false, (mode & MODE.compat32) === 0, (mode & MODE.ts) !== 0);
+    if (decoder.count === 0) return false;
+    const old = this.top;
+    this.top = decoder.write(record, before, false);
+    const blocks = this.byFrame.get((open.page - this.capsule.frames) >>> 12) as number[]; // it is the last of them
+    blocks[blocks.length - 2] = (blocks.at(-2) as number) + (this.top - old) / REC.size;
+    cpu.setField32(CPU.budget, cpu.field32(CPU.budget) + before);
+    if (decoder.endsOpen) this.open = { ...open, goto: this.top - REC.size };
+    return true;
   }
   /** Makes a block known. @param second capsule offset of the page that its first instruction reaches into, 0 for none */
   private keep(first: number, host: number, key: number, second: number): void {
@@ -267,52 +232,6 @@ export class Blocks {
     else this.byFrame.set(mfn, [first, count, key]);
   }
 
-  /**
-   * For each instruction, whether anything can see the flags that it leaves. Flags that an instruction keeps ('p')
-   * live on through it; one that may fault or leave shows all of them.
-   */
-  private liveness(count: number): void {
-    let needed = true;
-    for (let i = count - 1; i >= 0; i--) {
-      const d = this.pool[i] as Decoded;
-      const row = d.entry?.row as Row;
-      live[i] = needed ? 1 : 0;
-      if (d.followed) continue;
-      const pure = PURE.has(row) && (d.form === 'r' || row.name === 'LEA');
-      needed = !pure || row.flags === 'r' || (needed && row.flags !== 'w');
-    }
-  }
-
-  private writeRecord(at: number, d: Decoded, handler: number, offset: number, icount: number, fuse: Decoded | undefined): void {
-    const { u8, u16, i32 } = this.capsule;
-    this.bare(at, handler, offset, icount);
-    u16[(at + REC.r1) >>> 1] = d.r1;
-    u16[(at + REC.r2) >>> 1] = d.r2;
-    i32[(at + REC.imm) >>> 2] = d.immLo;
-    i32[(at + REC.imm + 4) >>> 2] = d.immHi;
-    i32[(at + REC.disp) >>> 2] = d.dispLo;
-    i32[(at + REC.disp + 4) >>> 2] = d.dispHi;
-    u16[(at + REC.base) >>> 1] = d.base;
-    u16[(at + REC.index) >>> 1] = d.index;
-    u8[at + REC.segment] = d.segment;
-    u8[at + REC.scale] = d.scale;
-    u8[at + REC.length] = d.length + (fuse?.length ?? 0);
-    // a relative jump's displacement counts from the next instruction
-    if (d.entry?.row.name !== 'JMP') i32[(at + REC.link) >>> 2] = isRelative(fuse ?? d) ? 0 : UNNOTED;
-    i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
-  }
-  /** The fields that every record has. */
-  private bare(at: number, handler: number, offset: number, icount: number): void {
-    const { u8, u32 } = this.capsule;
-    u32[at >>> 2] = handler;
-    u32[(at + REC.real) >>> 2] = handler;
-    u32[(at + REC.link) >>> 2] = 0;
-    u32[(at + REC.rel) >>> 2] = 0;
-    u8[at + REC.length] = 0;
-    u8[at + REC.passed] = 0;
-    u32[(at + REC.offset) >>> 2] = offset;
-    u8[at + REC.icount] = icount;
-  }
   /** A void record was met: from now on what was found at its address stands for it. */
   replace(old: number, found: number): void {
     const { u32 } = this.capsule;
@@ -322,6 +241,7 @@ export class Blocks {
 
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
   written(mfn: number): void {
+    this.close();
     const list = this.byFrame.get(mfn);
     if (!list) return this.unguard(mfn); // what was read there was no code
     for (let b = 0; b < list.length; b += 3) {
@@ -345,6 +265,7 @@ export class Blocks {
   }
   /** Drops everything: there is no room left. */
   reset(): void {
+    this.close();
     for (const mfn of this.byFrame.keys()) this.unguard(mfn);
     this.byFrame.clear();
     this.byAddress.clear();
@@ -358,3 +279,4 @@ export class Blocks {
     this.resets++;
   }
 }
+const NOTHING = (): number => -1;

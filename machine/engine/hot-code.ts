@@ -79,6 +79,7 @@ export class HotCode implements BlockSource {
   promote(cpu: Cpu, record: number): void {
     const { u32, dv } = this.capsule;
     if (this.after === 0) return; // counted down all of 32 bits
+    this.blocks.close(); // from now on a block is what regions take it for
     this.compiling = cpu;
     if (this.pending.size >= MAX_PENDING) {
       u32[(record + REC.count) >>> 2] = this.after; // later

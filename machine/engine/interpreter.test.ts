@@ -27,6 +27,40 @@ both('a slice retires as many instructions whatever its size', (make) => {
   assert.deepEqual(counts, [3001, 3001, 3001]);
 });
 
+both('a block that goes on behind its jumps counts as one that was decoded whole', (make) => {
+  const counts = [1, 2, 3, 5, 1_000_000].map((slice) => {
+    const m = make();
+    // mov ecx,9; dec rcx; jz end; test cl,1; jz again; inc rax; test cl,2; jz again; inc rbx; again: jmp back; end: ud2
+    m.put(0, `b9 09 00 00 00 48 ff c9 74 14 f6 c1 01 74 0d 48 ff c0 f6 c1 02 74 03 48 ff c3 eb e9 ${UD2} 90 90 ${UD2}`);
+    m.put(0x1c, `eb e7 ${UD2}`);
+    m.cpu.rip = BigInt(BASE);
+    while (m.machine.run(m.cpu, slice) === EXIT.budget);
+    return [m.machine.retired(m.cpu), Number(m.cpu.get(REG.rax)), Number(m.cpu.get(REG.rbx)), Number(m.cpu.rip) - BASE];
+  });
+  for (const count of counts) assert.deepEqual(count, counts[0]);
+});
+
+test('blocks follow the way that control took first, and no other', () => {
+  const m = new FlatMachine(0);
+  m.put(0, `85 c0 75 04 85 db 75 04 ${UD2} 90 90 ${UD2}`); // test eax,eax; jnz 8; test ebx,ebx; jnz 12; ud2; 8: ud2
+  const made = (): number => m.machine.statistics().blocks;
+  m.run(0);
+  assert.deepEqual([made(), m.machine.retired(m.cpu)], [1, 4], 'neither jump was taken');
+  m.cpu.set(REG.rbx, 1n);
+  m.run(0);
+  assert.deepEqual([made(), m.machine.retired(m.cpu)], [2, 8], 'the second was');
+  m.cpu.set(REG.rax, 1n);
+  m.run(0);
+  assert.deepEqual([made(), m.machine.retired(m.cpu)], [3, 10], 'the first was');
+});
+
+both('a store to what comes behind a jump is seen there', (make) => {
+  const m = make();
+  m.put(0, `c7 05 04 00 00 00 ff c0 ${UD2} 85 c9 75 02 90 90 90 90`); // mov dword [rip+…], inc eax; ud2; test ecx,ecx; jnz; nop nop nop nop
+  m.finish(0);
+  assert.equal(m.cpu.get(REG.rax), 1n);
+});
+
 both('a fault counts what came before it and shows its state', (make) => {
   const m = make();
   m.map(5, -1);

@@ -29,7 +29,7 @@ import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 const DEBUG_EXCEPTION = 1;
 const RECORDS_SIZE = 96 << 20;
 /** Scratch for the branch that goes nowhere. */
-const branch = new Decoded();
+const branch = new Decoded(), branchBytes = new Uint8Array(15);
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
 /** Bytes of scratch that a machine needs for a domain of so many frames. */
@@ -154,6 +154,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       this.noteComputed(cpu);
       const samePage = ((cpu.field32(CPU.page) ^ cpu.field32(CPU.rip)) >>> 12 | cpu.field32(CPU.page + 4) ^ cpu.field32(CPU.rip + 4)) === 0;
       const from = code === INNER.link && samePage ? cpu.field32(CPU.exitOp) : 0;
+      if (from !== 0 && this.blocks.goesOn(cpu, from)) {
+        record = from;
+        continue;
+      }
       this.blocks.useVariantOf(cpu);
       record = this.blocks.lookup(cpu);
       if (record === 0) return this.fetchException(cpu);
@@ -208,8 +212,8 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private badTarget(cpu: Cpu): number {
     cpu.rip = ripOf(cpu, cpu.field32(CPU.exitOp));
     cpu.setField32(CPU.budget, cpu.field32(CPU.budget) + 1);
-    const fetch = (at: number): number => this.byteAt(cpu, cpu.rip + BigInt(at), ACCESS.execute);
-    decode(branch, fetch, 0, true);
+    for (let i = 0; i < branchBytes.length; i++) branchBytes[i] = this.byteAt(cpu, cpu.rip + BigInt(i), ACCESS.execute); // what cannot be fetched is behind it
+    decode(branch, { bytes: branchBytes, page: 0, beyond: () => -1 }, 0, true);
     cpu.set(REG.rsp, cpu.get(REG.rsp) - BigInt(stackMove(branch.entry?.row as Row, 8, branch.immLo & 0xffff)));
     this.mmu.generalProtection(cpu, false);
     return EXIT.exception;

@@ -12,7 +12,7 @@ import type { HandlerSpec } from './handler-spec.ts';
 import { REC } from './record.ts';
 
 /** Most records and blocks of a region; deepest nesting of calls in it. */
-const MAX_RECORDS = 500, MAX_NODES = 96, MAX_DEPTH = 1;
+const MAX_RECORDS = 500, MAX_NODES = 160, MAX_DEPTH = 1;
 /** Most records where control does not come back. */
 const MAX_STRAIGHT = 120;
 
