@@ -74,9 +74,13 @@ export class GuestMemory {
   }
   readBig(cpu: Cpu, va: bigint, bytes: number, kind = 0): bigint {
     const host = bytes === 2 || bytes === 4 || bytes === 8 ? this.direct(cpu, va, bytes, false) : -1;
-    if (host >= 0) return bytes === 8 ? this.dv.getBigUint64(host, true) : BigInt(bytes === 4 ? this.dv.getUint32(host, true) : this.dv.getUint16(host, true));
+    if (host >= 0) return this.valueAt(host, bytes);
     this.read(cpu, va, bytes, scratch, kind);
     return BigInt.asUintN(bytes * 8, scratchView.getBigUint64(0, true));
+  }
+  /** What lies at a capsule offset. @param bytes 2, 4 or 8 */
+  valueAt(host: number, bytes: number): bigint {
+    return bytes === 8 ? this.dv.getBigUint64(host, true) : BigInt(bytes === 4 ? this.dv.getUint32(host, true) : this.dv.getUint16(host, true));
   }
   writeBig(cpu: Cpu, va: bigint, bytes: number, value: bigint, kind = 0): void {
     scratchView.setBigUint64(0, BigInt.asUintN(64, value), true);

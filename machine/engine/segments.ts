@@ -158,14 +158,15 @@ export class Segments {
   /** IRET to ring 3. In 64-bit mode it always pops rsp and ss. */
   iret(cpu: Cpu, bytes: number, setFlags: (value: number) => void): void {
     if (cpu.field32(CPU.flags) & FLAG.nt) raise(cpu, VECTOR.gp, 0); // there are no task switches in long mode
-    const sp = this.stackTop(cpu);
-    const slot = (i: number): bigint => this.readStack(cpu, sp + BigInt(i * bytes), bytes);
-    const selectorAt = (i: number): number => Number(this.readStack(cpu, sp + BigInt(i * bytes), 2));
+    const sp = this.stackTop(cpu), whole = !cpu.compat;
+    const frame = this.memory.direct(cpu, sp, 5 * bytes, false); // a kernel that patches its code does tens of thousands of these
+    const read = (i: number, n: number): bigint => (frame >= 0 ? this.memory.valueAt(frame + i * bytes, n) : this.readStack(cpu, sp + BigInt(i * bytes), n));
+    const slot = (i: number): bigint => read(i, bytes);
+    const selectorAt = (i: number): number => Number(read(i, 2));
     const flags = Number(slot(2) & 0xffff_ffffn);
     const selector = selectorAt(1);
     const rip = slot(0);
     const segment = this.codeSegment(cpu, selector);
-    const whole = !cpu.compat;
     const newSs = whole ? selectorAt(4) : -1;
     const newSp = whole ? slot(3) : sp + BigInt(3 * bytes);
     const stack = newSs >= 0 ? this.dataSegment(cpu, SEG.ss, newSs) : undefined;
