@@ -17,4 +17,6 @@ export interface Host {
    * host may leave out what is not whole pages of its own.
    */
   discard?(memory: WasmMemory, offset: number, bytes: number): void;
+  /** What `make` gives, which is the same in each run of this program: made now, or kept from an earlier run. */
+  kept?(name: string, make: () => Uint8Array): Uint8Array;
 }

@@ -3,6 +3,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Host, LogLevel } from '#base/host.ts';
 import { discard } from './discard.ts';
+import { keptBytes } from './kept-bytes.ts';
 
 /**
  * Time of the machine at which this thread's `performance.now()` was 0, in ns. Each thread counts from its own start; domains
@@ -28,5 +29,6 @@ export function nodeHost(log: (level: LogLevel, message: string) => void): Host 
     random: (into) => { randomFillSync(into); },
     log,
     discard,
+    kept: keptBytes,
   };
 }

@@ -11,6 +11,9 @@ import type { HandlerSpec } from './handler-spec.ts';
 
 const TOKEN = /^(\d+)([rmx])(d?)([zn]?)(a?)(c?)(?:\+(\d+)([sn]))?$/;
 
+/** Rows of conditional jumps, by condition code and displacement. */
+const JUMPS = new Map(ENTRIES.filter((e) => e.cc >= 0).map((e) => [`${e.cc}${e.row.operands[0] === 'Jb' ? 's' : 'n'}`, e.number]));
+
 /** Text of a variant. */
 export function variantText(spec: HandlerSpec): string {
   const fused = ENTRIES[spec.fused]?.row;
@@ -23,7 +26,7 @@ export const rowText = (spec: HandlerSpec): string => { const row = ENTRIES[spec
 function parse(row: number, text: string): HandlerSpec | undefined {
   const m = TOKEN.exec(text);
   if (!m) return undefined;
-  const fused = m[7] === undefined ? -1 : ENTRIES.findIndex((e) => e.row.cc === Number(m[7]) && (e.row.operands[0] === 'Jb') === (m[8] === 's'));
+  const fused = m[7] === undefined ? -1 : JUMPS.get(`${m[7]}${m[8]}`) ?? -1;
   const mode64 = m[6] === '';
   return {
     row, opSize: Number(m[1]) as Bits, form: m[2] as 'r', dead: m[3] !== '', rep: m[4] === 'z' ? 'rep' : m[4] === 'n' ? 'repnz' : '',

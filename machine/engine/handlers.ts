@@ -16,6 +16,8 @@ import { enterBlock } from './tables.ts';
 import { emitInstruction, InterpEnv, JMP, JUMP, type Calls } from './interp-env.ts';
 import { INNER, REC } from './record.ts';
 
+/** Finds what `make` would give, which is the same in each run of the program. */
+export type Keeper = (name: string, make: () => Uint8Array) => Uint8Array;
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
 const TABLE_SIZE = 16384;
 /** Regions that are kept, and bytes of their modules: V8 takes several times as much. */
@@ -43,11 +45,11 @@ export class Handlers {
   private imports: Record<string, unknown> = {};
   private readonly common: Common;
 
-  constructor(memory: WasmMemory) {
+  constructor(memory: WasmMemory, kept: Keeper = (_name, make) => make()) {
     this.memory = memory;
     emptyTable ??= new Wasm.Module(tableModule(HANDLER, TABLE_SIZE));
     this.table = new Wasm.Instance(emptyTable).exports['table'] as WasmTable;
-    common ??= makeCommon();
+    common ??= makeCommon(kept);
     this.common = common;
   }
   /** Must be called once before the first flush. */
@@ -117,12 +119,12 @@ function moduleOf(handlers: readonly { readonly spec: Exclude<Spec, 'block'>; re
   return m.bytes();
 }
 /** Slot 0 stays empty. */
-function makeCommon(): Common {
+function makeCommon(kept: Keeper): Common {
   const handlers = [...Object.keys(SPECIAL) as (keyof typeof SPECIAL)[], ...commonHandlers()].map((spec, i) => ({ spec, slot: i + 1 }));
   return {
     slots: new Map(handlers.map(({ spec, slot }) => [typeof spec === 'string' ? spec : keyOf(spec), slot])),
     specs: ['block', ...handlers.map(({ spec }) => spec)],
-    module: new Wasm.Module(moduleOf(handlers)),
+    module: new Wasm.Module(kept('handlers', () => moduleOf(handlers))),
   };
 }
 

@@ -14,7 +14,7 @@ import { Blocks } from './blocks.ts';
 import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
 import type { HandlerSpec } from './handler-spec.ts';
-import { Handlers, type ImportValues } from './handlers.ts';
+import { Handlers, type ImportValues, type Keeper } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
 import { Operands } from './operand.ts';
@@ -39,6 +39,20 @@ type Enter = (cpu: number, record: number) => number;
 type Status = (cpu: number) => number;
 type Fill = (at: number, byte: number, length: number) => void;
 
+export interface InterpreterOptions {
+  /** executions after which a block's region is compiled; 0: none is */
+  readonly compileAfter?: number | undefined;
+  /** compiles regions on another thread, at a time of its own: runs do not repeat then */
+  readonly compiler?: RegionCompiler | undefined;
+  /** code for the system calls that need no exit */
+  readonly systemCalls?: SystemCallPaths;
+  /** capsule offset, if not where the capsule has it */
+  readonly scratch?: number;
+  /** the vCPUs have run before, on a machine that is no more */
+  readonly takenUp?: boolean;
+  readonly kept?: Keeper | undefined;
+}
+
 export class Interpreter implements Machine, SlowContext, Stepped {
   readonly capsule: Capsule;
   readonly cpus: readonly Cpu[];
@@ -54,14 +68,8 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private readonly status: Status;
   private readonly fill: Fill;
 
-  /**
-   * @param hooks may be filled in after construction, before the first run
-   * @param options compileAfter: executions after which a block's region is compiled; 0: none is. compiler: compiles them on
-   *   another thread, at a time of its own: runs do not repeat then. systemCalls: code for those
-   *   that need no exit. scratch: capsule offset, if not where the capsule has it. takenUp: the vCPUs have run before, on a
-   *   machine that is no more
-   */
-  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: { compileAfter?: number | undefined; compiler?: RegionCompiler | undefined; systemCalls?: SystemCallPaths; scratch?: number; takenUp?: boolean } = {}) {
+  /** @param hooks may be filled in after construction, before the first run */
+  constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: InterpreterOptions = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
@@ -70,7 +78,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     this.operands = new Operands(this.memory, this.segments);
-    const handlers = this.handlers = new Handlers(capsule.memory);
+    const handlers = this.handlers = new Handlers(capsule.memory, options.kept);
     const byBase = new Map(this.cpus.map((c) => [c.base, c]));
     const cpu = (base: number): Cpu => byBase.get(base) as Cpu;
     const host = {

@@ -128,7 +128,7 @@ export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: H
 
 function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, options: ConstructorParameters<typeof Interpreter>[3]): Domain {
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, ...options }), host);
+  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, kept: host.kept, ...options }), host);
   Object.assign(hooks, machineHooks(domain));
   return domain;
 }
