@@ -6,12 +6,12 @@ import { CPU, EXIT, REG } from '../cpu-state.ts';
 import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, i32, i64, load, ltS, ne, or, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
-import type { Callee } from '../wasm/fn.ts';
+import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import type { Callee, Var } from '../wasm/fn.ts';
 import type { Frame } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './record.ts';
-import type { KnownPage, PageKey } from './known-pages.ts';
+import { MAX_ACCESS, type PageKey } from './known-pages.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
 import { codeEntryOf } from './tables.ts';
@@ -84,16 +84,16 @@ export class CompiledEnv extends InterpEnv {
   protected override addressRegister(offset: Expr): Expr { return offset.value === BigInt(CPU.zero) ? i64(0) : this.frame.register(Number(offset.value) >>> 3); }
   protected override access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
     if (this.isStack(part)) { this.onStack(va, bits, write, part, use); return; }
-    const key = this.pageKey(part);
+    const key = bits <= MAX_ACCESS * 8 ? this.pageKey(part) : undefined;
     if (key === undefined) { super.access(va, bits, write, part, use); return; }
     const { pages } = this.frame;
     const known = pages.find(key, write);
-    if (known) this.inPageOf(known, va, bits, use, () => this.outside(va, bits, write, part));
+    if (known) this.within(ltU(sub(va, known.page.get), known.room.get), known.add, va, use, () => this.outside(va, bits, write, part));
     else super.access(va, bits, write, part, use, pages.note(key, write));
   }
   /** An access that is likely to be in a page whose place is known. @param outside for where it is not */
-  private inPageOf({ page, add: by }: KnownPage, va: Expr, bits: number, use: (at: Expr, missed: boolean) => void, outside: () => Expr): void {
-    this.fn.if(eq(this.lastPage(va, bits), page.get), () => use(add(wrap(va), by.get), false), () => use(outside(), true), true);
+  private within(condition: Expr, by: Var, va: Expr, use: (at: Expr, missed: boolean) => void, outside: () => Expr): void {
+    this.fn.if(condition, () => use(add(wrap(va), by.get), false), () => use(outside(), true), true);
   }
   /** What an operand's page is likely to be the same as; undefined where nothing is. */
   private pageKey(part: Part): PageKey | undefined {
@@ -109,8 +109,15 @@ export class CompiledEnv extends InterpEnv {
   private onStack(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
     const { stack } = this.frame;
     if (part === 'stack' && this.isInGroup()) { use(add(wrap(va), stack.add.get), false); return; }
-    this.inPageOf(stack, va, bits, use, () => this.outsideStackPage(va, bits, write, part));
+    this.within(this.inStackPage(va, bits / 8), stack.add, va, use, () => this.outsideStackPage(va, bits, write, part));
     this.frame.endGroup(); // the page may be another one now
+  }
+  /** Nearly all is aligned: what is not is asked for outside. Nothing is in the page -1. */
+  private inStackPage(va: Expr, bytes: number): Expr {
+    const page = this.frame.stack.page.get;
+    if (bytes <= 8) return eq(and(va, i64(bytes - 1 - PAGE_SIZE)), page);
+    const differs = (at: Expr): Expr => xor(and(at, i64(-PAGE_SIZE)), page);
+    return eqz(or(differs(va), differs(add(va, i64(bytes - 1)))));
   }
   /** A push or a pop whose neighbours are looked at together with it: they lie in the stack's page, or the interpreter goes on. */
   private isInGroup(): boolean {
@@ -121,8 +128,7 @@ export class CompiledEnv extends InterpEnv {
     const { lo, hi, until } = group;
     const rsp = frame.register(REG.rsp);
     const low = fn.let(add(rsp, i64(lo)));
-    const page = frame.stack.page.get;
-    fn.if(ne(shrU(or(xor(low, page), xor(add(rsp, i64(hi - 1)), page)), i64(12)), i64(0)), () => {
+    fn.if(eqz(this.inStackPage(low, hi - lo)), () => {
       this.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)));
       frame.takeStackPage();
     }, undefined, false);

@@ -30,7 +30,7 @@ export class Frame {
   private readonly pageNow: Var | undefined;
   readonly budget: Var;
   /** the page that the stack was in last */
-  readonly stack: KnownPage;
+  readonly stack: Pick<KnownPage, 'page' | 'add'>;
   readonly pages: KnownPages;
   /** steps of a node up to which pushes and pops are known to be in the stack's page */
   grouped: { readonly node: Node | undefined; readonly until: number } = NO_GROUP;
@@ -123,7 +123,6 @@ export class Frame {
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
     this.takeStackPage();
-    this.pages.reset();
   }
   /** The code was mapped elsewhere when it was compiled. */
   private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }

@@ -11,7 +11,7 @@ import { ENTRIES } from '../decode/opcode-map.ts';
 import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
-import type { KnownPage } from './known-pages.ts';
+import { ROOM, type KnownPage } from './known-pages.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { continueAt, enterBlock, enterBlockAt, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
@@ -165,7 +165,7 @@ export class InterpEnv extends Env {
   /**
    * Writes an access twice: at where the TLB says that an address is, and for what it does not know.
    * @param use gets the capsule offset
-   * @param noted gets the page that the TLB knew, or -1
+   * @param noted gets the page that the TLB knew, if it did
    */
   protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void, noted?: KnownPage): void {
     if (!this.mode64) this.checkSegment(va, bits, write, part);
@@ -175,9 +175,10 @@ export class InterpEnv extends Env {
     this.fn.if(this.hit(entry, va, bits, half), () => {
       noted?.add.set(by);
       noted?.page.set(and(va, i64(-4096)));
+      noted?.room.set(i64(ROOM));
       use(add(wrap(va), noted?.add.get ?? by), false);
     }, () => {
-      noted?.page.set(i64(-1));
+      noted?.room.set(i64(0));
       use(this.outside(va, bits, write, part), true);
     }, true);
   }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Capsule } from '#base/capsule.ts';
 import type { Cpu } from '../cpu.ts';
-import { CPU, EXIT, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
+import { CPU, EXIT, FX, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
 import { distantMachine } from '../distant-machine.ts';
 import { ACCESS, PFEC } from '../machine.ts';
 import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
@@ -146,6 +146,48 @@ both('fields of a structure lie in one page or in two', (make) => {
   m.cpu.set(REG.rbx, BigInt(BASE + 0x7000)); // what may be read may not be written
   assert.equal(m.run(0), EXIT.exception);
   assert.deepEqual([m.cpu.rip, m.cpu.field64(CPU.cr2), m.cpu.field32(CPU.errorCode)], [BigInt(BASE + 7), BigInt(BASE + 0x7010), PFEC.present | PFEC.write]);
+});
+
+/** A loop that begins at BASE + 0x100 and touches page 4 first, then what begins at its end in page 3: frames far from each other. */
+function acrossIntoKnownPage(m: FlatMachine, code: string, register: number): void {
+  m.map(3, 7);
+  m.map(4, 5);
+  for (const page of [5, 7]) m.capsule.u8.fill(page, m.at(page * 4096), m.at((page + 1) * 4096));
+  m.capsule.u8.fill(0xcc, m.at(4 * 4096), m.at(5 * 4096)); // before the frame of page 4
+  m.put(0x100, `${code} ff c9 75 ${(0x100 - code.split(' ').length - 4).toString(16)} ${UD2}`);
+  m.cpu.set(register, BigInt(BASE + 4 * 4096));
+  m.cpu.set(REG.rax, 0x1122_3344_5566_7788n);
+  m.cpu.set(REG.rcx, 50n);
+  assert.equal(m.run(0x100), EXIT.exception);
+  assert.equal(m.cpu.get(REG.rcx), 0n);
+  assert.ok(m.capsule.u8.subarray(m.at(4 * 4096), m.at(5 * 4096)).every((byte) => byte === 0xcc), 'the neighbour is as it was');
+}
+both('an access that reaches into a page that is known begins in the page before it', (make) => {
+  const stored = (m: FlatMachine): bigint => m.capsule.u64[m.at(8 * 4096 - 8) >>> 3] as bigint;
+  let m = make();
+  acrossIntoKnownPage(m, '48 89 06 48 89 46 fc', REG.rsi); // mov [rsi],rax; mov [rsi-4],rax
+  assert.equal(stored(m), 0x5566_7788_0707_0707n);
+  m = make();
+  acrossIntoKnownPage(m, '48 8b 06 48 8b 5e fc', REG.rsi); // mov rax,[rsi]; mov rbx,[rsi-4]
+  assert.equal(m.cpu.get(REG.rbx), 0x0505_0505_0707_0707n);
+  m = make();
+  acrossIntoKnownPage(m, '48 89 44 24 10 48 89 44 24 fc', REG.rsp); // mov [rsp+16],rax; mov [rsp-4],rax
+  assert.equal(stored(m), 0x5566_7788_0707_0707n);
+  m = make();
+  acrossIntoKnownPage(m, '0f 11 44 24 10 0f 10 44 24 f8', REG.rsp); // movups [rsp+16],xmm0; movups xmm0,[rsp-8]
+  assert.deepEqual([0, 8].map((at) => m.capsule.dv.getBigUint64(m.cpu.base + CPU.fxState + FX.xmm + at, true)), [0x0707_0707_0707_0707n, 0x0505_0505_0505_0505n]);
+});
+
+both('pushes to the last page of all fault when there is none', (make) => {
+  const m = make();
+  m.put(0x100, `50 50 58 58 ff c9 75 f8 ${UD2}`); // push rax; push rax; pop; pop; loop
+  const at = (rsp: bigint, rounds: bigint): number => {
+    m.cpu.set(REG.rsp, rsp);
+    m.cpu.set(REG.rcx, rounds);
+    return m.run(0x100);
+  };
+  at(BigInt(BASE + 0x4800), 50n);
+  assert.deepEqual([at(-64n & (1n << 64n) - 1n, 50n), m.cpu.field32(CPU.exitInfo), m.cpu.field64(CPU.cr2)], [EXIT.exception, 14, (1n << 64n) - 72n]);
 });
 
 both('a store into the instructions that follow it is seen by them', (make) => {

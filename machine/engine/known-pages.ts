@@ -2,13 +2,14 @@
 // to be in the same page, as fields of a structure are: it compares its page with that one and asks the TLB only if they
 // differ. What is known holds as long as translations do, whatever the register holds by then.
 
-import { i64 } from '../wasm/expr.ts';
+import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Fn, Var } from '../wasm/fn.ts';
 
 /** A page in locals of the function. */
 export interface KnownPage {
-  /** its address, or -1 */
   readonly page: Var;
+  /** bytes at its beginning in which an access may begin; 0: nothing is known */
+  readonly room: Var;
   /** capsule offset less linear address */
   readonly add: Var;
 }
@@ -18,6 +19,8 @@ interface Holding { readonly slot: number; readonly writable: boolean }
 export type PageKnowledge = ReadonlyMap<PageKey, Holding>;
 
 const SLOTS = 4;
+/** Most bytes of an access, which is then within the page wherever in the room it begins: 16, as vectors have. */
+export const MAX_ACCESS = 16, ROOM = PAGE_SIZE - MAX_ACCESS + 1;
 
 export class KnownPages {
   private readonly fn: Fn;
@@ -28,10 +31,8 @@ export class KnownPages {
 
   constructor(fn: Fn) {
     this.fn = fn;
-    this.slots = Array.from({ length: SLOTS }, () => ({ page: fn.var('i64'), add: fn.var('i32') }));
+    this.slots = Array.from({ length: SLOTS }, () => ({ page: fn.var('i64'), room: fn.var('i64'), add: fn.var('i32') }));
   }
-  /** Before the function's body: an address is in no page yet. */
-  reset(): void { for (const { page } of this.slots) page.set(i64(-1)); }
   /** A block begins. @param knowledge what is known where it is come from, if that is one place */
   begin(knowledge: PageKnowledge | undefined): void {
     this.held = new Map(knowledge);
