@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CREDIT_INIT, Share } from './credit.ts';
-import { RunQueue, type Sharer } from './run-queue.ts';
+import { BOOST_NS, RunQueue, type Sharer } from './run-queue.ts';
 
 const SLICE = 5e6, SECOND = 1e9;
 
@@ -9,7 +9,7 @@ interface One extends Sharer { readonly i: number }
 function one(i: number, weight = 256, cap = 0): One {
   const share = new Share();
   share.set(weight, cap);
-  return { i, share, renewals: 0 };
+  return { i, share, renewals: 0, boost: 0 };
 }
 
 /** Lets all that want to run share a CPU for so long. @param wants when they do not sleep: always, if not given */
@@ -73,6 +73,47 @@ test('who has slept goes first', () => {
   queue.put(sleeper);
   assert.equal(queue.next(), sleeper);
   assert.equal(sleeper.share.credit, CREDIT_INIT, 'but does not save up for ever');
+});
+test('who wakes goes before others that have more credit, for as long as an answer takes', () => {
+  const [waker, ...waiting] = [one(0), one(1), one(2)];
+  const queue = new RunQueue<One>();
+  for (const each of waiting) queue.put(each);
+  for (let i = 0; i < 3; i++) {
+    waker.share.charge(BOOST_NS / 4);
+    queue.wake(waker);
+    assert.equal(queue.next(), waker);
+    assert.ok(queue.charge(waker, BOOST_NS / 2));
+    queue.put(waker);
+    assert.equal(queue.next(), waker);
+    assert.ok(!queue.charge(waker, BOOST_NS / 2), 'it is over');
+    queue.put(waker);
+    assert.notEqual(queue.next(), waker);
+    queue.remove(waker);
+  }
+  waker.share.charge(CREDIT_INIT);
+  queue.wake(waker);
+  assert.notEqual(queue.next(), waker, 'it has had its share');
+});
+test('who sleeps a little all the time gets no more than a share', () => {
+  const all = Array.from({ length: 5 }, (_, i) => one(i));
+  const sleeper = all[0] as One;
+  const queue = new RunQueue<One>();
+  for (const each of all) queue.put(each);
+  let [now, wakeAt] = [0, Infinity];
+  while (now < 10 * SECOND) {
+    if (now >= wakeAt) queue.wake(sleeper);
+    if (now >= wakeAt) wakeAt = Infinity;
+    const next = queue.next() as One;
+    now += BOOST_NS / 2;
+    queue.charge(next, BOOST_NS / 2);
+    if (next !== sleeper) queue.put(next);
+    else {
+      queue.remove(next);
+      wakeAt = now + BOOST_NS / 4;
+    }
+  }
+  const part = sleeper.share.ran / now;
+  assert.ok(part > 0.15 && part < 0.21, `${part}`);
 });
 test('who ran far too long at once is not in debt for ever: somebody else who comes does not have the CPU to itself', () => {
   const [worker, newcomer] = [one(0), one(1)];

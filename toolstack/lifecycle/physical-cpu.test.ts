@@ -170,6 +170,30 @@ describe('a physical CPU', () => {
     assert.deepEqual(w.ran, [1, 2, 1, 2].slice(w.ran[0] === 1 ? 0 : 1));
   });
 
+  test('it does so whenever it wakes, though others have waited for their turn since long', async () => {
+    const answers: number[] = [];
+    let asked = 0; // when it was woken
+    const begin = w.time + 100 * MS; // by then all have had their turn
+    const sleeper = w.add(1, (u) => {
+      w.time += MS / 2;
+      if (asked > 0) answers.push(w.time - asked);
+      block(u);
+    });
+    for (const domid of [2, 3, 4, 5, 6, 7]) {
+      w.add(domid, (u) => {
+        if (answers.length === 20) return block(u);
+        if (w.time >= Math.max(begin, asked + 30 * MS)) {
+          asked = w.time;
+          w.cpu.disturb(w.cpu.get(1) as PlacedDomain, () => sleeper.v.unpause(VPF.blocked));
+        }
+        w.time += MS;
+      });
+    }
+    await w.run();
+    assert.equal(answers.length, 20);
+    assert.ok(Math.max(...answers) < 2 * MS, answers.map((ns) => ns / MS).join());
+  });
+
   test('a domain that is paused does not run, and its timers wait', async () => {
     let slices = 0;
     const u = w.add(1, (v) => {

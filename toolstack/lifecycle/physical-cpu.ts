@@ -32,7 +32,7 @@ export class PhysicalCpu {
   private readonly byId = new Map<number, PlacedDomain>();
   private current: PlacedDomain | undefined;
   private turnEnd = 0;
-  /** one that has more credit than the current one has woken */
+  /** another one may go before the current one now */
   private preempted = false;
   /** events for Domain-0 that were not sent yet: domid and port, in turn */
   private events: number[] = [];
@@ -79,8 +79,8 @@ export class PhysicalCpu {
     if (parked > 0) return this.rest(placed, parked);
     this.sleepers.remove(placed);
     placed.wantsSince = now;
-    this.ready.put(placed);
-    if (this.current && placed.share.credit > this.current.share.credit) this.preempted = true;
+    this.ready.wake(placed);
+    if (this.current && this.ready.goesBefore(placed, this.current)) this.preempted = true;
   }
   /** A domain has been shut down: it is forgotten here, and Domain-0 is told. */
   end(placed: PlacedDomain): void {
@@ -173,7 +173,7 @@ export class PhysicalCpu {
     const allowance = share.allowance(begin, SLICE_NS);
     const result = allowance > 0 ? runGuarded(placed.domain, allowance) : undefined;
     const end = this.now();
-    if (result) share.charge(end - begin);
+    if (result && !this.ready.charge(placed, end - begin)) this.preempted = true;
     this.noteWish(placed, end);
     if (result?.reason === 'shutdown') return this.end(placed);
     if (result?.reason === 'blocked') return this.rest(placed, placed.nextTimer);

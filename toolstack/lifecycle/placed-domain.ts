@@ -13,6 +13,7 @@ export class PlacedDomain implements Sharer {
   readonly compiler: RegionCompiler | undefined;
   readonly share: Share;
   renewals = 0;
+  boost = 0;
   /** host time when it has to be looked at, while it sleeps */
   wakeAt = Infinity;
   /** host time up to which its wish to run is noted, while it wants to */
