@@ -1,25 +1,23 @@
 // The worker of region-compiler.ts.
 
+import { hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
-import { compileJob } from '#machine/engine/region-job.ts';
-import { collectGarbage, collectIfWorthwhile } from './collect-garbage.ts';
-import type { CompileChannel, CompileMessage, CompileOpening } from './region-compiler.ts';
+import { RegionCache } from '#machine/engine/region-cache.ts';
+import type { RegionJob } from '#machine/engine/region-job.ts';
+import type { CompileChannel, CompileOpening } from './region-compiler.ts';
+
+/** Bytes of modules that are kept for domains to come: a kernel and some programs are 10 MB. */
+const MOST = 64 << 20;
+const cache = new RegionCache((words) => hash('sha256', words, 'base64'), MOST);
 
 function open(opening: CompileOpening): void {
-  if (opening === 'collect') collectGarbage();
-  else if ('thread' in opening) opening.thread.on('message', open);
+  if ('thread' in opening) opening.thread.on('message', open);
   else serve(opening);
 }
 function serve({ port, answered }: CompileChannel): void {
-  let memory: SharedArrayBuffer;
-  port.on('message', (message: CompileMessage) => {
-    if ('byteLength' in message) {
-      memory = message;
-      return;
-    }
-    port.postMessage(compileJob({ ...message, memory }));
+  port.on('message', (job: RegionJob) => {
+    port.postMessage(cache.compile(job));
     Atomics.add(answered, 0, 1);
-    collectIfWorthwhile();
   });
 }
 parentPort?.on('message', open);

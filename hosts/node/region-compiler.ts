@@ -1,4 +1,5 @@
-// Compiles guest code on a worker thread, one for all domains of a process. Each machine has a channel of its own to it.
+// Compiles guest code on a worker thread, one for all domains of a process, which share what it compiles. Each machine has a channel
+// of its own to it.
 // Answers are fetched, not delivered: the thread that runs a guest seldom comes to its event loop.
 
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
@@ -10,10 +11,8 @@ export interface CompileChannel {
   /** counts the answers */
   readonly answered: Int32Array;
 }
-/** What the worker gets: the channel of a machine, a port on which another thread will send some, or the wish that it collects its garbage. */
-export type CompileOpening = CompileChannel | { readonly thread: MessagePort } | 'collect';
-/** On a channel: the memory that the machine's jobs are about, first, or a job. */
-export type CompileMessage = SharedArrayBuffer | Omit<RegionJob, 'memory'>;
+/** What the worker gets: the channel of a machine, or a port on which another thread will send some. */
+export type CompileOpening = CompileChannel | { readonly thread: MessagePort };
 
 /** The way of one thread to the worker, as it can be sent to that thread. */
 export interface CompilerAccess {
@@ -22,8 +21,8 @@ export interface CompilerAccess {
   readonly alive: Int32Array;
 }
 
-/** V8 counts the memory of all domains that it has compiled for to the old generation's: there is no limit to that. */
-const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1 << 20 } as const;
+/** Nearly all that is made is garbage at once. */
+const LIMITS = { maxYoungGenerationSizeMb: 8 } as const;
 
 export class CompilerThread {
   private readonly worker: Worker;
@@ -45,8 +44,6 @@ export class CompilerThread {
     this.worker.postMessage({ thread: port2 } satisfies CompileOpening, [port2]);
     return { port: port1, alive: this.alive };
   }
-  /** Lets the worker give back the memory of machines that are gone. */
-  collect(): void { this.worker.postMessage('collect' satisfies CompileOpening); }
 }
 
 export class CompilerClient {
@@ -68,7 +65,6 @@ class MachineCompiler implements RegionCompiler {
   private readonly port: MessagePort;
   private readonly answered: Int32Array;
   private taken = 0;
-  private hasMemory = false;
 
   constructor(threadAlive: Int32Array, port: MessagePort, answered: Int32Array) {
     this.threadAlive = threadAlive;
@@ -77,11 +73,7 @@ class MachineCompiler implements RegionCompiler {
   }
   get alive(): boolean { return this.threadAlive[0] !== 0; }
 
-  compile({ id, memory, words }: RegionJob): void {
-    if (!this.hasMemory) this.port.postMessage(memory);
-    this.hasMemory = true;
-    this.port.postMessage({ id, words }, [words.buffer as ArrayBuffer]);
-  }
+  compile(job: RegionJob): void { this.port.postMessage(job, job.regions.map((words) => words.buffer as ArrayBuffer)); }
   take(): CompiledRegions | undefined {
     if (this.answered[0] === this.taken) return undefined;
     const received = receiveMessageOnPort(this.port) as { message: CompiledRegions } | undefined;

@@ -6,11 +6,11 @@ import { CPU, EXIT, REG } from '../cpu-state.ts';
 import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
 import type { Callee, Var } from '../wasm/fn.ts';
 import type { Frame } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
-import { ACCESS_INFO, CODE_PAGE, codeEntry, codePage, INNER, MMU, REC } from './record.ts';
+import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
 import { MAX_ACCESS, type PageKey } from './known-pages.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
@@ -22,11 +22,18 @@ const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);
 /** Instructions that move a pointer by little. */
 const STEPS: ReadonlySet<string> = new Set(['ADD', 'SUB', 'INC', 'DEC']);
 
+/** Where the machine that runs the code has a step's record. */
+function addressOf({ node, at }: Site, { imported }: Frame): Expr {
+  const { emit, type } = add(imported.blocks[node.block.record] as Expr, i32(at * REC.size));
+  return new Expr(type, emit, undefined, true);
+}
+
 /** What a record's code needs to know of its place in the region. */
 export interface Site {
   readonly node: Node;
   /** position in the node's steps */
   readonly at: number;
+  /** where its fields are in the region's words */
   readonly record: number;
   /** jumps to a node from here */
   go(to: Node): void;
@@ -39,7 +46,7 @@ export class CompiledEnv extends InterpEnv {
   private slowed = false;
 
   constructor(frame: Frame, row: Row, shape: Shape, flags: Flags, instructions: number, site: Site) {
-    super(frame.fn, row, shape, flags, frame.calls, frame.handlerType, instructions, i32(site.record));
+    super(frame.fn, row, shape, flags, frame.calls, frame.handlerType, instructions, addressOf(site, frame));
     this.frame = frame;
     this.site = site;
   }
@@ -199,11 +206,13 @@ export class CompiledEnv extends InterpEnv {
     }
     this.site.go(to);
   }
-  private requirePage(va: number, mfn: number, target: Expr): void {
-    const { pagesMove } = this.frame;
+  /** @param page number of the page that has to be at an address */
+  private requirePage(va: number, page: number, target: Expr): void {
+    const { pagesMove, imported } = this.frame;
+    const number = imported.pages[page] as Expr;
     const entry = pagesMove ? codeEntryOf(this.fn, this.mmu(), this.frame.linear(va)) : displace(this.mmu(), codeEntry(va >>> 0));
-    const page = pagesMove ? or(and(shl(this.frame.linear(va), i64(8)), i64(CODE_PAGE)), i64(mfn)) : i64(codePage(BigInt(va), mfn));
-    this.fn.if(ne(load('i64', 64, entry, pagesMove ? MMU.code : 0), page), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
+    const wanted = pagesMove ? or(and(shl(this.frame.linear(va), i64(8)), i64(CODE_PAGE)), number) : number;
+    this.fn.if(ne(load('i64', 64, entry, pagesMove ? MMU.code : 0), wanted), () => this.frame.sayAway(target, INNER.lookup), undefined, false);
   }
   /**
    * The block ends early because another one goes on. The slice is looked at where that leads back, by a jump that

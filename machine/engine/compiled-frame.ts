@@ -12,18 +12,22 @@ import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
 import { REC } from './record.ts';
 import type { Node } from './region.ts';
+import { moves } from './region-words.ts';
 
 const REGISTERS = 16;
-/** Where user addresses end. */
-const USER_END = 2 ** 47;
 const NO_GROUP = { node: undefined, until: -1 };
+
+/** What differs from machine to machine (region-words.ts, RegionNumbers). */
+export interface Imported { readonly blocks: readonly Expr[]; readonly pages: readonly Expr[] }
 
 /** Where a function keeps the state of a vCPU, and its ways out. */
 export class Frame {
   readonly fn: Fn;
   readonly calls: Calls;
   readonly handlerType: number;
+  /** the region's words, where its records are read */
   readonly dv: DataView;
+  readonly imported: Imported;
   readonly mmu: Var;
   /** the page that the region begins in; and where that is when it runs, for code that may be mapped elsewhere too */
   private readonly page: number;
@@ -52,15 +56,16 @@ export class Frame {
   private used = 0;
   private written = 0;
 
-  /** @param page where the region begins, when it is compiled */
-  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: number) {
+  /** @param page where the region begins, in its words */
+  constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: number, imported: Imported) {
     this.fn = fn;
     this.calls = calls;
     this.handlerType = handlerType;
     this.dv = dv;
+    this.imported = imported;
     this.mmu = fn.var('i32');
     this.page = page;
-    this.pageNow = page >= 0 && page < USER_END ? fn.var('i64') : undefined;
+    this.pageNow = moves(page) ? fn.var('i64') : undefined;
     this.budget = fn.var('i32');
     this.stack = { page: fn.var('i64'), add: fn.var('i32') };
     this.codeChanged = fn.var('i32');

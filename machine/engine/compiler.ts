@@ -1,39 +1,43 @@
 // Makes one WebAssembly function of a region, from the same instruction descriptions as the interpreter's handlers.
 
 import { Flags } from '../isa/flags.ts';
-import { i32, sub } from '../wasm/expr.ts';
+import { i32, sub, type Expr } from '../wasm/expr.ts';
 import { Fn } from '../wasm/fn.ts';
 import { CompiledEnv, type Site } from './compiled-env.ts';
-import { Frame } from './compiled-frame.ts';
+import { Frame, type Imported } from './compiled-frame.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import type { PageKnowledge } from './known-pages.ts';
 import { INNER, REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
+import { decodeRegion, importsOf } from './region-words.ts';
 import { Structure } from './structure.ts';
 
 /** A module that puts the functions of regions into slots of the handler table. */
 export class RegionModule {
   private readonly module = handlerModule('regions');
-  private readonly dv: DataView;
 
-  /** @param dv the domain's memory, where records lie */
-  constructor(dv: DataView) { this.dv = dv; }
-
-  /** Nothing is added when this throws. */
-  add(region: Region, slot: number): void {
+  /**
+   * Its function imports a number for its slot, one for each block and one for each page. Only that is added when this throws.
+   * @param words a region (region-words.ts)
+   */
+  add(words: Int32Array): void {
     const { m, calls, type } = this.module;
+    const { blocks, pages } = importsOf(words);
+    const numbers = (count: number, type: 'i32' | 'i64'): Expr[] => Array.from({ length: count }, () => m.importNumber(type));
+    const slot = m.importNumber('i32');
+    const imported = { blocks: numbers(blocks, 'i32'), pages: numbers(pages, 'i64') };
     const fn = new Fn(HANDLER.params, HANDLER.result);
-    emitRegion(region, fn, calls, type, this.dv);
+    emitRegion(decodeRegion(words), fn, calls, type, new DataView(words.buffer, words.byteOffset, words.byteLength), imported);
     m.place(slot, m.add(fn));
   }
   bytes(): Uint8Array { return this.module.m.bytes(); }
 }
 
 /** Writes the body of a region's function, (cpu, record) → exit code. */
-function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView): void {
-  const frame = new Frame(fn, calls, handlerType, dv, pageOfNode(region.entry));
+function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, dv: DataView, imported: Imported): void {
+  const frame = new Frame(fn, calls, handlerType, dv, pageOfNode(region.entry), imported);
   const ways = new Map<Node, number>();
   for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);
   /** what is known of flags and pages where a block begins that is reached from one place only */

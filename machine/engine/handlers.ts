@@ -14,14 +14,19 @@ import { handlerModule } from './handler-module.ts';
 import { keyOf, type HandlerSpec } from './handler-spec.ts';
 import { enterBlock } from './tables.ts';
 import { emitInstruction, InterpEnv, JMP, JUMP, type Calls } from './interp-env.ts';
+import type { CompiledModule } from './region-job.ts';
+import type { RegionNumbers } from './region-words.ts';
 import { INNER, REC } from './record.ts';
 
 /** Finds what `make` would give, which is the same in each run of the program. */
 export type Keeper = (name: string, make: () => Uint8Array) => Uint8Array;
 export type ImportValues = Record<keyof typeof RUNTIME | keyof typeof HOST, unknown>;
-const TABLE_SIZE = 16384;
+/** The last slot takes functions of regions that this machine has not. */
+const TABLE_SIZE = 16384, NOWHERE = TABLE_SIZE - 1;
 /** Regions that are kept, and bytes of their modules: V8 takes several times as much. */
 const MAX_FUNCTIONS = 12000, MAX_BYTES = 96 << 20;
+/** A region whose function a slot waits for. */
+export interface Order { readonly record: number; readonly slot: number; readonly numbers: RegionNumbers }
 type Spec = HandlerSpec | keyof typeof SPECIAL | 'block';
 /**
  * What all handler tables of a process begin with: the special handlers and the common ones, in the same slots. Made when first
@@ -93,11 +98,19 @@ export class Handlers {
   regionSlot(): number { return this.freed.pop() ?? this.newSlot('block'); }
   /** A slot that nothing was put into. */
   freeSlot(slot: number): void { this.freed.push(slot); }
-  /** Puts the functions of regions into the slots that their module names. @param size bytes of the module */
-  install(module: WasmModule, functions: number, size: number): void {
-    this.functions += functions;
-    this.size += size;
-    new Wasm.Instance(module, { env: this.imports });
+  /** Puts functions of regions into slots. @param orders of the job that the module was compiled for */
+  install({ module, functions, size, regions }: CompiledModule, orders: readonly Order[]): void {
+    const here: (number | bigint)[] = []; // what the module imports, in its order
+    functions.forEach(({ blocks, pages }, i) => {
+      const order = orders[regions[i] ?? -1];
+      if (!order) here.push(NOWHERE, ...Array<number>(blocks).fill(0), ...Array<bigint>(pages).fill(0n));
+      else {
+        here.push(order.slot, ...order.numbers.blocks.map((record) => record | 0), ...order.numbers.pages);
+        this.functions++;
+        this.size += size / functions.length;
+      }
+    });
+    new Wasm.Instance(module, { env: this.imports, here: here as never });
   }
 
   /** Compiles what was asked for since the last flush. */
@@ -114,7 +127,7 @@ function moduleOf(handlers: readonly { readonly spec: Exclude<Spec, 'block'>; re
   for (const { spec, slot } of handlers) {
     const { fn, callee } = m.fn(HANDLER.params, HANDLER.result);
     emitHandler(spec, fn, calls, type);
-    m.place(slot, callee);
+    m.place(i32(slot), callee);
   }
   return m.bytes();
 }

@@ -6,18 +6,17 @@
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
-import { Wasm } from '#base/webassembly.ts';
 import type { Cpu } from '../cpu.ts';
 import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import { ACCESS } from '../machine.ts';
 import { variantOf, type Blocks } from './blocks.ts';
-import { RegionModule } from './compiler.ts';
-import type { Handlers } from './handlers.ts';
+import type { Handlers, Order } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
 import { NOTED, REC, ripOf } from './record.ts';
-import { encodeRegion, type RegionCompiler } from './region-job.ts';
-import { RegionBuilder, type Block, type BlockSource, type Region, type Step } from './region.ts';
+import { compileRegions, rethrow, type CompiledModule, type RegionCompiler } from './region-job.ts';
+import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
+import { encodeRegion } from './region-words.ts';
 
 /**
  * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
@@ -33,8 +32,6 @@ const MAX_PENDING = 64;
 const BATCH = 8, MAX_WAIT = 100;
 /** Most targets of a computed jump that are remembered. */
 const MAX_TARGETS = 8;
-
-interface Order { readonly record: number; readonly slot: number }
 
 export class HotCode implements BlockSource {
   /** executions after which a block is hot; 0: never */
@@ -59,7 +56,7 @@ export class HotCode implements BlockSource {
   private readonly orders = new Map<number, readonly Order[]>();
   /** regions that wait for others to be compiled with; calls of collect since one does */
   private batch: Order[] = [];
-  private words: number[] = [];
+  private words: Int32Array[] = [];
   private waited = 0;
   private sent = 0;
   /** regions made */
@@ -99,26 +96,21 @@ export class HotCode implements BlockSource {
       this.note(block.mfn, record);
       if (block.secondMfn >= 0) this.note(block.secondMfn, record);
     }
-    if (this.compiler?.alive) this.order(record, region, slot);
-    else {
-      const module = new RegionModule(dv);
-      module.add(region, slot);
-      const bytes = module.bytes();
-      this.handlers.install(new Wasm.Module(bytes), 1, bytes.length);
-      this.enter(record, slot);
-    }
-  }
-  private order(record: number, region: Region, slot: number): void {
+    const { words, numbers } = encodeRegion(region, u32);
     this.pending.set(record, slot);
-    this.batch.push({ record, slot });
-    encodeRegion(region, slot, this.words);
+    if (this.compiler?.alive) this.order({ record, slot, numbers }, words);
+    else this.install([compileRegions([words], rethrow)], [{ record, slot, numbers }]);
+  }
+  private order(order: Order, words: Int32Array): void {
+    this.batch.push(order);
+    this.words.push(words);
     if (this.batch.length === BATCH) this.send();
   }
   private send(): void {
     if (this.batch.length === 0) return;
     const id = ++this.sent;
     this.orders.set(id, this.batch);
-    this.compiler?.compile({ id, memory: this.capsule.memory.buffer, words: Int32Array.from(this.words) });
+    this.compiler?.compile({ id, regions: this.words });
     this.batch = [];
     this.words = [];
     this.waited = 0;
@@ -130,18 +122,19 @@ export class HotCode implements BlockSource {
       const orders = this.orders.get(done.id);
       if (!orders) continue; // everything was dropped since
       this.orders.delete(done.id);
-      this.handlers.install(done.module, done.slots.length, done.size);
-      for (const { record, slot } of orders) {
-        const wanted = this.pending.get(record) === slot;
-        if (wanted) this.pending.delete(record);
-        if (wanted && done.slots.includes(slot)) this.enter(record, slot);
-        else this.handlers.freeSlot(slot);
-      }
+      this.install(done.modules, orders);
     }
   }
-  private enter(record: number, slot: number): void {
-    this.capsule.u32[record >>> 2] = slot;
-    this.promoted++;
+  private install(modules: readonly CompiledModule[], orders: readonly Order[]): void {
+    for (const module of modules) this.handlers.install(module, orders);
+    orders.forEach(({ record, slot }, i) => {
+      const wanted = this.pending.get(record) === slot;
+      if (wanted) this.pending.delete(record);
+      if (wanted && modules.some(({ regions }) => regions.includes(i))) {
+        this.capsule.u32[record >>> 2] = slot;
+        this.promoted++;
+      } else this.handlers.freeSlot(slot);
+    });
   }
   private note(mfn: number, record: number): void {
     const set = this.byFrame.get(mfn);

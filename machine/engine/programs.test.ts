@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { CPU, EXIT, REG } from '../cpu-state.ts';
 import { BASE, FlatMachine } from '../testing/flat-machine.ts';
 import { LateCompiler } from '../testing/late-compiler.ts';
+import { cacheOf, SharedCompiler } from '../testing/shared-compiler.ts';
 import type { RegionCompiler } from './region-job.ts';
 import { Random } from '../vectors/random.ts';
 
@@ -204,6 +205,29 @@ test('compiled code runs wherever its pages are mapped', () => {
       assert.ok(same, `seed ${seed} at 0x${base.toString(16)}`);
     }
   }
+});
+
+test('compiled code runs in another machine, in other frames and at another address', () => {
+  const PAGES = 16, ELSEWHERE = BASE + 3 * PAGES * 4096, FUEL = 2000;
+  let shared = 0;
+  for (let seed = 1; seed <= 30; seed++) {
+    const code = new Program(new Random(seed)).assemble();
+    const cache = cacheOf(1 << 24);
+    const first = new SharedCompiler(cache);
+    finalState(machineWith(code, 4, first), new Random(seed), BigInt(seed), BASE, FUEL);
+    const other = (compileAfter: number, compiler?: RegionCompiler): FlatMachine => {
+      const m = new FlatMachine(compileAfter, {}, compiler);
+      const frame = (page: number): number => (page * 5 + 3) % PAGES;
+      for (let page = 0; page < PAGES; page++) for (const at of [page, 3 * PAGES + page]) m.map(at, frame(page));
+      code.forEach((byte, i) => { m.capsule.u8[m.at(frame((OFFSET + i) >>> 12) * 4096) + (OFFSET + i) % 4096] = byte; });
+      return m;
+    };
+    const expected = finalState(other(0), new Random(seed), BigInt(seed), ELSEWHERE, FUEL);
+    const second = new SharedCompiler(cache);
+    assert.deepEqual(finalState(other(4, second), new Random(seed), BigInt(seed), ELSEWHERE, FUEL), expected, `seed ${seed}`);
+    for (const module of second.modules) if (first.modules.has(module)) shared++;
+  }
+  assert.ok(shared > 20, `${shared} modules were another machine's`);
 });
 /** Undoes what a program did to a page, which may be one of its code. */
 function restore(m: FlatMachine, image: Uint8Array, page: number): void {

@@ -2,14 +2,15 @@
 // that fit every domain: the bytes of a module do not depend on the domain that runs it.
 
 import { Bytes } from './bytes.ts';
-import { TYPE_CODE, type Type } from './expr.ts';
+import { Expr, TYPE_CODE, type Type } from './expr.ts';
 import { Fn, type Callee, type Signature } from './fn.ts';
 
 export class ModuleBuilder {
   private readonly types: Signature[] = [];
   private readonly imports: { name: string; type: number }[] = [];
+  private readonly globals: Type[] = [];
   private readonly fns: { fn: Fn; type: number; callee: Callee; name: string | undefined }[] = [];
-  private readonly slots: { slot: number; index: number }[] = [];
+  private readonly slots: { slot: Expr; index: number }[] = [];
   private readonly table: Signature | undefined;
   private readonly name: string;
 
@@ -33,6 +34,11 @@ export class ModuleBuilder {
     this.imports.push({ name, type: this.typeIndex(params, result) });
     return { params, result, index: this.imports.length - 1 };
   }
+  /** Imports a number that differs from instance to instance and never changes: here.<how many were imported before>. */
+  importNumber(type: 'i32' | 'i64'): Expr {
+    const index = this.globals.push(type) - 1;
+    return new Expr(type, (o) => { o.u8(0x23); o.u32(index); }, undefined, true);
+  }
   /** Declares a function so that others can call it; its body may be written later. */
   fn(params: readonly Type[], result: Type | undefined, exportName?: string): { fn: Fn; callee: Callee } {
     const fn = new Fn(params, result);
@@ -45,8 +51,8 @@ export class ModuleBuilder {
     this.fns.push({ fn, type: this.typeIndex(params, result), callee, name: exportName });
     return callee;
   }
-  /** Puts a function into a slot of env.table when the module is instantiated. */
-  place(slot: number, callee: Callee): void { this.slots.push({ slot, index: callee.index }); }
+  /** Puts a function into a slot of env.table, a constant or an imported number, when the module is instantiated. */
+  place(slot: Expr, callee: Callee): void { this.slots.push({ slot, index: callee.index }); }
 
   bytes(): Uint8Array {
     const out = new Bytes(4096);
@@ -55,6 +61,7 @@ export class ModuleBuilder {
     const externals: ((o: Bytes) => void)[] = this.imports.map(({ name, type }) => (o) => { o.name('env'); o.name(name); o.u8(0); o.u32(type); });
     externals.push((o) => { o.name('env'); o.name('memory'); o.u8(2); o.u8(3); o.u32(1); o.u32(65536); });
     if (this.table) externals.push((o) => { o.name('env'); o.name('table'); o.u8(1); o.bytes(TABLE_TYPE); o.u8(0); o.u32(0); });
+    this.globals.forEach((type, i) => externals.push((o) => { o.name('here'); o.name(`${i}`); o.u8(3); o.u8(TYPE_CODE[type]); o.u8(0); }));
     section(out, 2, externals, (o, write) => write(o));
     section(out, 3, this.fns, (o, f) => o.u32(f.type));
     section(out, 7, this.fns.filter((f) => f.name !== undefined), (o, f) => { o.name(f.name as string); o.u8(0); o.u32(f.callee.index); });
@@ -62,7 +69,7 @@ export class ModuleBuilder {
       section(out, 9, this.slots, (o, s) => {
         o.u8(6); // active, in table 0, by expressions of a reference type
         o.u32(0);
-        o.u8(0x41); o.s32(s.slot); o.u8(0x0b);
+        s.slot.emit(o); o.u8(0x0b);
         o.bytes(TABLE_TYPE);
         o.u32(1);
         o.u8(0xd2); o.u32(s.index); o.u8(0x0b);

@@ -49,7 +49,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const compilers = new CompilerThread((reason) => log(`guest code is compiled more slowly from now on: ${reason}`, 'warning'));
   const store = new Store(storePace);
   const domains = new Domains(store, host, { cpus, start: startCpuThread(compilers), later: storePace.later, saveCore: coresIn(state) }, log);
-  domains.onReleased = giveBack(domains, compilers);
+  domains.onReleased = giveBack(domains);
   const kept = new KeptDomains(domains, records, log);
   const server = new ApiServer({ domains, kept, ring, log }, socketPath(state));
   const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
@@ -118,7 +118,7 @@ function reopenOnHangup(file: LogFile, log: Log): void {
 
 /** Memory of domains that are gone is given back when there is so much of it, MiB, or after so long, ms. */
 const MUCH = 512, SOON = 3000;
-function giveBack(domains: Domains, compilers: CompilerThread): (memory: number) => void {
+function giveBack(domains: Domains): (memory: number) => void {
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   const now = async (): Promise<void> => {
@@ -126,7 +126,6 @@ function giveBack(domains: Domains, compilers: CompilerThread): (memory: number)
     timer = undefined;
     waiting = 0;
     await domains.collect();
-    compilers.collect();
     collectGarbage();
   };
   return (memory) => {
