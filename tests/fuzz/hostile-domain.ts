@@ -14,22 +14,14 @@ import { relinquishMemory } from '#hypervisor/mm/domain-mm.ts';
 import { runDomain, skipToNextTimer } from '#hypervisor/sched.ts';
 import { clockOf } from '#hypervisor/time.ts';
 import { nextTimer } from '#hypervisor/timer.ts';
+import { TRACE_KIND, TraceRing } from '#hypervisor/trace-ring.ts';
+import { traceText } from '#hypervisor/trace-text.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { auditDomain } from '#hypervisor/testing/audit-domain.ts';
 import { auditTranslations } from './audit-translations.ts';
 import { Canaries } from './canaries.ts';
-
-export interface Life {
-  readonly seed: number;
-  readonly hypercalls: number;
-  /** why it ended: a line of the crash report, or the shutdown reason, or what it waited for */
-  readonly end: string;
-  /** what must not be; empty when all is well */
-  readonly problems: readonly string[];
-  /** the longest that one turn of 0.2 ms of virtual time took, in ms of the host */
-  readonly longestTurn: number;
-}
+import type { Life } from './series.ts';
 
 /** The neighbours' seeds are higher by so much. */
 const NEIGHBOURS = 1_000_003;
@@ -37,6 +29,8 @@ const NEIGHBOURS = 1_000_003;
 const TURN = 200_000, LIFETIME = 60_000_000;
 /** A turn that takes the host longer than this counts as a hang, and a life that takes longer is ended; in ms. */
 const TURN_LIMIT = 5000, LIFE_LIMIT = 10_000;
+/** Of how many records, and then hypercalls, of both domains is told when something is wrong. */
+const REMEMBERED = 256, TOLD = 16;
 
 /** A host whose clocks go by themselves, each time that they are looked at: the same in every run. */
 function countingHost(seed: number): Host {
@@ -44,12 +38,11 @@ function countingHost(seed: number): Host {
   return { now: () => (now += 1000 + (seed % 7) * 500), wallClock: () => now, random: (into) => { into.fill(seed); }, log: () => {} };
 }
 
-/** @param calls the life ends when so many hypercalls were made */
+/** @param calls the life ends when so many hypercalls were made; its outcome: a line of the crash report, the shutdown reason, or what it waited for */
 export function live(kernel: Uint8Array, seed: number, calls: number): Life {
   const host = countingHost(seed);
   const problems: string[] = [];
   let end = '';
-  let longestTurn = 0;
   const store = new Store();
   const peers = new DomainRegistry();
   const create = (domid: number, ofItsOwn: number): CreatedDomain => createDomain({
@@ -62,6 +55,8 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
   const neighbour = other.domain;
   const mail: (() => void)[] = [];
   if (seed % 3 === 0) for (const d of [domain, neighbour]) d.notify = (port, from) => { mail.push(() => deliver(d, port, from)); };
+  const ring = new TraceRing(REMEMBERED);
+  for (const d of [domain, neighbour]) d.trace.keep(ring);
   const canaries = [domain, neighbour].map((d) => new Canaries(d));
   const made = (): number => domain.vcpus.reduce((n, v) => n + v.hypercallCount, 0);
   try {
@@ -71,7 +66,8 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
       for (const message of mail.splice(0)) message();
       if (!neighbour.isShutDown && runDomain(neighbour, TURN).reason === 'blocked' && !sleep(other)) wake(other, turn);
       const { reason } = runDomain(domain, TURN);
-      longestTurn = Math.max(longestTurn, performance.now() - start);
+      const took = performance.now() - start;
+      if (took > TURN_LIMIT) problems.push(`a turn took ${Math.round(took)} ms`);
       if (reason === 'shutdown') end = domain.crashText?.split('\n', 1)[0] ?? `shut down, reason ${domain.shutdownReason}`;
       else if (reason === 'blocked' && !sleep(created) && !wake(created, turn)) end = 'blocked for ever';
       else if (time >= LIFETIME || performance.now() - born > LIFE_LIMIT) end = 'out of time';
@@ -80,7 +76,6 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
       if (problems.length > 0) end ||= 'stopped';
     }
     for (const { crashText } of [domain, neighbour]) if (crashText?.includes('error in the hypervisor')) problems.push(crashText);
-    if (longestTurn > TURN_LIMIT) problems.push(`a turn took ${Math.round(longestTurn)} ms`);
     const both = [domain, neighbour];
     problems.push(...both.flatMap((d) => [...auditTranslations(d), ...auditDomain(d)]), ...canaries.flatMap((c) => c.check()));
     const [first, last] = (seed % 2 === 0 ? both : both.toReversed()) as [Domain, Domain];
@@ -95,8 +90,11 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
   } catch (error) {
     problems.push(`exception on the host: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
-  return { seed, hypercalls: made(), end, problems, longestTurn };
+  const told = problems.length === 0 ? [] : [...problems.slice(0, 8), `${end}; the latest hypercalls:`, ...latestCalls(ring)];
+  return { steps: made(), problems: told, outcomes: new Map([[end.replace(/\b[0-9a-f]{8,16}\b|0x[0-9a-f]+/g, '…'), 1]]) };
 }
+
+function latestCalls(ring: TraceRing): string[] { return [...ring.records()].filter((r) => r.kind === TRACE_KIND.hypercall).slice(-TOLD).map(traceText); }
 
 /** Waits for the next timer. False when there is none. */
 function sleep({ domain }: CreatedDomain): boolean {

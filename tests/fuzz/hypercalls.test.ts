@@ -7,14 +7,14 @@ import { test } from 'node:test';
 
 test('20,000 hypercalls of a hostile guest', () => {
   const program = join(import.meta.dirname, 'hypercalls.ts');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--calls', '20000', '--seed', '1'], { encoding: 'utf8', timeout: 120_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--steps', '20000', '--seed', '1'], { encoding: 'utf8', timeout: 120_000 });
   assert.equal(status, 0, `${stdout}${stderr}`);
-  assert.match(stdout, /^\d{5} hypercalls in \d+ domains/m);
+  assert.match(stdout, /^\d{5} hypercalls in \d+ lives/m);
 });
 
 test('the same seed gives the same life', () => {
   const program = join(import.meta.dirname, 'hypercalls.ts');
-  const run = (): string => spawnSync(process.execPath, [program, '--calls', '1000', '--seed', '77', '--verbose'], { encoding: 'utf8', timeout: 120_000 }).stdout;
+  const run = (): string => spawnSync(process.execPath, [program, '--steps', '1000', '--seed', '77', '--verbose'], { encoding: 'utf8', timeout: 120_000 }).stdout;
   const lives = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('seed '));
   const first = lives(run());
   assert.ok(first.length > 0);

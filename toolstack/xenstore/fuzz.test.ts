@@ -9,7 +9,7 @@ test('20,000 hostile messages break no rule', () => {
   for (const seed of [4, 14, 30, 39]) {
     const life = fuzzWire(seed, 5000);
     assert.deepEqual(life.problems, [], `seed ${seed}`);
-    for (const answer of life.answers.keys()) answered.add(answer);
+    for (const answer of life.outcomes.keys()) answered.add(answer);
     deaths += life.deaths;
   }
   assert.deepEqual([...answered].sort(), ['E2BIG', 'EACCES', 'EAGAIN', 'EBUSY', 'EEXIST', 'EINVAL', 'ENOENT', 'ENOMEM', 'ENOSPC', 'ENOSYS', 'EPERM', 'OK'], 'it came everywhere');

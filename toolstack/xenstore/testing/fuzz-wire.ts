@@ -13,10 +13,12 @@ import { RingGuest } from './ring-guest.ts';
 import { WireClient } from './wire-client.ts';
 
 export interface Life {
-  /** what must not have happened, as lines to read */
+  /** messages sent */
+  readonly steps: number;
+  /** what must not have happened, and at which message, as lines to read */
   readonly problems: readonly string[];
   /** how often each error was answered; "OK" for what was none */
-  readonly answers: ReadonlyMap<string, number>;
+  readonly outcomes: ReadonlyMap<string, number>;
   /** how often the connection was ended, and began anew */
   readonly deaths: number;
 }
@@ -52,6 +54,7 @@ class Fuzzer {
   private readonly problems: string[] = [];
   private readonly answers = new Map<string, number>();
   private deaths = 0;
+  private latest: Uint8Array = new Uint8Array();
   /** numbers of the latest transactions that it began */
   private open: number[] = [];
   private mood: readonly number[] = TYPES;
@@ -75,7 +78,8 @@ class Fuzzer {
 
   run(messages: number): Life {
     const before = this.protectedNodes();
-    for (let i = 0; i < messages && this.problems.length === 0; i++) {
+    let i = 0;
+    for (; i < messages && this.problems.length === 0; i++) {
       try {
         if (i % MOOD_LASTS === 0) {
           this.mood = this.pick(MOODS);
@@ -86,10 +90,10 @@ class Fuzzer {
       } catch (e) {
         this.problems.push(e instanceof Error ? String(e.stack) : String(e));
       }
-      if (this.problems.length > 0) this.problems.push(`at message ${i}`);
     }
     this.check(before);
-    return { problems: this.problems, answers: this.answers, deaths: this.deaths };
+    const problems = this.problems.length === 0 ? [] : [...this.problems.slice(0, 8), `the latest message: ${visible(this.latest)}`];
+    return { steps: i, problems, outcomes: this.answers, deaths: this.deaths };
   }
 
   private random(n: number): number {
@@ -101,7 +105,7 @@ class Fuzzer {
   private step(): void {
     const kind = this.random(2500);
     if (kind === 0) this.guest.set(this.pick(['req_cons', 'req_prod', 'rsp_cons', 'rsp_prod'] as const), this.random(2) ? this.random(2 ** 32) : this.random(4096));
-    else this.send(this.message(kind));
+    else this.send(this.latest = this.message(kind));
     if (this.random(12) > 0) this.receive();
     if (this.random(20) === 0) this.others();
     if (this.guest.server.error !== 0) this.rebirth();
@@ -216,4 +220,9 @@ class Fuzzer {
     }
     return lines.sort().join('\n');
   }
+}
+
+/** Bytes as text, those that are no ASCII letters and signs as \xNN. */
+function visible(bytes: Uint8Array): string {
+  return [...bytes].map((b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : `\\x${b.toString(16).padStart(2, '0')}`)).join('');
 }
