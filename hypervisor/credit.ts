@@ -36,9 +36,9 @@ export class Share {
   /** A domain's, where it lies. */
   static of(capsule: Capsule): Share { return new Share(domain_credit.on(capsule.buffer).at(DOMAIN_STATE.credit)); }
   /** A new domain's. */
-  static begin(capsule: Capsule, weight: number, cap: number): Share {
+  static begin(capsule: Capsule): Share {
     const share = Share.of(capsule);
-    share.set(weight, cap);
+    share.set(DEFAULT_WEIGHT, 0);
     share.credit = CREDIT_INIT;
     return share;
   }

@@ -14,6 +14,7 @@ import { deliver } from './event-peer.ts';
 import { PortTable } from './event-table.ts';
 import { DOMAIN_STATE } from './layout.ts';
 import { Mm } from './mm/mm.ts';
+import type { Caller } from './privilege.ts';
 import { Trace } from './trace.ts';
 import { Vcpu } from './vcpu.ts';
 
@@ -28,8 +29,10 @@ export const domain_state = struct('domain_state', 32, {
 });
 type DomainState = ReturnType<typeof domain_state.on>;
 
-export class Domain {
+export class Domain implements Caller {
   readonly domid: number;
+  /** Domain-0 is, which is no guest (privilege.ts) */
+  readonly isPrivileged = false;
   readonly capsule: Capsule;
   readonly machine: Machine;
   readonly host: Host;

@@ -17,7 +17,7 @@ import { keyHead, pressKey, unknownKey } from './debug-keys.ts';
 function press(keys: string, ...units: DomU[]): string[] {
   const lines: string[] = [];
   const domains = units.map(({ domain }, i) => {
-    const share = Share.begin(domain.capsule, 256, 0);
+    const share = Share.begin(domain.capsule);
     share.charge(i * 1e6);
     return { domain, share, isReady: i === 0 };
   });

@@ -69,6 +69,19 @@ test('the pure layers use no global of a host', () => {
   none(uses, 'what a host has comes through base/host.ts');
 });
 
+test('the toolstack manages domains by the door alone', () => {
+  const management = /\b(destroyDomain|initDomainState|initMemory|startBootVcpu|setGuestHandle|vcpuContext|pressKey|max_pages)\b|new DomainGlance\(|\.(pause|unpause)\(VPF|\bShare\.begin|\bshare\.set\(|\btrace\.keep\(|\bdomain\.crash\(|Capsule\.attach\(/;
+  // domains that are moved, or reached from another thread, are the hypervisor's business
+  const attaching = ['toolstack/lifecycle/cpu-services.ts', 'toolstack/lifecycle/cpu-peers.ts'];
+  const uses = sources.filter((file) => ['devices', 'toolstack', 'hosts'].includes(layerOf(file)) && !isTest(file)).flatMap((file) => (
+    code(text(file)).split('\n').flatMap((line, i) => {
+      const name = management.exec(line)?.[0];
+      return name === undefined || (name.startsWith('Capsule') && attaching.includes(file)) ? [] : [`${file}:${i + 1} uses ${name}`];
+    })
+  ));
+  none(uses, 'hypervisor/management.ts asks who is it that manages');
+});
+
 test('no file is too long to be read', () => {
   none(sources.filter((file) => !isTest(file)).map((file) => [file, text(file).split('\n').length] as const).filter(([, lines]) => lines > LONGEST_FILE).map(([file, lines]) => `${file}: ${lines} lines`), `${LONGEST_FILE} lines at most`);
 });

@@ -1,5 +1,6 @@
 // What Domain-0 and a physical CPU say to each other. They are different threads: all of a domain but its memory and the
-// words that hypervisor/domain-glance.ts reads belongs to the CPU that it is on, and is changed there.
+// words that hypervisor/domain-glance.ts reads belongs to the CPU that it is on, and is changed there. Only Domain-0 has the other end
+// of this mail, so what comes by it is done in its name (hypervisor/management.ts). No guest's hypercall becomes a request.
 
 import type { CapsuleShape } from '#base/capsule.ts';
 import type { LogLevel } from '#base/host.ts';

@@ -32,7 +32,7 @@ class Cpu implements Mailbox {
   /** Runs until nobody can. */
   async run(): Promise<void> { await assert.rejects(this.cpu.run(() => {}), Over); }
   place(u: DomU): void {
-    Share.begin(u.domain.capsule, 256, 0);
+    Share.begin(u.domain.capsule);
     this.peers.enter(u.domain);
     this.cpu.place(new PlacedDomain(u.domain, undefined));
   }

@@ -1,14 +1,11 @@
-// What a physical CPU does when Domain-0 asks for it. All of it happens between slices, on the CPU's thread.
+// What a physical CPU does when Domain-0 asks for it, and in its name. All of it happens between slices, on the CPU's thread.
 
 import { Capsule } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
-import { Share } from '#hypervisor/credit.ts';
-import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { bindBackend, notifyFromBackend, rebindBackends } from '#hypervisor/event-backend.ts';
+import { DOMAIN_0, domctl, sched_op } from '#hypervisor/management.ts';
 import { clockOf } from '#hypervisor/time.ts';
 import { TraceRing } from '#hypervisor/trace-ring.ts';
-import { vcpuContext } from '#hypervisor/vcpu-context.ts';
-import { VPF } from '#hypervisor/vcpu.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import type { Decompressors } from '../builder/decompress/decompressors.ts';
@@ -79,8 +76,8 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     make: ({ weight, cap, ...config }) => withCompiler((compiler) => {
       const { domain, wires } = makeDomain({ ...config, deterministic: false, compiler, decompressors, peers }, host);
       for (const port of [wires.storePort, wires.consolePort]) bindBackend(domain, port, () => cpu.tell(domain.domid, port));
-      Share.begin(domain.capsule, weight, cap);
-      for (const v of domain.vcpus) v.pause(VPF.paused);
+      domctl(DOMAIN_0).scheduler_op(domain, weight, cap);
+      domctl(DOMAIN_0).pausedomain(domain);
       peers.enter(domain);
       cpu.place(new PlacedDomain(domain, compiler));
       return { capsule: domain.capsule.shape, wires, origin: clockOf(domain).hostTime(0) };
@@ -101,7 +98,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       const announcement = peers.announcement(domid);
       const domain = cpu.get(domid) || !announcement ? drop(domid).domain : corpseOf(domid, Capsule.attach(announcement.capsule), announcement.vcpus, host);
       domain.mm.peers = peers;
-      destroyDomain(domain);
+      domctl(DOMAIN_0).destroydomain(domain);
       return null;
     },
     announce(announcement) {
@@ -114,25 +111,25 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     pause(domid) {
       const placed = get(domid);
-      for (const v of placed.domain.vcpus) v.pause(VPF.paused);
+      domctl(DOMAIN_0).pausedomain(placed.domain);
       cpu.reconsider(placed);
       return null;
     },
     unpause(domid) {
       const placed = get(domid);
-      for (const v of placed.domain.vcpus) v.unpause(VPF.paused);
+      domctl(DOMAIN_0).unpausedomain(placed.domain);
       cpu.awaken(placed);
       return null;
     },
     crash(domid, why) {
       const placed = get(domid);
-      placed.domain.crash(why);
+      sched_op(DOMAIN_0).remote_shutdown(placed.domain, why);
       cpu.end(placed);
       return null;
     },
-    contexts: (which) => (typeof which === 'number' ? get(which).domain : takeUpDomain(which.domid, Capsule.attach(which.capsule), which.vcpus, undefined, host)).vcpus.map(vcpuContext),
+    contexts: (which) => domctl(DOMAIN_0).getvcpucontext(typeof which === 'number' ? get(which).domain : takeUpDomain(which.domid, Capsule.attach(which.capsule), which.vcpus, undefined, host)),
     share(domid, weight, cap) {
-      get(domid).share.set(weight, cap);
+      domctl(DOMAIN_0).scheduler_op(get(domid).domain, weight, cap);
       return null;
     },
     trace(ring) {
@@ -141,7 +138,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     debugKey: (key) => cpu.debugKey(key),
     maxMemory(domid, frames) {
-      get(domid).domain.mm.state.max_pages = frames;
+      domctl(DOMAIN_0).max_mem(get(domid).domain, frames);
       return null;
     },
     notify(domid, port) {

@@ -2,7 +2,7 @@
 // dumped, started again. While that goes on they are there, as they ended.
 
 import type { Host } from '#base/host.ts';
-import { setGuestHandle } from '#hypervisor/version.ts';
+import { DOMAIN_0, domctl } from '#hypervisor/management.ts';
 import { moveVm } from '../xenstore/domain-tree.ts';
 import { CpuDied } from './cpu-link.ts';
 import type { DomainEnd } from './domain-end.ts';
@@ -113,7 +113,7 @@ export class DomainEndings {
     const uuid = this.newUuid();
     domain.console = domain.console.ended();
     domain.spec = { ...domain.spec, name: this.domains.list().some((d) => d.spec.name === name) ? `${name}-${domain.domid}` : name, uuid };
-    setGuestHandle(domain.capsule, uuidBytes(uuid));
+    domctl(DOMAIN_0).setdomainhandle(domain.capsule, uuidBytes(uuid));
     moveVm(this.domains.store, domain.domid, domain.spec.name, uuid);
   }
   private newUuid(): string {

@@ -2,10 +2,10 @@
 // thread; it has a line in the list and nothing else can be done to it. The others run on physical CPUs, threads of their own
 // (cpu-link.ts); what is asked of them takes until the end of a slice.
 
-import { Capsule } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { keyHead, unknownKey } from '#hypervisor/debug-keys/debug-keys.ts';
+import { DOMAIN_0, mapForeign } from '#hypervisor/management.ts';
 import { TraceRing } from '#hypervisor/trace-ring.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { domainPath } from '../xenstore/path.ts';
@@ -132,7 +132,7 @@ export class Domains {
       const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, ...images });
       const domain = this.takeOver(link, domid, () => {
         if (this.isEnding) throw new DomainError('the daemon is about to end');
-        const capsule = Capsule.attach(shape);
+        const capsule = mapForeign(DOMAIN_0)(shape);
         const taken = new ManagedDomain(domid, spec, capsule, console, allowed, link, paused, origin, this.host.now());
         taken.backEnds = connectDomain(this.store, { domid, name, uuid, memory, maxmem, vcpus, online }, capsule, wires, (bytes) => console.write(bytes), (port) => taken.notify(port));
         console.connect(taken.backEnds.console);

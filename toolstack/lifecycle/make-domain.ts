@@ -12,10 +12,9 @@ import { systemCallPaths } from '#hypervisor/trap-paths.ts';
 import { machineHooks } from '#hypervisor/hooks.ts';
 import { fillHypercallPage } from '#hypervisor/hypercall-page.ts';
 import { pinGrant } from '#hypervisor/grant-backend.ts';
-import { initDomainState, startBootVcpu } from '#hypervisor/init.ts';
-import { adoptInitialTables, initMemory } from '#hypervisor/mm/domain-mm.ts';
+import { DOMAIN_0, domctl } from '#hypervisor/management.ts';
+import { adoptInitialTables } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
-import { setGuestHandle } from '#hypervisor/version.ts';
 import { distantMachine } from '#machine/distant-machine.ts';
 import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
@@ -94,9 +93,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker);
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
-  initMemory(domain, pages);
-  initDomainState(domain, { deterministic: config.deterministic });
-  setGuestHandle(domain.capsule, uuidBytes(config.uuid));
+  domctl(DOMAIN_0).createdomain(domain, { pages, handle: uuidBytes(config.uuid), deterministic: config.deterministic });
 
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
@@ -110,7 +107,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   enterKernel(domain.machine, v.cpu, entry);
   v.state.kernel_sp = entry.rsp;
   v.state.kernel_ss = BigInt(v.cpu.selector(2));
-  startBootVcpu(domain);
+  domctl(DOMAIN_0).setvcpucontext(domain);
   const wires = {
     storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
   };

@@ -2,7 +2,8 @@
 
 import { SHUTDOWN } from '#abi/xen.ts';
 import type { Capsule } from '#base/capsule.ts';
-import { DomainGlance } from '#hypervisor/domain-glance.ts';
+import type { DomainGlance } from '#hypervisor/domain-glance.ts';
+import { DOMAIN_0, domctl } from '#hypervisor/management.ts';
 import type { Affinity } from './affinity.ts';
 import type { BackEnds } from './connect-domain.ts';
 import type { ConsoleLog } from './console-log.ts';
@@ -82,7 +83,7 @@ export class ManagedDomain implements Load {
     this.spec = spec;
     this.console = console;
     this.capsule = capsule;
-    this.glance = new DomainGlance(capsule, spec.maxvcpus);
+    this.glance = domctl(DOMAIN_0).getdomaininfo(capsule, spec.maxvcpus);
     this.allowed = allowed;
     this.link = link;
     this.paused = paused;

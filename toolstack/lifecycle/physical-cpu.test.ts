@@ -60,7 +60,7 @@ class World {
       body(u);
       return 1;
     };
-    Share.begin(u.domain.capsule, more.weight ?? 256, more.cap ?? 0);
+    Share.begin(u.domain.capsule).set(more.weight ?? 256, more.cap ?? 0);
     this.cpu.place(new PlacedDomain(u.domain, undefined));
     return u;
   }

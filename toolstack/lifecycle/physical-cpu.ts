@@ -7,8 +7,8 @@
 
 import { SHUTDOWN } from '#abi/xen.ts';
 import { Heap } from '#base/heap.ts';
-import { pressKey } from '#hypervisor/debug-keys/debug-keys.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { DOMAIN_0, sysctl } from '#hypervisor/management.ts';
 import { RunQueue } from '#hypervisor/run-queue.ts';
 import { type RunResult, runDomain } from '#hypervisor/sched.ts';
 import type { TraceRing } from '#hypervisor/trace-ring.ts';
@@ -55,7 +55,7 @@ export class PhysicalCpu {
   place(placed: PlacedDomain): void {
     const { trace } = placed.domain;
     trace.pcpu = this.id;
-    trace.keep(this.ring);
+    sysctl(DOMAIN_0).tbuf_op(placed.domain, this.ring);
     this.byId.set(placed.domid, placed);
     this.ready.join(placed);
     this.awaken(placed);
@@ -101,14 +101,14 @@ export class PhysicalCpu {
   /** Keeps what the domains do in a ring, also of those that are yet to come, or no longer. */
   trace(ring: TraceRing | undefined): void {
     this.ring = ring;
-    for (const { domain } of this.byId.values()) domain.trace.keep(ring);
+    for (const { domain } of this.byId.values()) sysctl(DOMAIN_0).tbuf_op(domain, ring);
   }
   /** What a debug key tells of this CPU and its domains, in lines. */
   debugKey(key: string): string[] {
     const lines: string[] = [];
     const all = [...this.byId.values()].sort((a, b) => a.domid - b.domid);
     const domains = all.map((placed) => ({ domain: placed.domain, share: placed.share, isReady: this.ready.has(placed) }));
-    pressKey(key, { pcpu: this.id, domains, now: this.now() }, (line) => lines.push(line));
+    sysctl(DOMAIN_0).debug_keys(key, { pcpu: this.id, domains, now: this.now() }, (line) => lines.push(line));
     for (const placed of all) this.reconsider(placed); // q sends interrupts
     return lines;
   }

@@ -3,8 +3,8 @@
 
 import type { Host, LogLevel } from '#base/host.ts';
 import type { Domain } from '#hypervisor/domain.ts';
+import { DOMAIN_0, domctl, sysctl } from '#hypervisor/management.ts';
 import { TraceRing } from '#hypervisor/trace-ring.ts';
-import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { coreFile } from '#toolstack/dump/core-file.ts';
@@ -133,7 +133,7 @@ class Run {
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
         memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
       }, this.host, store, (bytes) => this.output.write(bytes));
-      created.domain.trace.keep(this.trace);
+      sysctl(DOMAIN_0).tbuf_op(created.domain, this.trace);
       this.domids.push(domid);
       for (const category of args.trace) created.domain.trace.set(category, true);
       if (plan.command !== undefined) offerCommand(store, domid, plan.command);
@@ -169,7 +169,7 @@ class Run {
 
   private async dump(domain: Domain): Promise<void> {
     const { dumpOnCrash: path } = this.args;
-    if (path !== undefined) await this.write('core file', path, coreFile(domain.capsule, domain.vcpus.map(vcpuContext)));
+    if (path !== undefined) await this.write('core file', path, coreFile(domain.capsule, domctl(DOMAIN_0).getvcpucontext(domain)));
   }
   private async writeTrace(): Promise<void> {
     const { traceOut: path } = this.args;
