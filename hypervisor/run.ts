@@ -4,6 +4,7 @@
 // What the hypervisor does for the guest is charged to the slice too, as if it were instructions: a guest that makes
 // nothing but hypercalls or faults must not hold the processor longer than others.
 
+import { stackOf } from '#base/error-text.ts';
 import { CPU, EXIT } from '#machine/cpu-state.ts';
 import { serveHypercall } from './hypercall-table.ts';
 import { emulatePrivileged } from './privileged.ts';
@@ -27,7 +28,7 @@ export function runVcpu(v: Vcpu, budget: number): void {
   try {
     runSlice(v, budget);
   } catch (error) {
-    v.domain.crash(`error in the hypervisor: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, v);
+    v.domain.crash(`error in the hypervisor: ${stackOf(error)}`, v);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { RUNSTATE_NAMES } from '#abi/vcpu.ts';
 import { VIRQ } from '#abi/xen.ts';
+import { uuidOf } from '#base/uuid.ts';
 import { CPU, REG } from '#machine/cpu-state.ts';
 import type { Domain } from '../domain.ts';
 import { portIsMasked, portIsPending, sendVcpuVirq, virqPort } from '../event-port.ts';
@@ -29,10 +30,9 @@ export function dumpDomains({ domains }: DebugTarget, log: Log): void {
 function general(domain: Domain): string[] {
   const { tot_pages, max_pages } = domain.mm.state;
   const assists = Array.from({ length: 64 }, (_, type) => type).filter((type) => domain.mm.vmAssist(type));
-  const handle = Array.from(guestHandle(domain), (byte) => byte.toString(16).padStart(2, '0')).join('');
   return [
     `nr_pages=${tot_pages} max_pages=${max_pages} shutdown=${domain.shutdownReason ?? '-'}`,
-    `handle=${handle.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')} vm_assist={${assists.join(',')}}`,
+    `handle=${uuidOf(guestHandle(domain))} vm_assist={${assists.join(',')}}`,
   ];
 }
 

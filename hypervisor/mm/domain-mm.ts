@@ -17,8 +17,8 @@ import { fillRoMpt, initM2p, setM2p, zapRoMpt } from './m2p.ts';
 import { getPageAndType, putPageAndType } from './page-type.ts';
 
 /** What libxl lets a PV domain have beyond its target, in frames (LIBXL_MAXMEM_CONSTANT, 1 MiB). */
-const SPARE_FRAMES = 256;
-/** The most frames that a domain may own when its target is so many: no more than there are. */
+export const SPARE_FRAMES = 256;
+/** The most frames that a new domain may own when its target is so many: no more than there are. */
 export function mostFrames(capsule: Capsule, target: number): number { return Math.min(target + SPARE_FRAMES, capsule.guestFrames); }
 
 /**

@@ -4,6 +4,7 @@
 // each other and have channels between them, whose events come late in some lives.
 
 import { VIRQ } from '#abi/xen.ts';
+import { stackOf } from '#base/error-text.ts';
 import type { Host } from '#base/host.ts';
 import { destroyDomain } from '#hypervisor/domain-destroy.ts';
 import { DomainRegistry } from '#hypervisor/domain-registry.ts';
@@ -88,7 +89,7 @@ export function live(kernel: Uint8Array, seed: number, calls: number): Life {
     destroyDomain(last);
     if (peers.all().length > 0) problems.push(`after both have ended, domain ${peers.all()[0]?.domid} is in use`);
   } catch (error) {
-    problems.push(`exception on the host: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    problems.push(`exception on the host: ${stackOf(error)}`);
   }
   const told = problems.length === 0 ? [] : [...problems.slice(0, 8), `${end}; the latest hypercalls:`, ...latestCalls(ring)];
   return { steps: made(), problems: told, outcomes: new Map([[end.replace(/\b[0-9a-f]{8,16}\b|0x[0-9a-f]+/g, '…'), 1]]) };

@@ -26,8 +26,8 @@ export function connectDomain(
   const { domid, name, uuid, memory, maxmem = memory, vcpus, online = vcpus } = about;
   const { storePort, storeMfn, consolePort, consoleMfn } = wires;
   introduceDomain(store, { domid, name, uuid, memoryKiB: memory * 1024, maxMemoryKiB: maxmem * 1024, vcpus, online, storePort, storeMfn, consolePort, consoleMfn });
-  const xenstore = serveRing(store, domid, capsule, wires.storeRing, () => notify(storePort));
-  const console = new ConsoleBackend(capsule, wires.consoleRing, output, () => notify(consolePort));
+  const xenstore = serveRing(store, domid, capsule, capsule.frame(storeMfn), () => notify(storePort));
+  const console = new ConsoleBackend(capsule, capsule.frame(consoleMfn), output, () => notify(consolePort));
   return {
     console, xenstore,
     onEvent(port) {

@@ -13,6 +13,30 @@ export interface CpuThread {
 /** Starts the thread of CPU `id`; `died` is told once when it ends without having been told to. */
 export type StartCpu = (id: number, report: (report: CpuReport) => void, died: (reason: string) => void) => CpuThread;
 
+/** Starts a thread after so many ms. What is posted until then waits for it. */
+export function startLater(start: StartCpu, later: (ms: number, then: () => void) => void, ms: number): StartCpu {
+  return (...parameters) => {
+    const waiting: CpuRequest[] = [];
+    let thread: CpuThread | undefined;
+    let isOver = false;
+    later(ms, () => {
+      if (isOver) return;
+      thread = start(...parameters);
+      for (const request of waiting) thread.post(request);
+    });
+    return {
+      post(request) {
+        if (thread) thread.post(request);
+        else waiting.push(request);
+      },
+      end() {
+        isOver = true;
+        thread?.end();
+      },
+    };
+  };
+}
+
 /** The CPU has died, and all that was asked of it is lost. */
 export class CpuDied extends Error {}
 

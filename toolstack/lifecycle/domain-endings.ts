@@ -1,13 +1,14 @@
 // What becomes of domains that have ended by themselves, as their files say (xl.cfg(5), "Event Actions"): they are destroyed, kept,
 // dumped, started again. While that goes on they are there, as they ended.
 
+import { messageOf, stackOf } from '#base/error-text.ts';
 import type { Host } from '#base/host.ts';
+import { randomUuid, uuidBytes } from '#base/uuid.ts';
 import { DOMAIN_0, domctl } from '#hypervisor/management.ts';
 import { moveVm } from '../xenstore/domain-tree.ts';
 import { CpuDied } from './cpu-link.ts';
 import type { DomainEnd } from './domain-end.ts';
 import type { Domains, Log } from './domains.ts';
-import { uuidBytes } from './make-domain.ts';
 import type { DomainSpec, EventAction, ManagedDomain } from './managed-domain.ts';
 import { MOST_EARLY_CRASHES } from './restart-policy.ts';
 
@@ -48,7 +49,7 @@ export class DomainEndings {
   async settled(): Promise<void> { while (this.busy.size > 0) await Promise.all(this.busy); }
 
   private begin(work: Promise<void>): void {
-    const guarded = work.catch((error: unknown) => this.log(error instanceof Error ? error.stack ?? error.message : String(error), 'error'));
+    const guarded = work.catch((error: unknown) => this.log(stackOf(error), 'error'));
     this.busy.add(guarded);
     void guarded.then(() => this.busy.delete(guarded));
   }
@@ -103,24 +104,20 @@ export class DomainEndings {
     try {
       this.log(`${who(domain)}: core file written to ${await this.preserver.saveCore(domain.spec.name, await this.domains.coreOf(domain))}`);
     } catch (error) {
-      this.log(`${who(domain)}: no core file: ${error instanceof Error ? error.message : String(error)}`, 'error');
+      this.log(`${who(domain)}: no core file: ${messageOf(error)}`, 'error');
     }
   }
   /** Gives a domain that has ended another name and UUID, for one that takes its place: as libxl, NAME-20261126T0846Z. */
   private setAside(domain: ManagedDomain): void {
     const time = new Date(this.host.wallClock() / 1e6).toISOString().replace(/[-:]/g, '').slice(0, 13);
     const name = `${domain.spec.name.slice(0, 40)}-${time}Z`;
-    const uuid = this.newUuid();
+    const random = new Uint8Array(16);
+    this.host.random(random);
+    const uuid = randomUuid(random);
     domain.console = domain.console.ended();
     domain.spec = { ...domain.spec, name: this.domains.list().some((d) => d.spec.name === name) ? `${name}-${domain.domid}` : name, uuid };
     domctl(DOMAIN_0).setdomainhandle(domain.capsule, uuidBytes(uuid));
     moveVm(this.domains.store, domain.domid, domain.spec.name, uuid);
-  }
-  private newUuid(): string {
-    const bytes = new Uint8Array(16);
-    this.host.random(bytes);
-    const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
   }
 }
 

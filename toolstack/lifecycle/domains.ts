@@ -2,6 +2,7 @@
 // thread; it has a line in the list and nothing else can be done to it. The others run on physical CPUs, threads of their own
 // (cpu-link.ts); what is asked of them takes until the end of a slice.
 
+import { messageOf } from '#base/error-text.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { keyHead, unknownKey } from '#hypervisor/debug-keys/debug-keys.ts';
@@ -15,7 +16,7 @@ import type { Store } from '../xenstore/store.ts';
 import { type Affinity, affinityWords, allowedCpus } from './affinity.ts';
 import { connectDomain } from './connect-domain.ts';
 import { ConsoleLog } from './console-log.ts';
-import { CpuDied, CpuLink, type StartCpu } from './cpu-link.ts';
+import { CpuDied, CpuLink, type StartCpu, startLater } from './cpu-link.ts';
 import type { CpuReport } from './cpu-mail.ts';
 import type { Announcement } from './cpu-peers.ts';
 import type { DomainEnd } from './domain-end.ts';
@@ -23,6 +24,7 @@ import { actionAfter, DomainEndings, type Preserver, startsAnother } from './dom
 import { NO_KEEPER, type DomainKeeper } from './domain-keeper.ts';
 import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
+import { RestartPolicy } from './restart-policy.ts';
 
 /** Told what an administrator wants in the log; without a level it is information. */
 export type Log = (line: string, level?: LogLevel) => void;
@@ -35,6 +37,8 @@ function checkShare({ weight, cap, maxvcpus }: DomainSpec): void {
   if (!Number.isInteger(cap) || cap < 0 || cap > maxvcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${maxvcpus * 100} per cent`);
 }
 const FIRST_DOMID = 1, LAST_DOMID = 0x7fef;
+/** Before a physical CPU is started that has died again and again soon after its start: ms. */
+const LONGEST_WAIT_MS = 15_000;
 /** ns between two looks at how evenly the CPUs are loaded */
 const BALANCE_NS = 500e6;
 
@@ -69,6 +73,8 @@ export class Domains {
   private readonly host: Host;
   private readonly parts: MachineParts;
   private readonly links: CpuLink[];
+  /** by CPU, when there is another after it has died */
+  private readonly restarts: readonly RestartPolicy[];
   private readonly endings: DomainEndings;
   private readonly byId = new Map<number, ManagedDomain>();
   private readonly claims = new Set<Claim>();
@@ -85,7 +91,8 @@ export class Domains {
     this.parts = parts;
     this.log = log;
     this.endings = new DomainEndings(this, host, parts, log);
-    this.links = Array.from({ length: parts.cpus }, (_, id) => this.startCpu(id));
+    this.restarts = Array.from({ length: parts.cpus }, () => new RestartPolicy());
+    this.links = this.restarts.map((_, id) => this.startCpu(id));
   }
 
   get cpuCount(): number { return this.links.length; }
@@ -266,9 +273,7 @@ export class Domains {
     this.requireFree(name);
     this.keeper.change(domain.spec.uuid, { name });
     domain.spec = { ...domain.spec, name };
-    const client = new LocalClient(this.store);
-    client.write(`${domainPath(domain.domid)}/name`, name);
-    client.write(`/vm/${domain.spec.uuid}/name`, name);
+    new LocalClient(this.store).atomically((client) => { for (const home of [domainPath(domain.domid), `/vm/${domain.spec.uuid}`]) client.write(`${home}/name`, name); });
   }
   /** Moves a domain to another CPU, while it runs. */
   async move(domain: ManagedDomain, to: CpuLink): Promise<void> {
@@ -296,7 +301,12 @@ export class Domains {
 
   // ---- CPUs
 
-  private startCpu(id: number): CpuLink { return new CpuLink(id, this.parts.start, (report, link) => this.told(report, link), (link, reason) => this.died(link, reason)); }
+  /** @param wait ms until its thread is started; what is asked of it meanwhile waits too */
+  private startCpu(id: number, wait = 0): CpuLink {
+    const { start, later } = this.parts;
+    const begin = this.host.now() + wait * 1e6;
+    return new CpuLink(id, wait === 0 ? start : startLater(start, later, wait), (report, link) => this.told(report, link), (link, reason) => this.died(link, reason, (this.host.now() - begin) / 1e6));
+  }
   private told(report: CpuReport, link: CpuLink): void {
     switch (report.kind) {
       case 'events': {
@@ -331,9 +341,10 @@ export class Domains {
     for (const link of this.links) if (link !== by) link.tell('forget', domid);
     if (capsule) this.onReleased(capsule.guestFrames / 256);
   }
-  private died(link: CpuLink, reason: string): void {
-    this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}`, 'error');
-    const replacement = this.links[link.id] = this.startCpu(link.id);
+  private died(link: CpuLink, reason: string, livedMs: number): void {
+    const wait = this.restarts[link.id]?.next('crash', livedMs) ?? LONGEST_WAIT_MS;
+    this.log(`physical CPU ${link.id} died, and its domains with it: ${reason}${wait === 0 ? '' : `; another takes its place in ${wait / 1000} s`}`, 'error');
+    const replacement = this.links[link.id] = this.startCpu(link.id, wait);
     for (const announcement of this.announced.values()) replacement.tell('announce', announcement);
     if (this.rings) replacement.tell('trace', this.rings[link.id]?.buffer);
     for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
@@ -346,7 +357,7 @@ export class Domains {
     try {
       await to.ask('attach', parcel);
     } catch (error) {
-      this.lose(domain, error instanceof Error ? error.message : String(error));
+      this.lose(domain, messageOf(error));
     }
   }
   /** Asks the CPU that a domain is on, once it is on one; one that has ended is on none. */
@@ -404,7 +415,7 @@ export class Domains {
     try {
       await onCpu().catch((error: unknown) => { if (error instanceof CpuDied) return onCpu(); throw error; });
     } catch (error) {
-      this.log(`domain ${domid}: what it has of others is not given up: ${error instanceof Error ? error.message : String(error)}`, 'error');
+      this.log(`domain ${domid}: what it has of others is not given up: ${messageOf(error)}`, 'error');
     }
   }
   /** A domain has ended by itself; its CPU has forgotten it. */

@@ -5,6 +5,7 @@ import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '#abi/grant-ta
 import { assert } from '#base/assert.ts';
 import { Capsule, MAX_VCPUS, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host } from '#base/host.ts';
+import { uuidBytes } from '#base/uuid.ts';
 import type { Peers } from '#hypervisor/domain-registry.ts';
 import { Domain } from '#hypervisor/domain.ts';
 import { allocUnboundFor } from '#hypervisor/event-backend.ts';
@@ -63,14 +64,12 @@ export interface MachineMaker {
 }
 const ORDINARY: MachineMaker = { scratchSize, make: (...parameters) => new Interpreter(...parameters) };
 
-/** The guest's ends of its two early devices: event channels, frames of the rings, and capsule offsets of those. */
+/** The guest's ends of its two early devices: event channels and frames of the rings, which are held. */
 export interface DomainWires {
   readonly storePort: number;
   readonly storeMfn: number;
-  readonly storeRing: number;
   readonly consolePort: number;
   readonly consoleMfn: number;
-  readonly consoleRing: number;
 }
 export interface MadeDomain {
   readonly domain: Domain;
@@ -108,11 +107,10 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   v.state.kernel_sp = entry.rsp;
   v.state.kernel_ss = BigInt(v.cpu.selector(2));
   domctl(DOMAIN_0).setvcpucontext(domain);
-  const wires = {
-    storePort, storeMfn: entry.storeMfn, storeRing: ring(domain, GNTTAB_RESERVED_XENSTORE), consolePort, consoleMfn: entry.consoleMfn, consoleRing: ring(domain, GNTTAB_RESERVED_CONSOLE),
-  };
+  holdRing(domain, GNTTAB_RESERVED_XENSTORE, entry.storeMfn);
+  holdRing(domain, GNTTAB_RESERVED_CONSOLE, entry.consoleMfn);
   (config.peers ?? domain.peers).add(domain);
-  return { domain, wires };
+  return { domain, wires: { storePort, storeMfn: entry.storeMfn, consolePort, consoleMfn: entry.consoleMfn } };
 }
 
 /** Takes up a domain that ran elsewhere: all that it is lies in its capsule, what is remembered of it is made anew. */
@@ -129,9 +127,6 @@ function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, ma
   Object.assign(hooks, machineHooks(domain));
   return domain;
 }
-
-/** The 16 bytes of a UUID. */
-export function uuidBytes(uuid: string): Uint8Array { return Uint8Array.from(uuid.replaceAll('-', '').match(/../g) ?? [], (byte) => parseInt(byte, 16)); }
 
 /** A capsule has 4 GiB with all that is in it. */
 const MAX_FRAMES = 2 ** 20;
@@ -152,9 +147,5 @@ function newCapsule(guestFrames: number, maker: MachineMaker): Capsule {
   }
 }
 
-/** Capsule offset of a ring page that the builder granted to Domain-0: held, so that it stays an ordinary page. */
-function ring(domain: Domain, ref: number): number {
-  const offset = pinGrant(domain, ref, true);
-  assert(offset >= 0, 'the builder granted the ring pages');
-  return offset;
-}
+/** Holds a ring page that the builder granted to Domain-0, so that it stays an ordinary page. */
+function holdRing(domain: Domain, ref: number, mfn: number): void { assert(pinGrant(domain, ref, true) === domain.capsule.frame(mfn), 'the builder granted the ring pages'); }

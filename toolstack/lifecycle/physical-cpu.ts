@@ -6,6 +6,7 @@
 // looked at; or nowhere, when only mail can wake it. What happens to one domain costs nothing for the others.
 
 import { SHUTDOWN } from '#abi/xen.ts';
+import { stackOf } from '#base/error-text.ts';
 import { Heap } from '#base/heap.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { DOMAIN_0, sysctl } from '#hypervisor/management.ts';
@@ -224,4 +225,4 @@ function endOfGuarded(domain: Domain): DomainEnd {
     return { kind: 'crash', report: ownFault(domain, error) };
   }
 }
-function ownFault(domain: Domain, error: unknown): string { return `Domain ${domain.domid} crashed: error in the hypervisor: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`; }
+function ownFault(domain: Domain, error: unknown): string { return `Domain ${domain.domid} crashed: error in the hypervisor: ${stackOf(error)}`; }

@@ -1,14 +1,13 @@
 // Memory and vCPUs of a domain that runs: xl mem-set, mem-max and vcpu-set. The toolstack writes to xenstore what it wants; the
 // guest's balloon driver and its hotplug of vCPUs do it, if it has them. Messages are libxl's.
 
+import { SPARE_FRAMES } from '#hypervisor/mm/domain-mm.ts';
 import { domainPath } from '../xenstore/path.ts';
 import { writeAvailability } from '../xenstore/domain-tree.ts';
 import { LocalClient } from '../xenstore/local-client.ts';
 import { DomainError, type Domains } from './domains.ts';
 import type { ManagedDomain } from './managed-domain.ts';
 
-/** What libxl lets a PV domain have beyond what it is told, in KiB (LIBXL_MAXMEM_CONSTANT). */
-const SPARE_KIB = 1024;
 /** More than any domain has, so that frames stay 32-bit numbers: 8 TiB. */
 const MOST_KIB = 2 ** 33;
 
@@ -37,7 +36,7 @@ export async function setMaxMemory(domains: Domains, domain: ManagedDomain, kib:
 }
 
 async function limitMemory(domains: Domains, domain: ManagedDomain, kib: number): Promise<void> {
-  await domains.ask(domain, (link) => link.ask('maxMemory', domain.domid, Math.floor((kib + SPARE_KIB) / 4)));
+  await domains.ask(domain, (link) => link.ask('maxMemory', domain.domid, Math.floor(kib / 4) + SPARE_FRAMES));
 }
 
 /** Says how many of its vCPUs a domain is to use. @param ignoreHost allow more than there are physical CPUs @throws DomainError */

@@ -1,7 +1,7 @@
-// When a domain that crashed and is to be restarted is. xl does so at once and for ever, so a guest that crashes while it boots
-// keeps the machine busy with nothing else. Here a crash within a minute of the start is an *early* one: the first is
-// followed by a restart at once, each that follows in a row by twice the wait, and the fifth is the last. A domain that ran for
-// longer starts with a clean slate. Reboots are the guest's own wish, and are carried out.
+// When a domain that crashed and is to be restarted is; likewise a physical CPU that died. xl does so at once and for ever, so a
+// guest that crashes while it boots keeps the machine busy with nothing else. Here a crash within a minute of the start is an
+// *early* one: the first is followed by a restart at once, each that follows in a row by twice the wait, and the fifth is the
+// last. A domain that ran for longer starts with a clean slate. Reboots are the guest's own wish, and are carried out.
 
 const EARLY_MS = 60_000;
 const FIRST_WAIT_MS = 1000;

@@ -2,6 +2,7 @@
 // with xl's defaults. A value that cannot be used is an error that names its place, where xl would often go on without.
 
 import { MAX_VCPUS } from '#base/capsule.ts';
+import { UUID } from '#base/uuid.ts';
 import { DEFAULT_WEIGHT, MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { ConfigError, printable, quote } from './config-error.ts';
 import type { ConfigFile, Setting } from './config-file.ts';
@@ -127,7 +128,7 @@ function readName(config: ConfigFile, reader: SettingsReader): string {
 function readUuid(reader: SettingsReader): string | undefined {
   const setting = reader.setting('uuid'), uuid = reader.string('uuid');
   if (setting === undefined || uuid === undefined) return undefined;
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(uuid)) throw problem(setting, 'a UUID is 32 hexadecimal digits like 12345678-1234-1234-1234-123456789abc');
+  if (!UUID.test(uuid.toLowerCase())) throw problem(setting, 'a UUID is 32 hexadecimal digits like 12345678-1234-1234-1234-123456789abc');
   return uuid.toLowerCase();
 }
 

@@ -3,6 +3,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf } from '#base/error-text.ts';
 import type { Domains, Log } from '#toolstack/lifecycle/domains.ts';
 import { configRequest } from '../create-request.ts';
 import { reasonOf } from '../input-file.ts';
@@ -16,7 +17,7 @@ export async function autoStart(directory: string, domains: Domains, kept: KeptD
       for (const warning of warnings) log(warning, 'warning');
       if (!domains.list().some((d) => d.spec.name === request.name)) await kept.create(request);
     } catch (error) {
-      log(`${file}: not started: ${error instanceof Error ? error.message : String(error)}`, 'error');
+      log(`${file}: not started: ${messageOf(error)}`, 'error');
     }
   }
 }

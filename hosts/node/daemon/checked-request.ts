@@ -1,6 +1,7 @@
 // A request to create a domain that came from outside: over the socket, or out of the state database. Only what a request
 // has is taken, and only if it is of the right kind; what values mean is checked where they are used.
 
+import { UUID } from '#base/uuid.ts';
 import { DomainError } from '#toolstack/lifecycle/domains.ts';
 import { EVENT_ACTIONS, type EventAction } from '#toolstack/lifecycle/managed-domain.ts';
 import type { CreateRequest } from './protocol.ts';
@@ -12,7 +13,7 @@ const number: Check = Number.isSafeInteger;
 /** MiB, in pages */
 const size: Check = (v) => typeof v === 'number' && Number.isSafeInteger(v * 256);
 const action: Check = (v) => EVENT_ACTIONS.includes(v as EventAction);
-const uuid: Check = (v) => v === undefined || (typeof v === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(v));
+const uuid: Check = (v) => v === undefined || (typeof v === 'string' && UUID.test(v));
 
 const FIELDS: Readonly<Record<keyof CreateRequest, Check>> = {
   name: text, uuid, memory: size, maxmem: (v) => v === undefined || size(v), vcpus: number, maxvcpus: (v) => v === undefined || number(v), weight: number, cap: number, kernel: optionalText, ramdisk: optionalText, cmdline: text,

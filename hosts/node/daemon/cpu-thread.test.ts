@@ -7,6 +7,8 @@ import { type DomainStatistics, readStatistics, total } from '#hypervisor/statis
 import { parseCore, type Core } from '#toolstack/dump/testing/parse-core.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
+import { LocalClient } from '#toolstack/xenstore/local-client.ts';
+import { domainPath } from '#toolstack/xenstore/path.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerThread } from '../region-compiler.ts';
@@ -75,6 +77,17 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     const made = await Promise.all(['a', 'b', 'c', 'd'].map((name) => create(name, { paused: true })));
     assert.deepEqual([0, 1].map((cpu) => made.filter((d) => d.cpu === cpu).length), [2, 2]);
     for (const d of made) await domains.destroy(d);
+  });
+
+  test('whoever sees that a domain has another name sees it everywhere', async () => {
+    const d = await create('first', { paused: true });
+    const client = new LocalClient(domains.store);
+    const seen: unknown[] = [];
+    const unwatch = client.watch(`${domainPath(d.domid)}/name`, () => seen.push(client.read(`/vm/${d.spec.uuid}/name`)));
+    domains.rename(d, 'second');
+    unwatch();
+    assert.deepEqual(seen, ['first', 'second']);
+    await domains.destroy(d);
   });
 
   test('a paused domain takes no time and does not move by itself; one that goes on boots', async () => {

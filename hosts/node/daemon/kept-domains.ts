@@ -3,6 +3,7 @@
 //
 // When the daemon itself ends, its domains end with it and their records stay.
 
+import { messageOf } from '#base/error-text.ts';
 import type { DomainKeeper, KeptChange } from '#toolstack/lifecycle/domain-keeper.ts';
 import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
@@ -108,4 +109,3 @@ export class KeptDomains implements DomainKeeper {
   }
 }
 
-function messageOf(error: unknown): string { return error instanceof Error ? error.message : String(error); }

@@ -6,6 +6,7 @@
 
 import { gunzipSync } from 'fflate';
 import { decompress as unzstd } from 'fzstd';
+import { messageOf } from '#base/error-text.ts';
 import { BuilderError } from '../builder-error.ts';
 import { bunzip2 } from './bzip2.ts';
 import { crc32 } from './crc32.ts';
@@ -50,7 +51,7 @@ export function decompress(compression: Compression, input: Uint8Array, size: nu
   try {
     output = with_[compression](input, size);
   } catch (e) {
-    throw new BuilderError('corrupt', `${compression} data does not decompress: ${e instanceof Error ? e.message : String(e)}`);
+    throw new BuilderError('corrupt', `${compression} data does not decompress: ${messageOf(e)}`);
   }
   if (output.length !== size) throw new BuilderError('corrupt', `${compression} data decompresses to ${output.length} bytes instead of ${size}`);
   return output;

@@ -3,6 +3,7 @@
 // invariants are kept. Everything follows from the seed.
 
 import { XENSTORE_RING_SIZE, XS } from '#abi/io/xs-wire.ts';
+import { stackOf } from '#base/error-text.ts';
 import { checkStore } from '../check.ts';
 import { namesFrom } from '../children.ts';
 import type { Permissions } from '../permissions.ts';
@@ -88,7 +89,7 @@ class Fuzzer {
         this.step();
         if (i % CHECK_EVERY === 0) this.check(before);
       } catch (e) {
-        this.problems.push(e instanceof Error ? String(e.stack) : String(e));
+        this.problems.push(stackOf(e));
       }
     }
     this.check(before);

@@ -1,6 +1,7 @@
 // Hostile configurations: whatever comes in, there is a configuration that can be used, or a ConfigError that says in one line
 // what is wrong. Everything follows from the seed.
 
+import { stackOf } from '#base/error-text.ts';
 import { ConfigError } from '../config-error.ts';
 import { parseConfig, withWords } from '../config-file.ts';
 import { domainConfig, type DomainConfigFile } from '../domain-config.ts';
@@ -46,7 +47,7 @@ export function attempt(text: string, words: readonly string[]): { outcome: 'no 
     outcome = 'domain';
     return { outcome, wrong: [...unusable(domain.config), ...domain.warnings.flatMap(unreadable)] };
   } catch (error) {
-    if (!(error instanceof ConfigError)) return { outcome, wrong: [`not a ConfigError: ${error instanceof Error ? error.stack : String(error)}`] };
+    if (!(error instanceof ConfigError)) return { outcome, wrong: [`not a ConfigError: ${stackOf(error)}`] };
     return { outcome, wrong: unreadable(error.message) };
   }
 }
