@@ -18,10 +18,13 @@ test('pieces follow each other, those of a domain’s memory and zeros too', asy
   assert.deepEqual(readFileSync(path), Buffer.concat(pieces));
 });
 
-test('only its owner may read it', async () => {
-  const path = join(directory, 'private');
-  await writeOutput('core file', path, [Uint8Array.of(1)]);
-  assert.equal(statSync(path).mode & 0o777, 0o600);
+test('only its owner may read it, also where there was a file that others may', async () => {
+  const path = join(directory, 'private'), old = join(directory, 'public');
+  writeFileSync(old, '', { mode: 0o644 });
+  for (const file of [path, old]) {
+    await writeOutput('core file', file, [Uint8Array.of(1)]);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+  }
 });
 
 test('zeros take no room on disk', async () => {

@@ -23,6 +23,7 @@ export async function writeOutput(what: string, path: string, pieces: Iterable<U
   try {
     file = await open(path, 'w', MODE);
     isFile = (await file.stat()).isFile();
+    if (isFile) await file.chmod(MODE); // also one that was there
     return await (isFile ? writeSparse(file, pieces) : writeAll(file, pieces));
   } catch (error) {
     if (isFile) await rm(path, { force: true });

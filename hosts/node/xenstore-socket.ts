@@ -2,17 +2,16 @@
 // xenstore-utils find it by the environment variable XENSTORED_PATH (the socket), or XENSTORED_RUNDIR (its directory, the
 // socket being called `socket`).
 //
-// Who may open the file is domain 0: it has mode 0600 from the moment that it is there, for it is made in a directory of
-// ours and then moved. A client is served in turns of some messages. It is not read from while its replies wait to be
-// read, its events may fill a bounded queue only, and bytes that are no messages end its connection.
+// Who may open the file (private-socket.ts) is domain 0. A client is served in turns of some messages. It is not read from while
+// its replies wait to be read, its events may fill a bounded queue only, and bytes that are no messages end its connection.
 
-import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
 import type { Pace } from '#toolstack/xenstore/conflicts.ts';
 import { Connection } from '#toolstack/xenstore/connection.ts';
 import type { Store } from '#toolstack/xenstore/store.ts';
 import { Decoder } from '#toolstack/xenstore/wire.ts';
+import { listenPrivately } from './private-socket.ts';
 
 /** Bytes that may wait in the runtime for a client to read them; what is beyond waits in the store, where it is counted. */
 const IN_FLIGHT = 64 << 10;
@@ -46,22 +45,7 @@ export class XenstoreSocket {
   static async listen(store: Store, path: string): Promise<XenstoreSocket> {
     await checkFree(path);
     const self = new XenstoreSocket(store, path);
-    const directory = mkdtempSync(join(dirname(path), '.xs-'));
-    try {
-      const made = join(directory, 's');
-      await new Promise<void>((resolve, reject) => {
-        self.server.once('error', reject);
-        self.server.listen(made, () => resolve());
-      });
-      chmodSync(made, 0o600);
-      self.inode = lstatSync(made, { bigint: true }).ino;
-      renameSync(made, path);
-    } catch (e) {
-      self.server.close();
-      throw e;
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+    self.inode = await listenPrivately(self.server, path);
     return self;
   }
 

@@ -50,6 +50,20 @@ describe('the end of a daemon', { timeout: 240_000 }, () => {
     assert.deepEqual((await d.list()).map((e) => [e.name, e.state.includes('p')]), [['anna', false], ['bert', true], ['carl', false]]);
   });
 
+  test('also while it starts those of the last one', async () => {
+    const d = daemon();
+    await d.start();
+    for (const name of ['anna', 'bert', 'carl', 'dora']) await d.create(paused(name, { paused: false }));
+    await d.kill();
+    d.spawn();
+    await until('it starts', () => d.log.includes('domains of the last daemon'));
+    d.signal('SIGTERM');
+    assert.equal(await d.ended(), 0, d.log);
+    assert.match(d.log, /ended; domains that are started again with the next daemon: anna, bert, carl, dora\n/);
+    await d.start();
+    assert.deepEqual((await d.list()).map((e) => e.name), ['anna', 'bert', 'carl', 'dora']);
+  });
+
   test('while it waits, the daemon answers: who is destroyed now stays away, and nobody is created', async () => {
     const d = daemon();
     await d.start();

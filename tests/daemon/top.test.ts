@@ -81,7 +81,7 @@ describe('top', { timeout: 120_000 }, () => {
   });
 
   test('what cannot be is refused with a reason', async () => {
-    for (const [words, reason] of [[['-d', '0'], /--delay 0: not a number above 0/], [['-i', '1.5'], /--iterations 1.5: not a number/], [['anna'], /too many words/]] as const) {
+    for (const [words, reason] of [[['-d', '0'], /--delay 0: not a number of seconds above 0/], [['-i', '1.5'], /--iterations 1.5: not a number/], [['anna'], /too many words/]] as const) {
       const r = await daemon.call('top', ...words);
       assert.equal(r.status, 2);
       assert.match(r.err, reason);

@@ -69,7 +69,7 @@ describe('a trace of a daemon', { timeout: 120_000 }, () => {
 
   test('what cannot be is refused with a reason', async () => {
     for (const [words, reason] of [
-      [[], /words are missing/], [['-s', 'x', path], /-s x: not a number of seconds/], [['-s', '0', path], /up to 3600 seconds, not 0/], [['-s', '4000', path], /up to 3600 seconds/],
+      [[], /words are missing/], [['-s', 'x', path], /-s x: not a number of seconds/], [['-s', '0', path], /-s 0: not a number of seconds above 0/], [['-s', '4000', path], /up to 3600 seconds/],
       [['-s', '0.1', join(directory, 'none', 'x')], /trace .*no such file/],
     ] as const) {
       const r = await daemon.call('trace', ...words);

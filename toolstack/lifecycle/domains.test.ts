@@ -8,10 +8,10 @@ import { Domains } from './domains.ts';
 
 test('a CPU that dies as soon as it is started is started again less and less often; what is asked meanwhile waits for it', async () => {
   let now = 0, starts = 0, good = false;
-  const timers: { readonly ms: number; readonly then: () => void }[] = [];
+  const timers: [ms: number, act: () => void][] = [];
   const posted: CpuRequest['service'][] = [];
   const domains = new Domains(new Store(), { now: () => now, wallClock: () => 0, random: () => {}, log: () => {} }, {
-    cpus: 1, later: (ms, then) => timers.push({ ms, then }), saveCore: async () => '',
+    cpus: 1, later: (...timer) => timers.push(timer), saveCore: async () => '',
     start(_id, report, died) {
       assert.ok(++starts < 50, 'started again and again without a pause');
       if (!good) queueMicrotask(() => died('no memory'));
@@ -26,7 +26,7 @@ test('a CPU that dies as soon as it is started is started again less and less of
   for (let i = 0; i < 6; i++) {
     await turn();
     assert.equal(timers.length, 1);
-    const [{ ms, then }] = timers.splice(0) as [(typeof timers)[number]];
+    const [[ms, act]] = timers.splice(0) as [(typeof timers)[number]];
     waits.push(ms);
     now += ms * 1e6;
     if (i === 5) {
@@ -34,9 +34,9 @@ test('a CPU that dies as soon as it is started is started again less and less of
       const answered = domains.collect();
       await turn();
       assert.deepEqual(posted, []);
-      then();
+      act();
       await answered;
-    } else then();
+    } else act();
   }
   assert.deepEqual([waits, posted], [[1000, 2000, 4000, 15_000, 15_000, 15_000], ['collect']]);
 });

@@ -1,9 +1,10 @@
 // The command line of `xenith run`: words in, one checked record out.
 
-import { parseArgs } from 'node:util';
+import type { parseArgs } from 'node:util';
 import { MAX_VCPUS } from '#base/capsule.ts';
 import { TRACE_CATEGORIES, type TraceCategory } from '#hypervisor/trace.ts';
 import { parseMemorySize } from './memory-size.ts';
+import { parsedArgs, secondsIn, wholeNumber } from './option-words.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface RunArgs {
@@ -32,6 +33,7 @@ export interface RunArgs {
   readonly command: readonly string[] | undefined;
 }
 
+const MOST_EXECUTIONS = 999_999_999;
 const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
   vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'trace-out': { type: 'string' }, 'compile-after': { type: 'string' },
@@ -57,11 +59,11 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     initrd: values.initrd,
     append: values.append ?? '',
     memory: parseMemorySize(values.memory ?? '256M'),
-    vcpus: parseVcpus(values.vcpus ?? '1'),
+    vcpus: wholeNumber('--vcpus', values.vcpus ?? '1', 1, MAX_VCPUS),
     name: values.name === undefined ? undefined : parseName(values.name),
-    timeout: values.timeout === undefined ? Infinity : parseTimeout(values.timeout),
+    timeout: values.timeout === undefined ? Infinity : secondsIn('--timeout', values.timeout),
     deterministic: values.deterministic ?? false,
-    compileAfter: values['compile-after'] === undefined ? undefined : parseCount(values['compile-after']),
+    compileAfter: values['compile-after'] === undefined ? undefined : wholeNumber('--compile-after', values['compile-after'], 0, MOST_EXECUTIONS, 'a number of executions'),
     trace: values.trace === undefined ? [] : parseTrace(values.trace),
     traceOut: values['trace-out'],
     stats: values.stats ?? false,
@@ -76,39 +78,11 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
 
 function parseOptions(args: readonly string[]): Values {
-  try {
-    const { values, tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: true, tokens: true });
-    for (const token of tokens) {
-      if (token.kind === 'positional') throw new UsageError(`${token.value}: not an option; a command for the guest goes after --`);
-    }
-    return values;
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(firstSentence(error.message));
-    throw error;
+  const { values, tokens } = parsedArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: true, tokens: true });
+  for (const token of tokens) {
+    if (token.kind === 'positional') throw new UsageError(`${token.value}: not an option; a command for the guest goes after --`);
   }
-}
-
-/** What Node says about a bad option, less the advice on positional arguments, which are not for this command. */
-export function firstSentence(message: string): string {
-  const [first = message] = message.split(/\. |\n/);
-  return first.charAt(0).toLowerCase() + first.slice(1);
-}
-
-function parseVcpus(text: string): number {
-  const n = /^\d+$/.test(text) ? Number(text) : 0;
-  if (n < 1 || n > MAX_VCPUS) throw new UsageError(`--vcpus ${text}: not a number from 1 to ${MAX_VCPUS}`);
-  return n;
-}
-
-function parseCount(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--compile-after ${text}: not a number of executions`);
-  return Number(text);
-}
-
-function parseTimeout(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
-  if (!(seconds > 0)) throw new UsageError(`--timeout ${text}: not a number of seconds above 0`);
-  return seconds;
+  return values;
 }
 
 function parseName(text: string): string {

@@ -1,17 +1,16 @@
 // The commands that a daemon answers, in the words of xl(1).
 
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ask, RequestError } from '../daemon/client.ts';
 import type { DomainInfo, LongInfo, Request, VcpuInfo } from '../daemon/protocol.ts';
 import { stateDir } from '../daemon/state-dir.ts';
-import { firstSentence } from './args.ts';
 import { attachConsole } from './attach.ts';
 import { json, JSON_OPTION, type Command, type Invocation } from './command.ts';
 import { createRequest } from '../create-request.ts';
 import { longList } from './domain-long.ts';
 import { domainTable, shareTable, uptimeTable } from './domain-table.ts';
 import { HOST_COMMANDS } from './host-commands.ts';
+import { parsedArgs, secondsIn, wholeNumber } from './option-words.ts';
 import { RESIZE_COMMANDS } from './resize-commands.ts';
 import { Terminal } from './terminal.ts';
 import { top } from './top.ts';
@@ -69,8 +68,9 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
   'vcpu-list': {
     usage: '[--json] [DOMAIN...]', about: 'virtual processors, what they do, and the physical CPUs that they are on and may be on; Domain-0 is the daemon and has none', words: [0, 9999], options: JSON_OPTION,
     async run(i) {
-      const domids = (await list(i)).map((d) => d.domid);
-      const vcpus = (await ask<VcpuInfo[]>(i.state, { command: 'vcpus' })).filter((v) => domids.includes(v.domid));
+      const all = await ask<VcpuInfo[]>(i.state, { command: 'vcpus' });
+      const domids = i.words.length > 0 ? new Set((await list(i)).map((d) => d.domid)) : undefined;
+      const vcpus = all.filter((v) => domids?.has(v.domid) ?? true);
       return i.flags['json'] === true ? json(vcpus) : vcpuTable(vcpus);
     },
   },
@@ -116,8 +116,7 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
     options: { seconds: { type: 'string', short: 's' } },
     async run({ state, words, flags }) {
       const { seconds = '5' } = flags as Readonly<Record<string, string | undefined>>;
-      if (!/^\d+(\.\d+)?$/.test(seconds)) throw new UsageError(`trace: -s ${seconds}: not a number of seconds`);
-      await ask(state, { command: 'trace', seconds: Number(seconds), file: resolve(words[0] as string) });
+      await ask(state, { command: 'trace', seconds: secondsIn('trace: -s', seconds), file: resolve(words[0] as string) });
       return '';
     },
   },
@@ -152,14 +151,10 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
     },
     async run({ state, flags }) {
       const isOn = (name: string): boolean => flags[name] === true;
-      const positive = (name: string, form: RegExp, otherwise: number): number => {
-        const text = flags[name] as string | undefined;
-        const n = text === undefined ? otherwise : form.test(text) ? Number(text) : 0;
-        if (!(n > 0)) throw new UsageError(`top: --${name} ${text}: not a number above 0`);
-        return n;
-      };
+      const { delay = '3', iterations } = flags as Readonly<Record<string, string | undefined>>;
       const request = {
-        state, batch: isOn('batch'), json: isOn('json'), delay: positive('delay', /^\d+(\.\d+)?$/, 3), iterations: positive('iterations', /^\d+$/, isOn('json') ? 1 : Infinity),
+        state, batch: isOn('batch'), json: isOn('json'), delay: secondsIn('top: --delay', delay),
+        iterations: iterations === undefined ? isOn('json') ? 1 : Infinity : wholeNumber('top: --iterations', iterations, 1, Infinity, 'a number above 0'),
         options: { vcpus: isOn('vcpus'), engine: isOn('engine'), fullNames: isOn('full-name'), repeatHeader: isOn('repeat-header'), sort: 0 },
       };
       await top(request, new Terminal());
@@ -183,20 +178,14 @@ export const DOMAIN_COMMANDS: Readonly<Record<string, Command>> = {
   ...HOST_COMMANDS,
 };
 
+const COMMON_OPTIONS = { state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const;
+
 /** @returns what to print @throws UsageError, RequestError */
 export async function domainCommand(name: string, command: Command, args: readonly string[]): Promise<string> {
   const usage = `Usage: xenith ${name} [--state DIR] ${command.usage}\n\n${command.about.charAt(0).toUpperCase()}${command.about.slice(1)}.\n`;
-  const { values, positionals } = parse(name, command, args);
+  const { values, positionals } = parsedArgs({ args: [...args], allowPositionals: true, options: { ...command.options, ...COMMON_OPTIONS } }, name);
   if (values['help'] === true) return usage;
   const [least, most] = command.words;
   if (positionals.length < least || positionals.length > most) throw new UsageError(`${name}: ${positionals.length < least ? 'words are missing' : 'too many words'}: xenith ${name} ${command.usage}`);
   return command.run({ state: stateDir(values['state'] as string | undefined), words: positionals, flags: values as Invocation['flags'] });
-}
-function parse(name: string, command: Command, args: readonly string[]): { readonly values: Record<string, unknown>; readonly positionals: string[] } {
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options: { ...command.options, state: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(`${name}: ${firstSentence(error.message)}`);
-    throw error;
-  }
 }

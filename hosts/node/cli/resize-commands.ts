@@ -3,7 +3,7 @@
 import { ask, RequestError } from '../daemon/client.ts';
 import type { DomainInfo, Request } from '../daemon/protocol.ts';
 import { json, JSON_OPTION, type Command, type Invocation } from './command.ts';
-import { UsageError } from './usage-error.ts';
+import { wholeNumber } from './option-words.ts';
 
 /** KiB as powers of two, by unit; a bare number is in MiB. */
 const SHIFT: Readonly<Record<string, number>> = { t: 30, g: 20, m: 10, '': 10, k: 0, b: -10 };
@@ -29,7 +29,6 @@ export const RESIZE_COMMANDS: Readonly<Record<string, Command>> = {
   'mem-set': resize('say how much memory a domain is to have: MiB, or with a unit: t, g, m, k, b', '[--json] DOMAIN MEM', (domain, mem) => ({ command: 'mem-set', domain, kib: memoryKiB(mem) })),
   'mem-max': resize('say how much memory a domain may take: MiB, or with a unit: t, g, m, k, b', '[--json] DOMAIN MEM', (domain, mem) => ({ command: 'mem-max', domain, kib: memoryKiB(mem) })),
   'vcpu-set': resize('say how many of its vCPUs a domain is to use; -i: more than there are physical CPUs', '[--json] [-i] DOMAIN VCPUS', (domain, count, flags) => {
-    if (!/^\d+$/.test(count)) throw new UsageError(`vcpu-set: ${count}: not a number of vCPUs`);
-    return { command: 'vcpu-set', domain, vcpus: Number(count), ignoreHost: flags['ignore-host'] === true };
+    return { command: 'vcpu-set', domain, vcpus: wholeNumber('vcpu-set:', count, 0, Infinity, 'a number of vCPUs'), ignoreHost: flags['ignore-host'] === true };
   }, { 'ignore-host': { type: 'boolean', short: 'i' } }),
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TopDomain, TopSample, TopVcpu } from '../daemon/protocol.ts';
-import { COLUMNS, topHeader, topLines, topSummary, type TopOptions } from './top-table.ts';
+import { COLUMNS, topLines, topSummary, type TopOptions } from './top-table.ts';
 
 const OPTIONS: TopOptions = { vcpus: false, engine: false, fullNames: false, repeatHeader: false, sort: 0 };
 const vcpu = (id: number, seconds: number, more: Partial<TopVcpu> = {}): TopVcpu => ({
@@ -16,7 +16,7 @@ const sample = (time: number, ...domains: TopDomain[]): TopSample => ({ time, ve
 
 describe('the table', () => {
   test('has the columns of xentop, as wide as there', () => {
-    assert.equal(topHeader(OPTIONS), '      NAME  STATE   CPU(sec) CPU(%)     MEM(k) MEM(%)  MAXMEM(k) MAXMEM(%) VCPUS NETS NETTX(k) NETRX(k) VBDS   VBD_OO   VBD_RD   VBD_WR  VBD_RSECT  VBD_WSECT SSID');
+    assert.equal(topLines(sample(0), undefined, OPTIONS).header, '      NAME  STATE   CPU(sec) CPU(%)     MEM(k) MEM(%)  MAXMEM(k) MAXMEM(%) VCPUS NETS NETTX(k) NETRX(k) VBDS   VBD_OO   VBD_RD   VBD_WR  VBD_RSECT  VBD_WSECT SSID');
   });
 
   test('has a line for each domain: times between two samples in per cent, memory of the machine’s', () => {

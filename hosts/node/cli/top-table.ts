@@ -53,18 +53,17 @@ export const COLUMNS: readonly Column[] = [
   absent('VBD_RSECT', 10), absent('VBD_WSECT', 10), absent('SSID', 4),
 ];
 
-export function topHeader(o: TopOptions, rows: readonly string[] = []): string { return COLUMNS.map((c, i) => c.head.padStart(i === 0 ? nameWidth(o, rows) : c.width)).join(' '); }
-function nameWidth(o: TopOptions, names: readonly string[]): number { return o.fullNames ? Math.max(NAME_WIDTH, ...names.map(({ length }) => length)) : NAME_WIDTH; }
+function line(nameWidth: number, cell: (c: Column) => string): string { return COLUMNS.map((c, i) => cell(c).padStart(i === 0 ? nameWidth : c.width)).join(' '); }
 
 /** The table, without its header's first line being marked. */
 export function topLines(sample: TopSample, before: TopSample | undefined, o: TopOptions): { readonly header: string; readonly domains: readonly string[] } {
   const rows = sample.domains.map((now): Row => ({ now, before: before?.domains.find((d) => d.domid === now.domid), elapsed: before ? sample.time - before.time : 0, sample }));
   const sorted = rows.toSorted((a, b) => compare(COLUMNS[o.sort] as Column, a, b) || a.now.domid - b.now.domid);
-  const names = sample.domains.map(({ name }) => name);
-  const header = topHeader(o, names);
+  const nameWidth = o.fullNames ? Math.max(NAME_WIDTH, ...sample.domains.map(({ name }) => name.length)) : NAME_WIDTH;
+  const header = line(nameWidth, (c) => c.head);
   const domains = sorted.flatMap((row, i) => [
     ...(o.repeatHeader && i > 0 ? [header] : []),
-    COLUMNS.map((c, n) => c.text(row, o).padStart(n === 0 ? nameWidth(o, names) : c.width)).join(' '),
+    line(nameWidth, (c) => c.text(row, o)),
     ...(o.vcpus ? vcpuLines(row.now) : []), ...(o.engine ? [engineLine(row)] : []),
   ]);
   return { header, domains };
@@ -88,7 +87,7 @@ function engineLine({ now, before, elapsed }: Row): string {
     const sum = (d: TopDomain | undefined): number => d?.vcpus.reduce((n, v) => n + v[field], 0) ?? 0;
     return `${name} ${elapsed > 0 && before ? scaled((sum(now) - sum(before)) / elapsed) : '-'}/s`;
   });
-  return `Engine: ${rates.join('  ')}  regions ${now.machine.promoted}  touched ${now.touched}k`;
+  return `Engine: ${rates.join('  ')}  regions ${now.machine.promoted}  touched ${now.touched ?? '-'}k`;
 }
 /** 12.3M, 4.5k, 678 */
 function scaled(n: number): string { return n >= 1e6 ? `${(n / 1e6).toFixed(1)}M` : n >= 1e4 ? `${(n / 1e3).toFixed(1)}k` : n.toFixed(0); }

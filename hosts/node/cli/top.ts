@@ -78,7 +78,7 @@ class TopView {
       if (n > 0) await this.wait();
       if (this.isOver) return;
       this.before = this.sample;
-      this.sample = await ask<TopSample>(this.request.state, { command: 'top' });
+      this.sample = await ask<TopSample>(this.request.state, { command: 'top', touched: this.request.json || this.options.engine });
       show(this.sample);
     }
   }

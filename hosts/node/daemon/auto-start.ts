@@ -12,6 +12,7 @@ import type { KeptDomains } from './kept-domains.ts';
 /** A file that cannot be used is named in the log; the others are started all the same. */
 export async function autoStart(directory: string, domains: Domains, kept: KeptDomains, log: Log): Promise<void> {
   for (const file of filesIn(directory, log)) {
+    if (domains.isEnding) return;
     try {
       const { request, warnings } = configRequest(file, [], false);
       for (const warning of warnings) log(warning, 'warning');

@@ -17,6 +17,7 @@ import { WorkerCpu } from './cpu-thread.ts';
 import { specOf } from './domain-spec.ts';
 import type { CreateRequest } from './protocol.ts';
 import { requestOf } from './testing/requests.ts';
+import { topSample } from './top-sample.ts';
 
 const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -111,6 +112,15 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     const { ran } = d.glance.share;
     await wait(100);
     assert.equal(d.glance.share.ran, ran);
+    await domains.destroy(d);
+  });
+
+  test('what memory is in use is looked at for who wants to see it', async () => {
+    const d = await create('t');
+    await until('it boots', () => d.glance.share.ran > 50e6);
+    const touched = (wanted: boolean): number | undefined => topSample(domains, wanted).domains.find((e) => e.domid === d.domid)?.touched;
+    assert.equal(touched(false), undefined);
+    assert.ok((touched(true) ?? 0) > 1024);
     await domains.destroy(d);
   });
 

@@ -55,22 +55,32 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
   const end = new OrderlyEnd(domains, options.shutdownTimeout, stop, log);
   ring.write(`Xen version ${XEN_VERSION}`);
-  takeOver(kept);
-  await kept.restore();
-  await autoStart(autoPath(state), domains, kept, log);
-  await server.listen();
-  const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
   const tell = (variables: Readonly<Record<string, string | number>>): void => notifyManager(variables, (reason) => log(reason, 'warning'));
   const ending = file ? ENDING : [...ENDING, 'SIGHUP']; // without a log file it is what a terminal says that goes away
   for (const signal of ending) process.on(signal, () => { if (end.signal()) tell({ STOPPING: 1, EXTEND_TIMEOUT_USEC: (options.shutdownTimeout + 10) * 1e6 }); });
-  log(`ready; state in ${state}; ${cpus} CPU${cpus === 1 ? '' : 's'}`);
-  tell({ READY: 1 });
+  takeOver(kept);
+  await kept.restore();
+  await autoStart(autoPath(state), domains, kept, log);
+  const close = domains.isEnding ? undefined : await listen(server, store, state);
+  if (close) {
+    log(`ready; state in ${state}; ${cpus} CPU${cpus === 1 ? '' : 's'}`);
+    tell({ READY: 1 });
+  }
   await stopped;
   await domains.close();
-  server.close();
-  await xenstore.close();
+  await close?.();
   log(`ended; domains that are started again with the next daemon: ${namesOf(records.list().filter((r) => r.wanted))}`);
   records.close();
+}
+
+/** @returns what ends it @throws DaemonError */
+async function listen(server: ApiServer, store: Store, state: string): Promise<() => Promise<void>> {
+  await server.listen();
+  const xenstore = await XenstoreSocket.listen(store, xenstorePath(state));
+  return async () => {
+    server.close();
+    await xenstore.close();
+  };
 }
 
 /** What the hypervisor says goes to the ring; what is bad goes to the administrator too. */

@@ -88,6 +88,7 @@ export class KeptDomains implements DomainKeeper {
   }
   unstarted(uuid: string, name: string, error: unknown): void {
     this.unstartedDomains.set(name, uuid);
+    if (this.domains.isEnding) return; // which is why
     this.log(`domain ${name}: cannot be started: ${messageOf(error)}. It is tried again when the daemon is started anew; xenith destroy ${name} forgets it`, 'error');
   }
 

@@ -16,7 +16,9 @@ export interface CreateRequest extends Omit<DomainSpec, 'uuid' | 'images' | 'aff
 }
 export type Request =
   | { readonly command: 'create'; readonly create: CreateRequest }
-  | { readonly command: 'list' | 'list-long' | 'vcpus' | 'info' | 'top' }
+  | { readonly command: 'list' | 'list-long' | 'vcpus' | 'info' }
+  /** `touched`: look at what memory is in use, which takes its time */
+  | { readonly command: 'top'; readonly touched: boolean }
   | { readonly command: 'dmesg'; readonly clear: boolean }
   | { readonly command: 'sysrq'; readonly domain: string; readonly key: string }
   | { readonly command: 'console' | 'destroy' | 'shutdown' | 'reboot' | 'pause' | 'unpause'; readonly domain: string }
@@ -96,8 +98,8 @@ export interface TopDomain {
   /** KiB that it owns, and that it may own; no limit for Domain-0, whose memory is the daemon's */
   readonly memory: number;
   readonly maxMemory: number | undefined;
-  /** KiB that hold anything but zeros, as far as it has been looked */
-  readonly touched: number;
+  /** KiB that hold anything but zeros, as far as it has been looked, if that was asked for */
+  readonly touched: number | undefined;
   readonly vcpus: readonly TopVcpu[];
   readonly machine: DomainStatistics['machine'] | undefined;
 }

@@ -1,12 +1,13 @@
 // Serves the local API (protocol.ts) on a unix socket.
 
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { DomainError, type Domains, type Log } from '#toolstack/lifecycle/domains.ts';
 import { setMaxMemory, setMemoryTarget, setVcpus } from '#toolstack/lifecycle/resize.ts';
 import { OutputError, writeOutput } from '../output-file.ts';
+import { listenPrivately } from '../private-socket.ts';
 import { checkedRequest } from './checked-request.ts';
 import { alreadyRuns, DaemonError, stateTrouble } from './daemon-error.ts';
 import { domainZero, infoOf, longInfoOf, vcpusOf } from './domain-info.ts';
@@ -47,12 +48,7 @@ export class ApiServer {
   async listen(): Promise<void> {
     if (await answers(this.path)) throw alreadyRuns(dirname(this.path));
     try {
-      rmSync(this.path, { force: true }); // of one that was killed
-      await new Promise<void>((done, failed) => {
-        this.server.once('error', failed);
-        this.server.listen(this.path, done);
-      });
-      chmodSync(this.path, 0o600);
+      await listenPrivately(this.server, this.path);
     } catch (error) {
       throw stateTrouble(error, this.path);
     }
@@ -97,7 +93,7 @@ export class ApiServer {
       case 'list': return [domainZero(domains), ...domains.list().map((d) => infoOf(d, domains.now()))];
       case 'list-long': return [domainZero(domains), ...domains.list().map((d) => longInfoOf(d, domains.now()))];
       case 'vcpus': return domains.list().flatMap((d) => vcpusOf(d, domains));
-      case 'top': return topSample(domains);
+      case 'top': return topSample(domains, request.touched);
       case 'info': return hostInfo(domains.cpuCount);
       case 'dmesg': return readRing(ring, request.clear);
       case 'create': return infoOf(await kept.create(checkedRequest(request.create)), domains.now());

@@ -16,27 +16,33 @@ const KIB = 1024;
 /** Frames that one sample looks at to see what memory is in use, of all domains together: some 20 ms. */
 const MOST_FRAMES = 1 << 16;
 
-const touched = new WeakMap<ManagedDomain, TouchedMemory>();
+const looks = new WeakMap<ManagedDomain, TouchedMemory>();
 
-export function topSample(domains: Domains): TopSample {
+/** @param touched look at what memory is in use */
+export function topSample(domains: Domains, touched: boolean): TopSample {
   const now = domains.now();
   const all = domains.list();
-  const share = Math.ceil(MOST_FRAMES / Math.max(1, all.length));
+  const share = touched ? Math.ceil(MOST_FRAMES / Math.max(1, all.length)) : 0;
   return {
     time: now / 1e9, version: XEN_VERSION, cpus: domains.cpuCount, mhz: TSC_HZ / 1e6,
     memory: Math.floor(totalmem() / KIB), free: Math.floor(freemem() / KIB), domains: [zero(domains), ...all.map((d) => ofDomain(d, now, share))],
   };
 }
 
+/** @param frames how many to look at */
 function ofDomain(d: ManagedDomain, now: number, frames: number): TopDomain {
   const { vcpus, machine, memory, maxMemory } = readStatistics(d.capsule, d.spec.maxvcpus, d.systemTime(now));
-  let used = touched.get(d);
-  if (!used) touched.set(d, used = new TouchedMemory(d.capsule));
   const { domid, name, state, time } = infoOf(d, now);
   return {
-    domid, name, state, time, memory: memory / KIB, maxMemory: maxMemory / KIB, touched: used.look(frames).bytes / KIB, machine,
+    domid, name, state, time, memory: memory / KIB, maxMemory: maxMemory / KIB, touched: frames > 0 ? touchedBy(d, frames) : undefined, machine,
     vcpus: vcpus.map((v) => ({ ...v, byHypercall: Object.fromEntries(v.byHypercall.flatMap((n, hypercall) => (n > 0 ? [[hypercallName(hypercall), n] as const] : []))) })),
   };
+}
+/** KiB. */
+function touchedBy(d: ManagedDomain, frames: number): number {
+  let used = looks.get(d);
+  if (!used) looks.set(d, used = new TouchedMemory(d.capsule));
+  return used.look(frames).bytes / KIB;
 }
 /** Domain-0 has no vCPUs that anything is counted of. */
 function zero(domains: Domains): TopDomain {
