@@ -25,9 +25,9 @@ export const COUNTER = {
 export const COUNTERS: number = HYPERCALLS + 7;
 
 const AT = DOMAIN_STATE.counters >>> 3;
-export const MACHINE_COUNTERS = 4;
+export const MACHINE_COUNTERS = 3;
 /** What the machine has counted (MachineStatistics), as indices of doubles in the capsule. */
-export const MACHINE = { blocks: AT, promoted: AT + 1, resets: AT + 2, tlbMisses: AT + 3 } as const;
+export const MACHINE = { blocks: AT, promoted: AT + 1, resets: AT + 2 } as const;
 
 /** The counters of the vCPU whose context lies at `base`. */
 export function countersOf(capsule: Capsule, base: number): Float64Array<SharedArrayBuffer> { return new Float64Array(capsule.buffer, base + VCPU_STATE.counters, COUNTERS); }
@@ -52,11 +52,10 @@ export function publishCounters(domain: Domain): void {
   const { capsule: { f64 }, machine } = domain;
   let before = earlier.get(domain);
   if (!before) earlier.set(domain, before = f64.slice(AT, AT + MACHINE_COUNTERS));
-  const { blocks, promoted, resets, tlbMisses } = machine.statistics();
+  const { blocks, promoted, resets } = machine.statistics();
   f64[MACHINE.blocks] = before[0] as number + blocks;
   f64[MACHINE.promoted] = before[1] as number + promoted;
   f64[MACHINE.resets] = before[2] as number + resets;
-  f64[MACHINE.tlbMisses] = before[3] as number + tlbMisses;
 }
 /** What the machines have counted that the domain had before it was moved: each begins anew. */
 const earlier = new WeakMap<Domain, Float64Array>();

@@ -40,8 +40,9 @@ function isPending(domain: Domain, port: number): boolean { return (Atomics.load
 /** Sets the selector bit of the port's word for the vCPU that it notifies. */
 function select(domain: Domain, port: number): void {
   const v = domain.vcpus[domain.events.at(port).notify_vcpu_id] as Vcpu;
-  const word = port >>> 6;
-  const bit = portBit(word);
-  const at = (v.info + vcpu_info.offset.evtchn_pending_sel + (word >>> 5) * 4) >>> 2;
-  if (!(Atomics.or(domain.capsule.i32, at, bit) & bit)) markEventsPending(v);
+  const bit = portBit(port >>> 6);
+  if (!(Atomics.or(domain.capsule.i32, selectorWord(v, port), bit) & bit)) markEventsPending(v);
 }
+/** That bit is set. */
+export function isSelected(v: Vcpu, port: number): boolean { return (Atomics.load(v.domain.capsule.i32, selectorWord(v, port)) & portBit(port >>> 6)) !== 0; }
+const selectorWord = (v: Vcpu, port: number): number => (v.info + vcpu_info.offset.evtchn_pending_sel + (port >>> 11) * 4) >>> 2;

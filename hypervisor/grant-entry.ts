@@ -37,7 +37,7 @@ const STATUS_FRAMES = STATE + (grant_table.offset.status_frames >>> 2), LOCK = S
 
 const V1 = grant_entry_v1.size, V2 = grant_full_page.size;
 /** Entries of a table of so many frames. */
-export const entriesOf = (frames: number, version: number): number => frames * PAGE_SIZE / (version === 1 ? V1 : V2);
+const entriesOf = (frames: number, version: number): number => frames * PAGE_SIZE / (version === 1 ? V1 : V2);
 const statusFramesFor = (frames: number): number => Math.ceil(entriesOf(frames, 2) * GRANT_STATUS_SIZE / PAGE_SIZE);
 
 export function grantVersion(c: Capsule): number { return c.u32[VERSION] as number; }

@@ -7,10 +7,10 @@ import { assert } from '#base/assert.ts';
 const TRIES = 2 ** 28;
 
 /** Waits for a lock. @param at index of its word */
-export function spinLock(words: Uint32Array<SharedArrayBuffer>, at: number): void {
+function spinLock(words: Uint32Array<SharedArrayBuffer>, at: number): void {
   for (let tries = 0; Atomics.compareExchange(words, at, 0, 1) !== 0; tries++) assert(tries < TRIES, 'a lock is let go');
 }
-export function spinUnlock(words: Uint32Array<SharedArrayBuffer>, at: number): void { Atomics.store(words, at, 0); }
+function spinUnlock(words: Uint32Array<SharedArrayBuffer>, at: number): void { Atomics.store(words, at, 0); }
 /** Does something with a lock, which is let go even if it fails. */
 export function withLock<T>(words: Uint32Array<SharedArrayBuffer>, at: number, body: () => T): T {
   spinLock(words, at);

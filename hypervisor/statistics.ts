@@ -36,8 +36,8 @@ export interface DomainStatistics {
   /** bytes that it owns, and may own */
   readonly memory: number;
   readonly maxMemory: number;
-  /** blocks of guest code decoded, regions compiled, times that all decoded code was dropped; TLB misses of all vCPUs */
-  readonly machine: { readonly blocks: number; readonly promoted: number; readonly resets: number; readonly tlbMisses: number };
+  /** blocks of guest code decoded, regions compiled, times that all decoded code was dropped */
+  readonly machine: { readonly blocks: number; readonly promoted: number; readonly resets: number };
 }
 
 /**
@@ -50,7 +50,7 @@ export function readStatistics(capsule: Capsule, vcpus: number, now: number): Do
   return {
     vcpus: Array.from({ length: vcpus }, (_, id) => vcpuStatistics(capsule, id, now)),
     memory: mm.tot_pages * PAGE_SIZE, maxMemory: mm.max_pages * PAGE_SIZE,
-    machine: { blocks: machine(MACHINE.blocks), promoted: machine(MACHINE.promoted), resets: machine(MACHINE.resets), tlbMisses: machine(MACHINE.tlbMisses) },
+    machine: { blocks: machine(MACHINE.blocks), promoted: machine(MACHINE.promoted), resets: machine(MACHINE.resets) },
   };
 }
 

@@ -124,7 +124,7 @@ export function initTime(domain: Domain, options: TimeOptions): void {
 }
 
 /** Fills a vcpu_time_info at a capsule offset, by the version protocol (odd while fields change). */
-export function writeTimeInfo(domain: Domain, at: number): void {
+function writeTimeInfo(domain: Domain, at: number): void {
   const info = vcpu_time_info.on(domain.capsule.buffer).at(at);
   const version = (info.version + 1) | 1;
   info.version = version;

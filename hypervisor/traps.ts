@@ -54,7 +54,7 @@ export function injectException(v: Vcpu, vector: number, errorCode: number): voi
 }
 
 /** #GP with this error code (a selector, or zero). */
-export function injectGp(v: Vcpu, errorCode: number): void { injectException(v, TRAP.gp_fault, errorCode); }
+function injectGp(v: Vcpu, errorCode: number): void { injectException(v, TRAP.gp_fault, errorCode); }
 
 /** The page-fault address as the guest sees it, in vcpu_info and by reading CR2. */
 export function setCr2(v: Vcpu, address: bigint): void {

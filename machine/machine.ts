@@ -93,7 +93,6 @@ export interface MachineStatistics {
   readonly promoted: number;
   /** how often all decoded code was dropped for want of room */
   readonly resets: number;
-  readonly tlbMisses: number;
 }
 
 /** What the machine asks in the middle of an instruction. Set before the first run. */

@@ -1,8 +1,8 @@
 // Key e: event channels, a line for each port that is in use: pending and mask bits, the selector bit or, of FIFO channels, the
 // priority, state, the vCPU that is told, and what is at the other end.
 
-import { vcpu_info } from '#abi/xen.ts';
 import type { Domain } from '../domain.ts';
+import { isSelected } from '../event-2l.ts';
 import { portIsMasked, portIsPending } from '../event-port.ts';
 import { ECS } from '../event-table.ts';
 import { VPF } from '../vcpu.ts';
@@ -19,14 +19,10 @@ export function dumpEvents({ domains }: DebugTarget, log: Log): void {
 
 function lineOf(domain: Domain, port: number): string {
   const { state, notify_vcpu_id, remote_domid, remote_port, virq, priority } = domain.events.at(port);
-  const third = isFifo(domain) ? priority : isSelected(domain, port, notify_vcpu_id);
+  const v = domain.vcpus[notify_vcpu_id];
+  const third = isFifo(domain) ? priority : v !== undefined && isSelected(v, port);
   const bits = [portIsPending(domain, port), portIsMasked(domain, port), third].map(Number).join('/');
   const end = state === ECS.unbound ? ` d=${remote_domid}` : state === ECS.interdomain ? ` d=${remote_domid} p=${remote_port}` : state === ECS.virq ? ` v=${virq}` : '';
   return `${String(port).padStart(4)} [${bits}]: s=${state} n=${notify_vcpu_id}${end}`;
-}
-function isSelected({ capsule, vcpus }: Domain, port: number, vcpu: number): boolean {
-  const v = vcpus[vcpu];
-  const word = port >>> 6;
-  return v !== undefined && ((capsule.u32[(v.info + vcpu_info.offset.evtchn_pending_sel + (word >>> 5) * 4) >>> 2] as number) >>> (word & 31) & 1) !== 0;
 }
 function isFifo(domain: Domain): boolean { return domain.events.state.fifo !== 0; }

@@ -5,7 +5,7 @@ import { EINVAL } from '#abi/errno.ts';
 import { E820_RAM } from '#abi/memory.ts';
 import { VMASST_TYPE_m2p_strict } from '#abi/xen.ts';
 import { assert } from '#base/assert.ts';
-import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Domain } from '../domain.ts';
 import { XEN_FRAME } from '../layout.ts';
 import type { Vcpu } from '../vcpu.ts';
@@ -18,8 +18,6 @@ import { getPageAndType, putPageAndType } from './page-type.ts';
 
 /** What libxl lets a PV domain have beyond its target, in frames (LIBXL_MAXMEM_CONSTANT, 1 MiB). */
 export const SPARE_FRAMES = 256;
-/** The most frames that a new domain may own when its target is so many: no more than there are. */
-export function mostFrames(capsule: Capsule, target: number): number { return Math.min(target + SPARE_FRAMES, capsule.guestFrames); }
 
 /**
  * Makes a fresh capsule's memory the domain's: the first RAM frames are its own, shared info is shared with it, the m2p is
@@ -39,7 +37,7 @@ export function initMemory(domain: Domain, pages: number = domain.capsule.guestF
     setM2p(mm, capsule.xenFrames + pfn, pfn, 0);
   }
   mm.state.tot_pages = pages;
-  mm.state.max_pages = mostFrames(capsule, pages);
+  mm.state.max_pages = Math.min(pages + SPARE_FRAMES, capsule.guestFrames); // no more than there are
   mm.state.free_hint = capsule.xenFrames;
   mm.state.nr_e820 = 1;
   capsule.dv.setBigUint64(E820_TABLE, 0n, true);

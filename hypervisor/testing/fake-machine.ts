@@ -51,7 +51,7 @@ export class FakeMachine implements Machine {
   getFlags(cpu: Cpu): number { return this.rflags[cpu.id] as number; }
   setFlags(cpu: Cpu, rflags: number): void { this.rflags[cpu.id] = rflags | 2; }
   exitLength(): number { return this.instructionLength; }
-  statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0, tlbMisses: this.tlbMisses }; }
+  statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0 }; }
   retired(cpu: Cpu): number { return this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number; }
 
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void {

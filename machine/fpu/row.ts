@@ -23,11 +23,6 @@ export interface Row {
   readonly size: readonly [number, number];
 }
 
-/** Key of a register form: opcode << 8 | modrm. */
-export type RegisterRows = ReadonlyMap<number, Row>;
-/** Key of a memory form: opcode << 8 | reg field. */
-export type MemoryRows = ReadonlyMap<number, Row>;
-
 export const row = (name: string, run: Run, manner: Manner = 'numeric'): Row => ({ name, manner, run, kind: 'none', size: [0, 0] });
 
 /** A form with a memory operand of `size` bytes; `size16` where a 66h prefix changes it. */

@@ -16,7 +16,6 @@ export const CONDITION = FSW.c0 | FSW.c1 | FSW.c2 | FSW.c3;
 
 /** Control word: masks, then precision and rounding control; bit 12 is stored and has no effect. */
 export const FCW = { precisionShift: 8, roundingShift: 10, writable: 0x1f3f, ones: 0x40, initial: 0x37f } as const;
-export const PRECISION = { single: 0, double: 2, extended: 3 } as const;
 export const ROUNDING = { nearest: 0, down: 1, up: 2, zero: 3 } as const;
 
 /** The status word with es and b as its flags and the control word's masks demand. */

@@ -21,7 +21,7 @@ export const requester = (domid: number): Requester => ({ domid, privileged: dom
 const LETTER = { n: [false, false], r: [true, false], w: [false, true], b: [true, true] } as const;
 
 /** "r5": the letter says what, the number who. Undefined when it is not of this form. */
-export function parsePermission(text: string): Permission | undefined {
+function parsePermission(text: string): Permission | undefined {
   const [, letter, id] = /^([nrwb])(\d{1,5})$/.exec(text) ?? [];
   if (letter === undefined || Number(id) > 0xffff) return undefined;
   const [read, write] = LETTER[letter as keyof typeof LETTER];

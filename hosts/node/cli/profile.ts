@@ -6,7 +6,7 @@ import { Session } from 'node:inspector';
 import type { Domain } from '#hypervisor/domain.ts';
 import { hypercallName } from '#hypervisor/hypercall-names.ts';
 import { runVcpu } from '#hypervisor/run.ts';
-import { readStatistics } from '#hypervisor/statistics.ts';
+import { readStatistics, total } from '#hypervisor/statistics.ts';
 import type { Vcpu } from '#hypervisor/vcpu.ts';
 import type { Symbols } from './symbols.ts';
 
@@ -65,7 +65,7 @@ export class RunProfile {
   add(domain: Domain): void {
     const statistics = readStatistics(domain.capsule, domain.vcpus.length, 0);
     for (const { byHypercall } of statistics.vcpus) byHypercall.forEach((n, number) => { if (n > 0) this.count(hypercallName(number), n); });
-    this.tlbMisses += statistics.machine.tlbMisses;
+    this.tlbMisses += total(statistics, 'tlbMisses');
     this.regions += statistics.machine.promoted;
   }
   private count(name: string, n: number): void { this.hypercalls.set(name, (this.hypercalls.get(name) ?? 0) + n); }

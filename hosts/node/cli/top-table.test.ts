@@ -7,7 +7,7 @@ const OPTIONS: TopOptions = { vcpus: false, engine: false, fullNames: false, rep
 const vcpu = (id: number, seconds: number, more: Partial<TopVcpu> = {}): TopVcpu => ({
   id, online: true, state: 0, times: [seconds * 1e9, 0, 0, 0], instructions: 0, hypercalls: 0, byHypercall: {}, upcalls: 0, sends: 0, pageFaults: 0, exceptions: 0, tlbMisses: 0, ...more,
 });
-const MACHINE = { blocks: 10, promoted: 3, resets: 0, tlbMisses: 0 };
+const MACHINE = { blocks: 10, promoted: 3, resets: 0 };
 const domain = (domid: number, name: string, more: Partial<TopDomain> = {}): TopDomain => ({
   domid, name, state: '-b----', time: 0, memory: 65536, maxMemory: 131072, touched: 2048, vcpus: [vcpu(0, 0)], machine: MACHINE, ...more,
 });
