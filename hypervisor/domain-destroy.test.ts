@@ -9,9 +9,8 @@ import { do_memory_op } from './mm/memory-op.ts';
 import { OWNER } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
 import { type DomU, SELF } from './testing/domu.ts';
-import { audit, domains, grant, mapped, marks, op, unmap } from './testing/grant-domains.ts';
+import { audit, grant, mapped, marks, op, pair, unmap } from './testing/grant-domains.ts';
 
-const pair = (): [a: DomU, b: DomU] => domains(2) as [DomU, DomU];
 /** What another domain is told of a number. */
 const lookUp = (u: DomU, dom: number): number => op(u, GNTTABOP.get_version, gnttab_get_version, { dom }).rc;
 function readAt(u: DomU, pfn: number): number | undefined {

@@ -11,12 +11,11 @@ import { copyFromGuest, copyToGuest, guestPointer } from './guest-access.ts';
 import { FIRST_FOREIGN_FRAME } from './mm/foreign-frames.ts';
 import { PGT_count_mask } from './mm/frame-table.ts';
 import { setL1Entry, setTableEntry } from './mm/update-entry.ts';
-import { audit, domains, entryV1, fullPage, grant, map, mapped, marks, op, setVersion, unmap } from './testing/grant-domains.ts';
+import { audit, domains, entryV1, fullPage, grant, map, mapped, marks, op, pair, setVersion, unmap } from './testing/grant-domains.ts';
 import type { DomU } from './testing/domu.ts';
 import { RO, RW } from './testing/pv-guest.ts';
 
 const BOTH = GTF_reading | GTF_writing;
-const pair = (): [a: DomU, b: DomU] => domains(2) as [DomU, DomU];
 const pte = (u: DomU, pfn: number): bigint => u.guest.peek(u.guest.l1, pfn);
 const poke = (u: DomU, pfn: number, value: bigint): number => setL1Entry(u.domain.mm, u.guest.mfn(u.guest.l1), pfn, Number(value & 0xffff_ffffn), Number(value >> 32n), false);
 

@@ -8,9 +8,8 @@ import { do_memory_op } from './mm/memory-op.ts';
 import { OWNER } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
 import { type DomU, SELF } from './testing/domu.ts';
-import { audit, domains, entryV1, fullPage, grant, mapped, op, setVersion } from './testing/grant-domains.ts';
+import { audit, entryV1, fullPage, grant, mapped, op, pair, setVersion } from './testing/grant-domains.ts';
 
-const pair = (): [a: DomU, b: DomU] => domains(2) as [DomU, DomU];
 const transfer = (u: DomU, mfn: number | bigint, domid: number, ref: number): number => op(u, GNTTABOP.transfer, gnttab_transfer, { mfn: BigInt(mfn), domid, ref }).status;
 /** The guest maps a page no more. */
 const unmapPage = (u: DomU, pfn: number): number => setL1Entry(u.domain.mm, u.guest.mfn(u.guest.l1), pfn, 0, 0, false);

@@ -2,7 +2,7 @@
 // or as processes of one domain.
 
 import type { Console, Daemon } from '../../tests/daemon/daemon-process.ts';
-import { wait } from '../../tests/daemon/daemon-process.ts';
+import { wait } from '#hosts/node/testing/wait.ts';
 
 /** Steps of the shell's loop for each line that it writes: some 10 ms of work. */
 const STEPS = 1500;

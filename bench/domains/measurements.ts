@@ -1,9 +1,11 @@
 // What is measured of many domains: one function each. All leave the machine without domains.
 
+import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
+import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
-import { type Daemon, wait } from '../../tests/daemon/daemon-process.ts';
+import type { Daemon } from '../../tests/daemon/daemon-process.ts';
 import { boot, busyDomains, busyProcesses, steadyRate } from './busy.ts';
-import { cpuSeconds, residentMiB } from './process-usage.ts';
+import { cpuSeconds } from './process-usage.ts';
 
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 /** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */

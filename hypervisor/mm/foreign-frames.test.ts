@@ -3,13 +3,11 @@ import { test } from 'node:test';
 import { EPERM, ESRCH } from '#abi/errno.ts';
 import { GNTST } from '#abi/grant-table.ts';
 import { XEN_FRAME } from '../layout.ts';
-import type { DomU } from '../testing/domu.ts';
-import { audit, domains, grant, map, mapped, unmap } from '../testing/grant-domains.ts';
+import { audit, grant, map, mapped, pair, unmap } from '../testing/grant-domains.ts';
 import { FIRST_FOREIGN_FRAME, ForeignFrames, NR_FOREIGN_FRAMES } from './foreign-frames.ts';
 import { do_mmu_update } from './mmu-update.ts';
 import { do_update_va_mapping_otherdomain } from './update-va-mapping.ts';
 
-const pair = (): [a: DomU, b: DomU] => domains(2) as [DomU, DomU];
 
 test('a number stands for one frame while it is held, and for another afterwards', () => {
   const [a, b] = pair();
@@ -32,7 +30,9 @@ test('a number stands for one frame while it is held, and for another afterwards
 });
 
 test('the numbers that are no frame\'s: below, above, all ones', () => {
-  const { foreign } = pair()[1].domain.mm;
+  const { capsule, mm: { foreign } } = pair()[1].domain;
+  const references = (frame: number): number => (capsule.frame(XEN_FRAME.foreign) >>> 2) + (frame - FIRST_FOREIGN_FRAME) * 4 + 2;
+  for (const beside of [FIRST_FOREIGN_FRAME - 1, FIRST_FOREIGN_FRAME + NR_FOREIGN_FRAMES]) capsule.u32[references(beside)] = 1; // what lies there is no entry
   for (const frame of [0, FIRST_FOREIGN_FRAME - 1, FIRST_FOREIGN_FRAME + NR_FOREIGN_FRAMES, 0xf_ffff, 2 ** 32, NaN]) assert.equal(foreign.has(frame), false);
 });
 

@@ -19,6 +19,8 @@ export function domains(n: number): DomU[] {
   return Array.from({ length: n }, (_, i) => new DomU(1, { deterministic: true }, i + 1, peers));
 }
 
+export const pair = (): [a: DomU, b: DomU] => domains(2) as [DomU, DomU];
+
 /** grant_table_op on one element; the status as a signed number. */
 export function op<F extends Fields>(u: DomU, cmd: number, layout: Struct<F>, values: Values<F>): { rc: number; out: View<F>; status: number } {
   const { va, view } = u.put(layout, values);

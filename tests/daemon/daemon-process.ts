@@ -10,18 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ask } from '#hosts/node/daemon/client.ts';
 import type { CreateRequest, DomainInfo, LongInfo, Request } from '#hosts/node/daemon/protocol.ts';
+import { PATIENCE_MS, until } from '#hosts/node/testing/wait.ts';
 import { xenith, XENITH, type Ended } from '../run/xenith.ts';
-
-/** ms to wait for anything: the machine may have other things to do */
-const PATIENCE = 60_000;
-export const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
-/** Waits until something holds. @param what for the message when it does not */
-export async function until(what: string | (() => string), holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + PATIENCE; !await holds();) {
-    assert.ok(performance.now() < end, typeof what === 'string' ? what : what());
-    await wait(20);
-  }
-}
 
 /** A request as `xenith create -p` makes one of a name. */
 export function paused(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
@@ -146,7 +136,7 @@ export class Console {
   /** What was heard when it matches. */
   hear(pattern: RegExp): Promise<string> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`the console said: ${this.heard}`)), PATIENCE);
+      const timer = setTimeout(() => reject(new Error(`the console said: ${this.heard}`)), PATIENCE_MS);
       this.onData = () => {
         if (!pattern.test(this.heard)) return;
         clearTimeout(timer);

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Daemon, paused, until, wait } from './daemon-process.ts';
+import { until, wait } from '#hosts/node/testing/wait.ts';
+import { Daemon, paused } from './daemon-process.ts';
 import { xenith, XENITH } from '../run/xenith.ts';
 
 const daemons: Daemon[] = [];
@@ -115,12 +116,13 @@ describe('the end of a daemon', { timeout: 240_000 }, () => {
 });
 
 describe('the log', { timeout: 240_000 }, () => {
-  test('has timestamps on standard error, and is given up, not the daemon, when nobody reads it', async () => {
+  test('has timestamps on standard error, and is given up, not the daemon, when nobody reads it', async (context) => {
     const d = daemon();
     await d.start();
     await d.create(paused('anna'));
     for (const line of d.log.trimEnd().split('\n')) assert.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z xenith: /);
     const child = spawn(process.execPath, [XENITH, 'daemon', '--state', join(d.state, 'other')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    context.after(() => child.kill('SIGKILL'));
     const exit = new Promise((done) => { child.on('exit', done); });
     child.stderr.destroy();
     const other = new Daemon([], join(d.state, 'other'));
@@ -187,17 +189,19 @@ describe('as a service of systemd', { timeout: 240_000 }, () => {
     assert.ok(stop >= shutdown + 20, `${stop} and ${shutdown}`);
   });
 
-  test('its command line runs, and says when it is ready and when it ends', { skip: has('systemd-notify') && has('python3') ? false : 'no systemd-notify, or no python3 to listen to it' }, async () => {
+  test('its command line runs, and says when it is ready and when it ends', { skip: has('systemd-notify') && has('python3') ? false : 'no systemd-notify, or no python3 to listen to it' }, async (context) => {
     const socket = join(directory, 'notify');
     const listener = spawn('python3', ['-uc', `import socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(${JSON.stringify(socket)}); print("listening")
 while True: print(s.recv(4096).decode())`]);
+    context.after(() => listener.kill());
     let heard = '';
     listener.stdout.on('data', (bytes: Buffer) => { heard += bytes.toString(); });
     await until('somebody listens', () => heard.includes('listening'));
     const d = daemon();
     const [, ...words] = command.replaceAll('${STATE_DIRECTORY}', d.state).split(' ');
     const child = spawn(process.execPath, [XENITH, ...words], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, NOTIFY_SOCKET: socket } });
+    context.after(() => child.kill('SIGKILL'));
     const exit = new Promise((done) => { child.on('exit', done); });
     await until('it is ready', () => heard.includes('READY=1'));
     await createDeaf(d, 'deaf');
@@ -206,7 +210,6 @@ while True: print(s.recv(4096).decode())`]);
     await wait(600);
     child.kill('SIGTERM');
     assert.equal(await exit, 0);
-    listener.kill();
   });
 
   test('a manager that cannot be told is named in the log', async () => {

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { until, wait } from '#hosts/node/testing/wait.ts';
 import { guestFile } from '../../hosts/node/input-file.ts';
 import type { VcpuInfo } from '../../hosts/node/daemon/protocol.ts';
-import { Daemon, paused, until, wait } from './daemon-process.ts';
+import { Daemon, paused } from './daemon-process.ts';
 
 const daemons: Daemon[] = [];
 /** A daemon that is removed at the end. */

@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Daemon, paused, until } from './daemon-process.ts';
+import { until } from '#hosts/node/testing/wait.ts';
+import { Daemon, paused } from './daemon-process.ts';
 
 const d = new Daemon(['--cpus', '1']);
 after(() => d.remove());

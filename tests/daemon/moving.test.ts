@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { Daemon, wait } from './daemon-process.ts';
+import { wait } from '#hosts/node/testing/wait.ts';
+import { Daemon } from './daemon-process.ts';
 
 const LINES = 60, ROUNDS = 300;
 /** The same as the guest computes, all of it in its shell. */

@@ -1,16 +1,14 @@
 // Memory of a domain that runs: xl's mem-set and mem-max, and what they leave to the machine.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { DomainInfo } from '#hosts/node/daemon/protocol.ts';
 import { memoryKiB } from '#hosts/node/cli/resize-commands.ts';
+import { canGiveBack, residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { Daemon } from './daemon-process.ts';
 import { changeVcpus } from './vcpus.ts';
 
 const daemon = new Daemon(['--cpus', '1']);
-const residentMiB = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
-const canGiveBack = process.platform === 'linux' && (process.getBuiltinModule as (id: string) => unknown)('node:ffi') !== undefined;
 /** MiB that the guest says it has and that are free. */
 async function guestMemory(name: string, tag: string): Promise<{ total: number; free: number }> {
   const heard = await daemon.converse(name, `echo ${tag}=$(free -m | sed -n 2p)\n`, new RegExp(`${tag}=Mem: [^\n]*\n`));
@@ -44,12 +42,12 @@ describe('a domain is resized', { timeout: 200_000 }, () => {
     await daemon.ok('create', 'name="bert"', 'memory=320');
     const full = await guestMemory('bert', 'full');
     await daemon.converse('bert', 'mount -t tmpfs none /mnt && dd if=/dev/zero bs=1M count=200 | tr "\\0" x > /mnt/a; rm /mnt/a; echo wri""tten\n', /written/);
-    const large = residentMiB();
+    const large = residentMiB(daemon.pid);
     await daemon.ok('mem-set', 'bert', '96');
     await daemon.until('it is small', async () => (await daemon.one('bert')).memory === 96);
     const small = await guestMemory('bert', 'small');
     assert.equal(full.total - small.total, 320 - 96);
-    if (canGiveBack) assert.ok(residentMiB() < large - 110, `${large} MiB before, ${residentMiB()} after`);
+    if (canGiveBack) assert.ok(residentMiB(daemon.pid) < large - 110, `${large} MiB before, ${residentMiB(daemon.pid)} after`);
     await daemon.ok('mem-set', 'bert', '256m');
     await daemon.until('it is larger', async () => (await daemon.one('bert')).memory === 256);
     assert.match(await daemon.ok('list', 'bert'), /\nbert +2 +256 +1 /);

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { checkTrace, type ChromeEvent } from '#toolstack/trace/testing/check-trace.ts';
-import { Daemon, wait } from './daemon-process.ts';
+import { wait } from '#hosts/node/testing/wait.ts';
+import { Daemon } from './daemon-process.ts';
 import { inGuest } from '../run/xenith.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'xenith-trace-'));

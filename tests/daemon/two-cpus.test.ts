@@ -13,10 +13,10 @@ import { ConsoleLog } from '#toolstack/lifecycle/console-log.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
 import type { EventAction, ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
+import { until, wait } from '#hosts/node/testing/wait.ts';
 import { linesOk } from '../guests/lines-ok.ts';
 
 const image = (guest: string): string => join(import.meta.dirname, `../guests/prebuilt/${guest}.elf.gz`);
-const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
 
 /** Domains that write to consoles which can be read. */
 class World {
@@ -41,9 +41,7 @@ class World {
   }
   output(name: string): string { return this.outputs.get(name) as string; }
   async until(what: string, holds: () => boolean): Promise<void> {
-    for (const begin = performance.now(); !holds(); await wait(5)) {
-      assert.ok(performance.now() - begin < 100_000, `${what}\n${[...this.outputs].map(([name, text]) => `${name}: ${text}`).join('\n')}\n${this.log.join('\n')}`);
-    }
+    await until(() => `${what}\n${[...this.outputs].map(([name, text]) => `${name}: ${text}`).join('\n')}\n${this.log.join('\n')}`, holds);
   }
   /** All checks of a guest were right, and it has come to its end. */
   assertAllOk(name: string): void {

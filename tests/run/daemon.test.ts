@@ -6,7 +6,8 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { DomainInfo } from '#hosts/node/daemon/protocol.ts';
-import { Daemon, wait } from '../daemon/daemon-process.ts';
+import { wait } from '#hosts/node/testing/wait.ts';
+import { Daemon } from '../daemon/daemon-process.ts';
 import { xenith } from './xenith.ts';
 
 const daemon = new Daemon(['--cpus', '2']);

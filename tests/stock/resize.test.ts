@@ -1,8 +1,8 @@
 // Debian's own kernel gives memory back, takes it again, and grows to what it may have; what it gives back is the machine's.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { canGiveBack, residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { Daemon } from '../daemon/daemon-process.ts';
 import { changeVcpus } from '../daemon/vcpus.ts';
 import { debianKernel } from './guests.ts';
@@ -11,8 +11,6 @@ import { initramfsFile } from './initramfs-file.ts';
 const initrd = initramfsFile();
 
 const daemon = new Daemon(['--cpus', '1']);
-const residentMiB = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
-const canGiveBack = process.platform === 'linux' && (process.getBuiltinModule as (id: string) => unknown)('node:ffi') !== undefined;
 const boot = async (name: string, ...settings: string[]): Promise<void> => {
   await daemon.ok('create', `name="${name}"`, `kernel="${debianKernel('cloud-amd64')}"`, `ramdisk="${initrd}"`, 'cmdline="console=hvc0"', ...settings);
   await daemon.converse(name, '', /user space of/);
@@ -32,10 +30,10 @@ describe('Debian’s linux-image-cloud-amd64', { timeout: 280_000 }, () => {
     await boot('anna', 'memory=512');
     const full = await total('anna', 'full');
     await daemon.converse('anna', '/bin/busybox mkdir /mnt; /bin/busybox mount -t tmpfs -o size=400m none /mnt; /bin/busybox mknod /z c 1 5; /bin/busybox dd if=/z bs=1M count=250 of=/mnt/a; /bin/busybox rm /mnt/a; echo wri""tten\n', /written/);
-    const large = residentMiB();
+    const large = residentMiB(daemon.pid);
     await daemon.ok('mem-set', 'anna', '160');
     await kept('anna', 160);
-    const small = residentMiB();
+    const small = residentMiB(daemon.pid);
     assert.equal(full - await total('anna', 'small'), (512 - 160) * 1024);
     if (canGiveBack) assert.ok(small < large - 200, `${large} MiB resident before, ${small} after`);
     await daemon.ok('mem-set', 'anna', '400');

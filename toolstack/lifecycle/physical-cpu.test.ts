@@ -7,6 +7,7 @@ import { SHUTDOWN, VIRQ } from '#abi/xen.ts';
 import { Share } from '#hypervisor/credit.ts';
 import { allocUnboundFor, bindBackend, notifyBackend } from '#hypervisor/event-backend.ts';
 import { do_event_channel_op } from '#hypervisor/event-channel.ts';
+import { portIsPending } from '#hypervisor/event-port.ts';
 import { DomU } from '#hypervisor/testing/domu.ts';
 import { TRACE_KIND, TraceRing } from '#hypervisor/trace-ring.ts';
 import { do_set_timer_op } from '#hypervisor/timer.ts';
@@ -202,6 +203,8 @@ describe('a physical CPU', () => {
       if (slices === 2) w.post('pause', 1);
       if (slices === 3) block(v);
     });
+    const { port } = u.op(do_event_channel_op, EVTCHNOP.bind_virq, evtchn_bind_virq, { virq: VIRQ.TIMER, vcpu: 0 }).out;
+    u.call(do_set_timer_op, 10 * MS);
     w.add(2, (v) => {
       w.time += MS;
       if (w.time > 1e9 + 40 * MS) block(v);
@@ -210,6 +213,10 @@ describe('a physical CPU', () => {
     assert.equal(slices, 2);
     assert.equal(u.v.pauseFlags, VPF.paused);
     assert.ok(w.mail.sent.some((r) => r.kind === 'answer'));
+    assert.ok(!portIsPending(u.domain, port), 'it was due long ago');
+    w.post('unpause', 1);
+    await w.run();
+    assert.ok(portIsPending(u.domain, port), 'it comes when the domain goes on');
   });
 
   test('who waits gets the CPU after a turn; Domain-0 is told that it is crowded', async () => {

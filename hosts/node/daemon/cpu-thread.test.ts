@@ -12,20 +12,13 @@ import { domainPath } from '#toolstack/xenstore/path.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerThread } from '../region-compiler.ts';
+import { until, wait } from '../testing/wait.ts';
 import { storePace } from '../xenstore-socket.ts';
 import { WorkerCpu } from './cpu-thread.ts';
 import { specOf } from './domain-spec.ts';
 import type { CreateRequest } from './protocol.ts';
 import { requestOf } from './testing/requests.ts';
 import { topSample } from './top-sample.ts';
-
-const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (const begin = performance.now(); !holds();) {
-    assert.ok(performance.now() - begin < 60_000, what);
-    await wait(20);
-  }
-}
 
 test('all threads have one clock', async () => {
   const host = nodeHost(() => {});
