@@ -14,9 +14,9 @@ function storeWithDomain(domid: number): { store: Store; guest: LocalClient } {
 }
 
 test('the command line says what was asked for', () => {
-  assert.equal(guestCommandLine(plain), 'console=hvc0 tsc=reliable');
-  assert.equal(guestCommandLine({ ...plain, command: true, pipe: true, quiet: true, append: 'a b' }), 'console=hvc0 tsc=reliable quiet loglevel=3 xenith.cmd=@ xenith.console=pipe a b');
-  assert.equal(guestCommandLine({ ...plain, hostname: 'h', terminal: { rows: 30, columns: 100, type: 'xterm-256color' } }), 'console=hvc0 tsc=reliable xenith.hostname=h xenith.rows=30 xenith.cols=100 TERM=xterm-256color');
+  assert.equal(guestCommandLine(plain), 'console=hvc0 tsc=reliable rodata=off');
+  assert.equal(guestCommandLine({ ...plain, command: true, pipe: true, quiet: true, append: 'a b' }), 'console=hvc0 tsc=reliable rodata=off quiet loglevel=3 xenith.cmd=@ xenith.console=pipe a b');
+  assert.equal(guestCommandLine({ ...plain, hostname: 'h', terminal: { rows: 30, columns: 100, type: 'xterm-256color' } }), 'console=hvc0 tsc=reliable rodata=off xenith.hostname=h xenith.rows=30 xenith.cols=100 TERM=xterm-256color');
 });
 
 test('a terminal type that is more than a word is left out', () => {
