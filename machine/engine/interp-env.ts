@@ -8,7 +8,7 @@ import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ENTRIES } from '../decode/opcode-map.ts';
-import { add, and, displace, eq, eqz, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
+import { add, and, displace, eq, geS, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ROOM, type KnownPage } from './known-pages.ts';
@@ -260,7 +260,8 @@ export class InterpEnv extends Env {
   jumpRelative(condition?: Expr): void {
     const go = (): void => {
       this.spend(this.retired());
-      emitDirectExit(this.fn, this.calls.jumpMiss, this.handlerType, this.record, this.target());
+      emitLinked(this.fn, this.handlerType, this.record);
+      this.fn.returnCall(this.calls.direct, this.cpu, this.record, this.target());
     };
     if (condition) {
       this.fn.if(condition, go);
@@ -305,13 +306,16 @@ export function emitInstruction<E extends InterpEnv>(spec: Shape & { readonly ro
 
 // ---- how control goes from block to block; the instructions of the block that ends are paid for already
 
+/** Goes to the block that a jump's record is linked to, if it is to any and the slice goes on. */
+function emitLinked(fn: Fn, handlerType: number, record: Expr): void {
+  const link = fn.let(load('i32', 32, record, REC.link));
+  fn.if(and(ne(link, i32(0)), geS(load('i32', 32, fn.param(0), CPU.budget), i32(0))), () => enterBlock(fn, handlerType, link), undefined, true);
+}
 /** Where a jump goes whose record may be linked to its target. */
 export function emitDirectExit(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr): void {
   const cpu = fn.param(0);
-  const spent = ltS(load('i32', 32, cpu, CPU.budget), i32(0));
-  const link = fn.let(load('i32', 32, record, REC.link));
-  fn.if(and(ne(link, i32(0)), eqz(spent)), () => enterBlock(fn, handlerType, link), undefined, true);
-  fn.if(spent, () => {
+  emitLinked(fn, handlerType, record);
+  fn.if(ltS(load('i32', 32, cpu, CPU.budget), i32(0)), () => {
     fn.store(64, cpu, target, CPU.rip);
     fn.return(i32(EXIT.budget));
   });
