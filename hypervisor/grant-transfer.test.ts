@@ -8,7 +8,7 @@ import { do_memory_op } from './mm/memory-op.ts';
 import { OWNER } from './mm/frame-table.ts';
 import { setL1Entry } from './mm/update-entry.ts';
 import { type DomU, SELF } from './testing/domu.ts';
-import { audit, entryV1, fullPage, grant, mapped, op, pair, setVersion } from './testing/grant-domains.ts';
+import { audit, entryV1, fullPage, grant, mapped, op, pair, setVersion, unmap } from './testing/grant-domains.ts';
 
 const transfer = (u: DomU, mfn: number | bigint, domid: number, ref: number): number => op(u, GNTTABOP.transfer, gnttab_transfer, { mfn: BigInt(mfn), domid, ref }).status;
 /** The guest maps a page no more. */
@@ -44,6 +44,21 @@ for (const version of [1, 2]) {
     assert.deepEqual(audit(a, b), []);
   });
 }
+
+test('there is room where a page was that was given back, and another domain mapped last', () => {
+  const [a, b] = pair();
+  const c = b.domain.mm;
+  grant(b, 8, b.free, 1);
+  const { handle } = mapped(a, a.free + 1, b, 8);
+  giveBack(b, b.free);
+  c.state.max_pages = c.state.tot_pages; // the page counts for as long as it is mapped
+  Object.assign(entryV1(b, 9), { flags: GTF_accept_transfer, domid: 1 });
+  unmapPage(a, a.free);
+  assert.equal(unmap(a, a.free + 1, handle), GNTST.okay);
+  assert.equal(transfer(a, a.guest.mfn(a.free), 2, 9), GNTST.okay);
+  assert.equal(c.state.tot_pages, c.state.max_pages);
+  assert.deepEqual(audit(a, b), []);
+});
 
 test('a page goes to the guest itself', () => {
   const [a] = pair();

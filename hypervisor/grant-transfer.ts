@@ -12,7 +12,7 @@ import { headerWord, nrGrantEntries, readFrame, withGrants, writeFrame } from '.
 import { peerOf } from './domid.ts';
 import { GuestStruct } from './guest-struct.ts';
 import { nameFrames, stealPage, take } from './mm/reservation.ts';
-import { scrub } from './mm/page-type.ts';
+import { reclaimFrames, scrub } from './mm/page-type.ts';
 import { withFreePages } from './mm/pages-lock.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -42,7 +42,9 @@ function takeAway({ mm, capsule }: Domain, frame: number): boolean {
 
 /** Gives a frame with `contents` to a domain that accepts it from `domid`. */
 function give(domid: number, to: Peer, ref: number): number {
-  if (to.mm.state.dying !== 0 || to.mm.state.tot_pages >= to.mm.state.max_pages) return GNTST.general_error;
+  if (to.mm.state.dying !== 0) return GNTST.general_error;
+  reclaimFrames(to.mm);
+  if (to.mm.state.tot_pages >= to.mm.state.max_pages) return GNTST.general_error;
   const c = to.capsule;
   const fill = (mfn: number): void => {
     c.u8.set(contents, c.frame(mfn));

@@ -50,7 +50,7 @@ export function holdFrame(owner: Peer, mfn: number, write: boolean): number {
   return GNTST.general_error;
 }
 
-/** Drops what holdFrame took. A frame that nobody needs any more waits for its owner, who alone frees frames (reclaimFrames). */
+/** Drops what holdFrame took. A frame that nobody needs any more waits until frames are counted or given out (reclaimFrames). */
 export function dropFrame(owner: Peer, mfn: number, write: boolean): void {
   const { mm, capsule } = owner;
   if (write) putPageType(mm, mfn);

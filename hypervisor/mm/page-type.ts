@@ -92,22 +92,27 @@ export function putPageAndType(mm: Mm, mfn: number): void {
   putPage(mm, mfn);
 }
 
-/** Frees the frames that a grant held last. To be called on the domain's thread, before the domain's frames are counted or given out. */
+/** Frees the frames that a grant held last. To be called before the domain's frames are counted or given out, on whatever thread. */
 export function reclaimFrames(mm: Mm): void {
   if (mm.state.lingering === 0) return;
   Atomics.store(mm.u32, LINGERING, 0);
   mm.work += mm.total;
   for (let mfn = mm.capsule.xenFrames; mfn < mm.total; mfn++) {
-    if (mm.frames.owner(mfn) === OWNER.domain && (mm.frames.count(mfn) & PGC_count_mask) === 0) freeFrame(mm, mfn);
+    if (isUnneeded(mm, mfn)) freeFrame(mm, mfn);
   }
 }
 const LINGERING = (DOMAIN_STATE.mm + mm_state.offset.lingering) >>> 2;
 
+/** Frees a frame that nobody needs any more, unless another thread, which looked for such frames, has done so. */
 function freeFrame(mm: Mm, mfn: number): void {
-  scrub(mm, mfn); // before somebody else may have it
-  withFreePages(mm, () => leaveDomain(mm, mfn));
+  withFreePages(mm, () => {
+    if (!isUnneeded(mm, mfn)) return;
+    scrub(mm, mfn); // before somebody else may have it
+    leaveDomain(mm, mfn);
+  });
   mm.freed.add(mfn);
 }
+function isUnneeded({ frames }: Mm, mfn: number): boolean { return frames.owner(mfn) === OWNER.domain && (frames.count(mfn) & PGC_count_mask) === 0; }
 
 /** Takes a frame without references out of the domain, contents and m2p as they are. With the lock of free pages. */
 export function leaveDomain(mm: Mm, mfn: number): void {

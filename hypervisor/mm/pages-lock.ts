@@ -1,5 +1,6 @@
 // The lock of a domain's free frames: which there are, and how many it owns (mm_state: tot_pages, free_hint). The domain's own
-// thread frees frames and takes them; another one may take some that it gives pages to (GNTTABOP_transfer).
+// thread frees frames and takes them; another one that gives it a page may free those that a grant held last, and takes one
+// (GNTTABOP_transfer).
 
 import { DOMAIN_STATE } from '../layout.ts';
 import { withLock } from '../spin-lock.ts';

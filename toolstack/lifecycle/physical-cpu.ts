@@ -175,12 +175,12 @@ export class PhysicalCpu {
     const result = allowance > 0 ? runGuarded(placed.domain, allowance) : undefined;
     const end = this.now();
     if (result && !this.ready.charge(placed, end - begin)) this.preempted = true;
-    this.noteWish(placed, end);
     if (result?.reason === 'shutdown') return this.end(placed);
     if (result?.reason === 'blocked') return this.rest(placed, placed.nextTimer);
     const parked = share.parkedUntil(end);
-    if (parked > 0) this.rest(placed, parked);
-    else this.ready.put(placed);
+    if (parked > 0) return this.rest(placed, parked);
+    this.noteWish(placed, end);
+    this.ready.put(placed);
   }
   private noteWish(placed: PlacedDomain, now: number): void {
     placed.share.want(now - placed.wantsSince);
