@@ -35,7 +35,7 @@ function checkPage(domain: Domain, frame: number, firstRef: number): number {
 
 /** True when a grant of another domain's frame to this one is in use. */
 function isGranted(domain: Domain, frame: number, firstRef: number): boolean {
-  const { peer: { capsule: c }, mfn } = domain.mm.foreign.ownerOf(frame);
+  const { capsule: c, mfn } = domain.mm.foreign.find(frame);
   return withGrants(c, () => {
     const n = nrGrantEntries(c);
     for (let ref = firstRef; ref < n; ref++) {

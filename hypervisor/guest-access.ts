@@ -54,7 +54,7 @@ function eachPage(v: Vcpu, vaLo: number, vaHi: number, length: number, access: n
     piece.offset = foreign ? foreign.offset + (foreignAt & 4095) : offset;
     body(piece, done, n);
     if (access === ACCESS.write) {
-      if (foreign) mm.foreign.written(foreignAt >>> 12);
+      if (foreign) foreign.machine.frameWritten(foreign.mfn);
       else machine.frameWritten((offset - capsule.frames) >>> 12);
     }
     done += n;

@@ -80,10 +80,8 @@ export interface Machine {
 export interface ForeignMemory {
   /** True when there is something at this frame number. */
   has(mfn: number): boolean;
-  /** Where it lies. The result is used again by the next call. */
-  find(mfn: number): { readonly capsule: Capsule; readonly offset: number };
-  /** To be called after a store there. */
-  written(mfn: number): void;
+  /** Whose it is, where it lies, and its number there: whoever stores tells that machine. The result is used again by the next call. */
+  find(mfn: number): { readonly machine: Pick<Machine, 'frameWritten'>; readonly capsule: Capsule; readonly offset: number; readonly mfn: number };
 }
 
 export interface MachineStatistics {

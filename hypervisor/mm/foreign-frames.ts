@@ -15,7 +15,7 @@ import { GNTST } from '#abi/grant-table.ts';
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
-import type { ForeignMemory } from '#machine/machine.ts';
+import type { ForeignMemory, Machine } from '#machine/machine.ts';
 import type { Peer, Peers } from '../domain-registry.ts';
 import { DOMAIN_STATE, XEN_FRAME } from '../layout.ts';
 import { PGT_writable_page } from './frame-table.ts';
@@ -78,8 +78,8 @@ export function releaseDomain(owner: Peer): void {
   if (Atomics.compareExchange(u32, FOREIGN_REFS, 0, GONE) === 0) owner.mm.peers.remove(owner.domid);
 }
 
-/** Where a frame of the window lies. */
-interface Place { capsule: Capsule; offset: number }
+/** What a frame of the window stands for. */
+interface Place { machine: Machine; capsule: Capsule; offset: number; mfn: number }
 
 export class ForeignFrames implements ForeignMemory {
   private readonly mm: Mm;
@@ -94,7 +94,7 @@ export class ForeignFrames implements ForeignMemory {
     assert(mm.total <= FIRST_FOREIGN_FRAME, 'the window is above the frames');
     this.mm = mm;
     this.base = mm.capsule.frame(XEN_FRAME.foreign) >>> 2;
-    this.place = { capsule: mm.capsule, offset: 0 };
+    this.place = { machine: mm.machine, capsule: mm.capsule, offset: 0, mfn: 0 };
   }
 
   private get u32(): Uint32Array<SharedArrayBuffer> { return this.mm.u32; }
@@ -109,24 +109,17 @@ export class ForeignFrames implements ForeignMemory {
 
   /** True when the number stands for a frame now. */
   has(frame: number): boolean { return this.isInWindow(frame) && this.u32[this.entry(frame) + REFERENCES] !== 0; }
-  /** The memory of a frame that the window has. The result is used again by the next call. */
+  /** The frame that a number in use stands for. The result is used again by the next call. */
   find(frame: number): Readonly<Place> {
     const at = this.entry(frame);
     assert(this.has(frame), 'a foreign frame is held while it is used');
-    const { capsule } = this.owner(at);
-    this.place.capsule = capsule;
-    this.place.offset = capsule.frame(this.u32[at] as number);
-    return this.place;
-  }
-  /** To be called after the memory of a frame was written. */
-  written(frame: number): void {
-    const at = this.entry(frame);
-    this.owner(at).mm.machine.frameWritten(this.u32[at] as number);
-  }
-  /** Whose frame it is, and which. */
-  ownerOf(frame: number): { readonly peer: Peer; readonly mfn: number } {
-    const at = this.entry(frame);
-    return { peer: this.owner(at), mfn: this.u32[at] as number };
+    const { place } = this;
+    const { capsule, mm } = this.owner(at);
+    place.machine = mm.machine;
+    place.capsule = capsule;
+    place.mfn = this.u32[at] as number;
+    place.offset = capsule.frame(place.mfn);
+    return place;
   }
 
   /**

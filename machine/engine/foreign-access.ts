@@ -12,10 +12,9 @@ export function loadForeign(foreign: ForeignMemory, at: number, to: Capsule, off
 
 /** Copies from a capsule offset. */
 export function storeForeign(foreign: ForeignMemory, at: number, from: Capsule, offset: number, length: number): void {
-  const frame = Math.floor(at / PAGE_SIZE);
-  const page = foreign.find(frame);
+  const page = foreign.find(Math.floor(at / PAGE_SIZE));
   copy(from, offset, page.capsule, page.offset + at % PAGE_SIZE, length);
-  foreign.written(frame);
+  page.machine.frameWritten(page.mfn);
 }
 
 function copy(from: Capsule, at: number, to: Capsule, offset: number, length: number): void {

@@ -83,8 +83,10 @@ export class MachineUnderTest implements CpuUnderTest {
     return {
       ...(elsewhere ? { foreign: {
         has: (mfn) => mfn >= ELSEWHERE && mfn < ELSEWHERE + ARENA_SIZE / PAGE_SIZE,
-        find: (mfn) => ({ capsule: elsewhere, offset: elsewhere.frame(ELSEWHERE_FRAME + mfn - ELSEWHERE) }),
-        written: () => {},
+        find(number) {
+          const mfn = ELSEWHERE_FRAME + number - ELSEWHERE;
+          return { machine: { frameWritten() {} }, capsule: elsewhere, offset: elsewhere.frame(mfn), mfn };
+        },
       } } : {}),
       storeWatched: () => false,
       storeDenied: () => false,
