@@ -46,7 +46,7 @@ describe('a trace of a daemon', { timeout: 120_000 }, () => {
       await daemon.converse(name, 'while :; do :; done & echo bu""sy\n', /busy/);
       await daemon.ok('vcpu-pin', name, 'all', name === 'anna' ? '0' : '1');
     }
-    const tracing = daemon.ok('trace', '-s', '6', path);
+    const tracing = daemon.ok('trace', '-s', '10', path);
     await wait(1000);
     assert.match((await daemon.call('trace', join(directory, 'other.json'))).err, /a trace is being taken already/);
     await daemon.ok('create', 'name="carl"', 'memory=48');
