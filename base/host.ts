@@ -13,8 +13,8 @@ export interface Host {
   random(into: Uint8Array): void;
   log(level: LogLevel, message: string): void;
   /**
-   * Gives the machine back what holds these bytes of a memory, which are zero before and after. Absent where that cannot be done; a
-   * host may leave out what is not whole pages of its own.
+   * Gives the machine back what holds these bytes of a memory: each is zero then, or as it was. Absent where that cannot be done; a
+   * host leaves out what is not whole pages of its own.
    */
   discard?(memory: WasmMemory, offset: number, bytes: number): void;
   /** What `make` gives, which is the same in each run of this program: made now, or kept from an earlier run. */

@@ -69,9 +69,17 @@ export interface Machine {
 
   /** To be called after the hypervisor wrote into a guest frame: decoded code from it is dropped. Cheap if none. */
   frameWritten(mfn: number): void;
+  /**
+   * Forgets what it has decoded and compiled, if that is more than so many bytes. Not while a vCPU runs.
+   * @returns where it was: nothing there is read again before it is written; undefined when nothing was done
+   */
+  shed(most: number): Extent | undefined;
   /** While set, writes to the frame by the guest go to hooks.storeDenied instead of memory (e.g. log-dirty). */
   setWriteProtected(mfn: number, on: boolean): void;
 }
+
+/** A part of the capsule. */
+export interface Extent { readonly offset: number; readonly bytes: number }
 
 /**
  * Memory of other machines, at frame numbers beyond the machine's own. Entries of L1 tables may have them. Nothing is cached

@@ -6,7 +6,7 @@ import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { CPU, FLAG, MODE } from '#machine/cpu-state.ts';
 import { Cpu } from '#machine/cpu.ts';
-import { ACCESS, type ForeignMemory, type Machine, type MachineStatistics, PFEC } from '#machine/machine.ts';
+import { ACCESS, type Extent, type ForeignMemory, type Machine, type MachineStatistics, PFEC } from '#machine/machine.ts';
 import { Domain } from '../domain.ts';
 import { xenFrameCount } from '../mm/m2p.ts';
 
@@ -20,6 +20,7 @@ export type MachineCall =
   | { call: 'flushTlbPage'; vaLo: number; vaHi: number }
   | { call: 'dropBase'; mfn: number }
   | { call: 'frameWritten'; mfn: number }
+  | { call: 'shed'; most: number }
   | { call: 'setWriteProtected'; mfn: number; on: boolean };
 
 export class FakeMachine implements Machine {
@@ -51,6 +52,10 @@ export class FakeMachine implements Machine {
   getFlags(cpu: Cpu): number { return this.rflags[cpu.id] as number; }
   setFlags(cpu: Cpu, rflags: number): void { this.rflags[cpu.id] = rflags | 2; }
   exitLength(): number { return this.instructionLength; }
+  shed(most: number): Extent {
+    this.calls.push({ call: 'shed', most });
+    return { offset: this.capsule.scratch, bytes: 2 * most };
+  }
   statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0 }; }
   retired(cpu: Cpu): number { return this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number; }
 

@@ -9,7 +9,7 @@ import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
 import { MODE, CPU } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { DECODE } from '../decode/decoder.ts';
-import { ACCESS } from '../machine.ts';
+import { ACCESS, type Extent } from '../machine.ts';
 import { BlockDecoder, MAX_BLOCK, MAX_BLOCK_SIZE } from './block-decoder.ts';
 import { CodeHeat } from './code-heat.ts';
 import type { Handlers } from './handlers.ts';
@@ -72,8 +72,10 @@ export class Blocks {
   }
 
   private clearTable(): void { this.mmu.fillBytes(this.table, 0xff, BLOCK_TABLE.size); }
-  /** Starts the handler table anew. */
-  private takeSlots(): void {
+  /** Where the records lie. */
+  get records(): Extent { return { offset: this.start, bytes: this.top - this.start }; }
+  /** Starts the handler table anew. No record may be there. */
+  takeSlots(): void {
     this.handlers.start();
     this.stale = this.handlers.slot('stale');
     this.decoder.takeSlots();

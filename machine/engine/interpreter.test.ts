@@ -190,6 +190,29 @@ both('pushes to the last page of all fault when there is none', (make) => {
   assert.deepEqual([at(-64n & (1n << 64n) - 1n, 50n), m.cpu.field32(CPU.exitInfo), m.cpu.field64(CPU.cr2)], [EXIT.exception, 14, (1n << 64n) - 72n]);
 });
 
+both('what is decoded and compiled can be dropped between slices, and is not looked for where it was', (make) => {
+  const m = make();
+  m.put(0x100, `ff c3 e8 08 00 00 00 ff c9 75 f5 ${UD2} 90 90 48 01 d8 c3`); // inc ebx; call; dec ecx; jnz; ud2; add rax,rbx; ret
+  const sum = (): [number, bigint] => {
+    for (const [register, value] of [[REG.rax, 0n], [REG.rbx, 0n], [REG.rcx, 50n]] as const) m.cpu.set(register, value);
+    m.cpu.rip = BigInt(BASE + 0x100);
+    let exit: number = EXIT.budget;
+    while (exit === EXIT.budget) {
+      exit = m.machine.run(m.cpu, 20);
+      if (m.cpu.get(REG.rcx) % 10n !== 0n) continue;
+      const was = m.machine.shed(0);
+      if (was) m.capsule.u8.fill(0xa5, was.offset, was.offset + was.bytes);
+    }
+    return [exit, m.cpu.get(REG.rax)];
+  };
+  assert.equal(m.machine.shed(0), undefined, 'there is nothing yet');
+  assert.deepEqual(sum(), [EXIT.exception, 1275n]);
+  assert.ok(m.machine.statistics().resets > 0);
+  assert.equal(m.machine.shed(1 << 20), undefined, 'it is little');
+  m.put(0x10f, '48 29'); // sub rax,rbx: still seen
+  assert.deepEqual(sum(), [EXIT.exception, -1275n & (1n << 64n) - 1n]);
+});
+
 both('a store into the instructions that follow it is seen by them', (make) => {
   const m = make();
   // mov byte [rip+1],42 changes the immediate of the next instruction: mov eax,7

@@ -9,7 +9,7 @@ import { decode, Decoded } from '../decode/decoder.ts';
 import { stackMove } from '../isa/branch.ts';
 import { CC, STATUS } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { ACCESS, type Machine, type MachineHooks, type MachineStatistics } from '../machine.ts';
+import { ACCESS, type Extent, type Machine, type MachineHooks, type MachineStatistics } from '../machine.ts';
 import { Blocks } from './blocks.ts';
 import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -305,6 +305,13 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.mmu.contexts.reset();
     this.blocks.reset();
     for (const cpu of this.cpus) for (const field of [CPU.kernelMmu, CPU.userMmu]) cpu.setField32(field, 0);
+  }
+  shed(most: number): Extent | undefined {
+    const { records } = this.blocks;
+    if (records.bytes <= most) return undefined;
+    this.forget();
+    this.blocks.takeSlots();
+    return records;
   }
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }

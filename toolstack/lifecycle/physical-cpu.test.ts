@@ -235,6 +235,26 @@ describe('a physical CPU', () => {
     assert.ok(wanted >= ran && wanted < 350 * MS, 'while it is parked it wants nothing');
   });
 
+  test('a domain that is idle for long gives back what was decoded of it; one that works now and then does not', async () => {
+    const discarded: number[] = [];
+    const add = (domid: number, ran: number): DomU => {
+      const u = w.add(domid, (v) => {
+        w.time += ran;
+        if (w.time > 200e9) return block(v);
+        schedOf(v.v).pollTimeout = w.time - 1e9 + 4e9;
+        v.v.pause(VPF.polling);
+      });
+      u.fake.host.discard = (_memory, offset) => { if (offset === u.domain.capsule.scratch) discarded.push(domid); };
+      return u;
+    };
+    const [idle, busy] = [add(1, MS), add(2, 100 * MS)];
+    await w.run();
+    const shed = (u: DomU): number => u.fake.machine.calls.filter(({ call }) => call === 'shed').length;
+    assert.ok(shed(idle) > 0);
+    assert.equal(shed(busy), 0);
+    assert.deepEqual([...new Set(discarded)], [1]);
+  });
+
   test('a request for a domain that is not here is answered with an error', async () => {
     for (const service of ['pause', 'unpause', 'destroy', 'detach', 'notify', 'share'] as const) w.post(service, 9, 1, 1);
     await w.run();

@@ -176,7 +176,10 @@ export class PhysicalCpu {
     const end = this.now();
     if (result && !this.ready.charge(placed, end - begin)) this.preempted = true;
     if (result?.reason === 'shutdown') return this.end(placed);
-    if (result?.reason === 'blocked') return this.rest(placed, placed.nextTimer);
+    if (result?.reason === 'blocked') {
+      this.rest(placed, placed.nextTimer);
+      return this.disturb(placed, () => placed.idleWatch.look(placed.domain, share, end));
+    }
     const parked = share.parkedUntil(end);
     if (parked > 0) return this.rest(placed, parked);
     this.noteWish(placed, end);

@@ -7,11 +7,13 @@ import { clockOf } from '#hypervisor/time.ts';
 import { nextTimer } from '#hypervisor/timer.ts';
 import { VPF } from '#hypervisor/vcpu.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
+import { IdleWatch } from './idle-watch.ts';
 
 export class PlacedDomain implements Sharer {
   readonly domain: Domain;
   readonly compiler: RegionCompiler | undefined;
   readonly share: Share;
+  readonly idleWatch: IdleWatch = new IdleWatch();
   renewals = 0;
   boost = 0;
   /** host time when it has to be looked at, while it sleeps */
