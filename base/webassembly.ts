@@ -9,6 +9,6 @@ interface WasmApi {
   Memory: new (d: { initial: number; maximum: number; shared: true }) => WasmMemory;
   Table: new (d: { initial: number; maximum?: number; element: 'anyfunc' }) => WasmTable;
   Module: new (bytes: Uint8Array) => WasmModule;
-  Instance: new (module: WasmModule, imports?: Record<string, Record<string, unknown>>) => WasmInstance;
+  Instance: new (module: WasmModule, imports?: Record<string, object>) => WasmInstance;
 }
 export const Wasm: WasmApi = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;

@@ -9,8 +9,10 @@ const STEPS = 1500;
 const LOOP = `while :; do i=0; while [ $i -lt ${STEPS} ]; do i=$((i+1)); done; echo @; done`;
 /** MiB for a domain of one such shell, and for each process of a domain that has many. */
 const MEMORY = 32, MEMORY_MORE = 1;
-/** Seconds of a measurement, and the part by which two in a row may differ when code is as well compiled as it will be. */
-const WINDOW = 10, STEADY = 0.01, MOST_WINDOWS = 12;
+/** Seconds of a measurement. */
+export const WINDOW = 10;
+/** The part by which two in a row may differ when code is as well compiled as it will be, and how many there are at the most. */
+const STEADY = 0.01, MOST_WINDOWS = 12;
 
 export interface Busy {
   /** lines written so far */
@@ -54,15 +56,22 @@ function start(daemon: Daemon, names: readonly string[], consoles: readonly Cons
   };
 }
 
-/** Lines a second, once that does not change any more. @param seconds the clock */
-export async function steadyRate(busy: Busy, seconds: () => number): Promise<number> {
-  let last = 0;
-  for (let i = 0; i < MOST_WINDOWS; i++) {
+/** Lines a second: in the first WINDOW seconds, and once that does not change any more. */
+export interface Rate { readonly first: number; readonly steady: number }
+
+/** @param seconds the clock */
+export async function rateOf(busy: Busy, seconds: () => number): Promise<Rate> {
+  const window = async (): Promise<number> => {
     const [count, begin] = [busy.count(), seconds()];
     await wait(WINDOW * 1000);
-    const rate = (busy.count() - count) / (seconds() - begin);
-    if (i > 0 && Math.abs(rate - last) < STEADY * rate) return (rate + last) / 2;
+    return (busy.count() - count) / (seconds() - begin);
+  };
+  const first = await window();
+  let last = first;
+  for (let i = 1; i < MOST_WINDOWS; i++) {
+    const rate = await window();
+    if (Math.abs(rate - last) < STEADY * rate) return { first, steady: (rate + last) / 2 };
     last = rate;
   }
-  return last;
+  return { first, steady: last };
 }

@@ -4,7 +4,7 @@ import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
-import { boot, busyDomains, busyProcesses, steadyRate } from './busy.ts';
+import { boot, busyDomains, busyProcesses, type Rate, rateOf } from './busy.ts';
 import { cpuSeconds } from './process-usage.ts';
 
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
@@ -20,17 +20,17 @@ async function destroyAll(daemon: Daemon): Promise<void> {
 export interface Throughput {
   readonly count: number;
   /** lines a second: of so many domains on one CPU and on all, and of so many processes of one domain */
-  readonly oneCpu: number;
-  readonly allCpus: number;
-  readonly processes: number;
+  readonly oneCpu: Rate;
+  readonly allCpus: Rate;
+  readonly processes: Rate;
 }
 /** @param cpuTime seconds are the daemon's processor time, for a machine that is busy with other things: then all CPUs do no more than one */
 export async function throughput(daemon: Daemon, count: number, cpus: number, cpuTime: boolean): Promise<Throughput> {
   const seconds = cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000;
-  const rate = async (start: typeof busyDomains, ...words: string[]): Promise<number> => {
+  const rate = async (start: typeof busyDomains, ...words: string[]): Promise<Rate> => {
     const busy = await start(daemon, count, ...words);
     try {
-      return await steadyRate(busy, seconds);
+      return await rateOf(busy, seconds);
     } finally {
       await busy.end();
     }

@@ -1,5 +1,6 @@
 // The results as text and as an SVG.
 
+import { type Rate, WINDOW } from './busy.ts';
 import type { Creation, Echo, Idle, Share, Throughput } from './measurements.ts';
 
 export interface Results {
@@ -23,12 +24,15 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return all.map((row) => row.map((cell, i) => cell.padStart(widths[i] as number)).join('  ')).join('\n');
 }
 
+const throughputs = (r: Results, when: keyof Rate): string => table(
+  ['domains', 'processes', 'domains', '', `on ${r.cpus} CPUs`, ''],
+  r.throughput.map(({ count, processes, oneCpu, allCpus }) => [`${count}`, processes[when].toFixed(1), ...[oneCpu, allCpus].flatMap((rate) => [rate[when].toFixed(1), percent(rate[when] / processes[when])])]),
+);
+
 export function text(r: Results): string {
   const sections: readonly (readonly [string, string])[] = [
-    ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', table(
-      ['domains', 'processes', 'domains', '', `on ${r.cpus} CPUs`, ''],
-      r.throughput.map((t) => [`${t.count}`, t.processes.toFixed(1), t.oneCpu.toFixed(1), percent(t.oneCpu / t.processes), t.allCpus.toFixed(1), percent(t.allCpus / t.processes)]),
-    )],
+    ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r, 'steady')],
+    [`The same in the first ${WINDOW} s, in which code is compiled`, throughputs(r, 'first')],
     ['Creation of paused domains', table(['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation.map((c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]))],
     ['Idle domains', table(['domains', 'of one processor', 'MiB each'], r.idle.map((i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]))],
     ['A key press comes back from an idle domain while others are busy', table(['busy', 'ms, median', 'ms, 95 %'], r.echo.map((e) => [`${e.busy}`, e.median.toFixed(2), e.p95.toFixed(2)]))],
@@ -51,8 +55,8 @@ export function chart(r: Results): string {
   const x = (count: number): string => (LEFT + WIDTH * Math.log2(count) / most).toFixed(1);
   const y = (ratio: number): string => (TOP + HEIGHT * (1 - Math.min(ratio, HIGHEST) / HIGHEST)).toFixed(1);
   const series = [
-    { name: 'one', label: 'on one CPU', value: (t: Throughput) => t.oneCpu / t.processes },
-    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus / t.processes / (r.perCpu ? 1 : Math.min(r.cpus, t.count)) },
+    { name: 'one', label: 'on one CPU', value: (t: Throughput) => t.oneCpu.steady / t.processes.steady },
+    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus.steady / t.processes.steady / (r.perCpu ? 1 : Math.min(r.cpus, t.count)) },
   ];
   const lines = series.map(({ name, value }) => `<polyline class="${name}" points="${r.throughput.map((t) => `${x(t.count)},${y(value(t))}`).join(' ')}"/>${r.throughput.map((t) => `<circle class="${name}" cx="${x(t.count)}" cy="${y(value(t))}" r="3"/>`).join('')}`);
   const grid = [0, 0.25, 0.5, 0.75, 1].map((v) => `<line class="grid" x1="${LEFT}" x2="${LEFT + WIDTH}" y1="${y(v)}" y2="${y(v)}"/><text class="dim" x="${LEFT - 8}" y="${Number(y(v)) + 4}" text-anchor="end">${v * 100} %</text>`);

@@ -25,7 +25,7 @@ export class RegionModule {
   add(words: Int32Array): void {
     const { m, calls, type } = this.module;
     const { blocks, pages } = importsOf(words);
-    const numbers = (count: number, type: 'i32' | 'i64'): Expr[] => Array.from({ length: count }, () => m.importNumber(type));
+    const numbers = (count: number, of: 'i32' | 'i64'): Expr[] => Array.from({ length: count }, () => m.importNumber(of));
     const slot = m.importNumber('i32');
     const imported = { blocks: numbers(blocks, 'i32'), pages: numbers(pages, 'i64') };
     const fn = new Fn(HANDLER.params, HANDLER.result);

@@ -110,7 +110,7 @@ export class Handlers {
         this.size += size / functions.length;
       }
     });
-    new Wasm.Instance(module, { env: this.imports, here: here as never });
+    new Wasm.Instance(module, { env: this.imports, here });
   }
 
   /** Compiles what was asked for since the last flush. */
