@@ -10,7 +10,7 @@ import { cpuSeconds } from './process-usage.ts';
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 /** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */
 const WARM_UP = 8;
-const IDLE_SECONDS = 20, SHARE_SECONDS = 20, PRESSES = 100;
+const IDLE_SECONDS = 20, WARM_UP_SECONDS = 10, SHARE_SECONDS = 20, PRESSES = 100;
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `d${i}`);
 async function destroyAll(daemon: Daemon): Promise<void> {
@@ -35,6 +35,9 @@ export async function throughput(daemon: Daemon, count: number, cpus: number, cp
       await busy.end();
     }
   };
+  const first = await busyDomains(daemon, 1); // what all share is compiled before anything is measured
+  await wait(WARM_UP_SECONDS * 1000);
+  await first.end();
   const processes = await rate(busyProcesses, 'cpus="0"');
   const oneCpu = await rate(busyDomains, 'cpus="0"');
   return { count, processes, oneCpu, allCpus: cpus === 1 || count === 1 ? oneCpu : await rate(busyDomains) };

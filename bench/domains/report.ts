@@ -32,7 +32,7 @@ const throughputs = (r: Results, when: keyof Rate): string => table(
 export function text(r: Results): string {
   const sections: readonly (readonly [string, string])[] = [
     ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r, 'steady')],
-    [`The same in the first ${WINDOW} s, in which code is compiled`, throughputs(r, 'first')],
+    [`The same in the first ${WINDOW} s`, throughputs(r, 'first')],
     ['Creation of paused domains', table(['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation.map((c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]))],
     ['Idle domains', table(['domains', 'of one processor', 'MiB each'], r.idle.map((i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]))],
     ['A key press comes back from an idle domain while others are busy', table(['busy', 'ms, median', 'ms, 95 %'], r.echo.map((e) => [`${e.busy}`, e.median.toFixed(2), e.p95.toFixed(2)]))],
