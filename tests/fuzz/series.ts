@@ -38,7 +38,8 @@ const wanted = Number(values.steps ?? (seconds === Infinity ? 100_000 : Infinity
 
 /** A life that lasts so long counts as hung, in ms. */
 const HANG = 60_000;
-const PROGRESS_EVERY = 5000;
+/** ms */
+const PROGRESS_EVERY = 15_000;
 /** So many lives with problems are enough. */
 const ENOUGH = 10;
 
