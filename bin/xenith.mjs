@@ -4,21 +4,24 @@
 import v8 from 'node:v8';
 import { DAEMON, failPlainly, keepCompiled, LATE, LEAN, prepare, runNode } from './node.mjs';
 
+/** Commands that run guests. */
+const OPTIONS = { run: LEAN, daemon: DAEMON };
+
 /** This process becomes one with these options, if the system can do that. */
 function restartWith(options) {
-  if (process.execArgv.includes(options[0])) return;
+  if (options.length === 0 || process.execArgv.includes(options[0])) return;
   process.execve?.(process.execPath, [process.execPath, ...process.execArgv, ...options, ...process.argv.slice(1)]);
 }
 
-const isDaemon = process.argv[2] === 'daemon';
+const options = OPTIONS[process.argv[2]] ?? [];
 try {
   if (prepare()) {
-    if (isDaemon) restartWith(DAEMON);
+    restartWith(options);
     for (const option of LATE) v8.setFlagsFromString(option);
     keepCompiled();
     const { main } = await import('../hosts/node/cli/main.ts');
     await main(process.argv.slice(2));
-  } else runNode([...(isDaemon ? [...DAEMON, ...LATE] : LEAN), ...process.argv.slice(1)]);
+  } else runNode([...options, ...process.argv.slice(1)]);
 } catch (error) {
   failPlainly(error);
 }
