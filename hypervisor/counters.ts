@@ -5,6 +5,7 @@
 // scheduled out and when a turn ends.
 
 import type { Capsule } from '#base/capsule.ts';
+import type { MachineStatistics } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -47,15 +48,13 @@ export function settleCounters(v: Vcpu): void {
 /** The machine's count that is shared out among the vCPUs already: it begins anew with the machine. */
 const missesSettled = new WeakMap<Domain, number>();
 
-/** Takes over what the machine has counted, at the end of a turn. */
+/** Takes over what the machine has counted since the last time, at the end of a turn: a domain may have several, one after the other or at once. */
 export function publishCounters(domain: Domain): void {
   const { capsule: { f64 }, machine } = domain;
-  let before = earlier.get(domain);
-  if (!before) earlier.set(domain, before = f64.slice(AT, AT + MACHINE_COUNTERS));
-  const { blocks, promoted, resets } = machine.statistics();
-  f64[MACHINE.blocks] = before[0] as number + blocks;
-  f64[MACHINE.promoted] = before[1] as number + promoted;
-  f64[MACHINE.resets] = before[2] as number + resets;
+  const now = machine.statistics();
+  const before = published.get(domain) ?? NOTHING;
+  for (const name of ['blocks', 'promoted', 'resets'] as const) f64[MACHINE[name]] = (f64[MACHINE[name]] as number) + now[name] - before[name];
+  published.set(domain, now);
 }
-/** What the machines have counted that the domain had before it was moved: each begins anew. */
-const earlier = new WeakMap<Domain, Float64Array>();
+const NOTHING: MachineStatistics = { blocks: 0, promoted: 0, resets: 0 };
+const published = new WeakMap<Domain, MachineStatistics>();

@@ -24,6 +24,7 @@ const domain_credit = struct('domain_credit', 48, {
   periodEnd: 'f64', // of the cap's period
   ranInPeriod: 'f64',
 });
+const STRIDE = 64;
 type State = { -readonly [K in 'weight' | 'cap' | 'credit' | 'ran' | 'wanted' | 'periodEnd' | 'ranInPeriod']: number };
 
 /** What is kept of one that shares the CPU. */
@@ -33,11 +34,11 @@ export class Share {
   /** @param state where it is kept; the default is nowhere in particular */
   constructor(state: State = { weight: DEFAULT_WEIGHT, cap: 0, credit: CREDIT_INIT, ran: 0, wanted: 0, periodEnd: 0, ranInPeriod: 0 }) { this.state = state; }
 
-  /** A domain's, where it lies. */
-  static of(capsule: Capsule): Share { return new Share(domain_credit.on(capsule.buffer).at(DOMAIN_STATE.credit)); }
+  /** A domain's on the CPU of one of its threads (domain-threads.ts), where it lies. */
+  static of(capsule: Capsule, thread = 0): Share { return new Share(domain_credit.on(capsule.buffer).at(DOMAIN_STATE.credit + thread * STRIDE)); }
   /** A new domain's. */
-  static begin(capsule: Capsule): Share {
-    const share = Share.of(capsule);
+  static begin(capsule: Capsule, thread = 0): Share {
+    const share = Share.of(capsule, thread);
     share.set(DEFAULT_WEIGHT, 0);
     share.credit = CREDIT_INIT;
     return share;

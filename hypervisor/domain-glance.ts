@@ -3,7 +3,9 @@
 
 import { RUNSTATE } from '#abi/vcpu.ts';
 import type { Capsule } from '#base/capsule.ts';
+import { MAX_MACHINES } from '#machine/engine/siblings.ts';
 import { Share } from './credit.ts';
+import { cpuOfVcpu } from './domain-threads.ts';
 import { domain_state } from './domain.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import { mm_state } from './mm/mm-state.ts';
@@ -32,6 +34,14 @@ export class DomainGlance {
   /** VPF bits of a vCPU. */
   pauseFlags(vcpu: number): number { return Atomics.load(this.capsule.i32, (this.capsule.vcpu(vcpu) + VCPU_STATE.vcpu + vcpu_state.offset.pause_flags) >>> 2); }
   isRunning(vcpu: number): boolean { return this.word(vcpu, vcpu_sched.offset.runstate) === RUNSTATE.running; }
+  /** ns that its threads have run, all in all. */
+  get ran(): number {
+    let sum = 0;
+    for (let thread = 0; thread < MAX_MACHINES; thread++) sum += Share.of(this.capsule, thread).ran;
+    return sum;
+  }
+  /** Physical CPU of a vCPU; undefined for a domain whose vCPUs are on one. */
+  cpuOf(vcpu: number): number | undefined { return cpuOfVcpu(this.capsule, vcpu); }
   /** ns that a vCPU has run, up to its last stop. */
   timeRunning(vcpu: number): number { return this.capsule.f64[(this.capsule.vcpu(vcpu) + VCPU_STATE.sched + vcpu_sched.offset.timeRunning) >>> 3] as number; }
 

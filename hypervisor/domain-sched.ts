@@ -1,17 +1,21 @@
 // Scheduling state of a whole domain: whose turn it was, the latched shutdown code, the watchdogs.
 
 import { struct } from '#base/struct.ts';
+import { MAX_MACHINES } from '#machine/engine/siblings.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE } from './layout.ts';
 
 export const NR_DOMAIN_WATCHDOG_TIMERS = 2;
 
-export const domain_sched = struct('domain_sched', 32, {
+export const domain_sched = struct('domain_sched', 48, {
   lastVcpu: 'u32', // ran last
   shutdownCode: 'u32', // 1 + the reason that SCHEDOP_shutdown_code latched; 0: none
   watchdogsInUse: 'u32', // one bit for each
-  reserved: 'u32',
+  threads: 'u32', // that run its vCPUs (domain-threads.ts); 0: one
   watchdog0: 'f64', watchdog1: 'f64', // system time at which they expire
+  lock: 'i32', // 0: free, 1: held, 2: held and somebody waits
+  lockedBy: 'u32', // 1 + the thread that held it last
+  cpus: ['u8', MAX_MACHINES], // physical CPU of each thread
 });
 export type DomainSched = ReturnType<typeof domain_sched.on>;
 

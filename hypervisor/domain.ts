@@ -9,7 +9,9 @@ import type { Host } from '#base/host.ts';
 import { struct } from '#base/struct.ts';
 import type { Machine } from '#machine/machine.ts';
 import { crashReport } from './crash.ts';
+import { crashTextOf, setCrashText } from './crash-text.ts';
 import type { Peer, Peers } from './domain-registry.ts';
+import { DomainThreads } from './domain-threads.ts';
 import { deliver } from './event-peer.ts';
 import { PortTable } from './event-table.ts';
 import { DOMAIN_STATE } from './layout.ts';
@@ -41,16 +43,16 @@ export class Domain implements Caller {
   readonly vcpus: readonly Vcpu[];
   readonly state: DomainState;
   readonly trace: Trace;
+  readonly threads: DomainThreads;
   /** takes the events of other domains; they may come late (Peer.notify) */
   notify: Peer['notify'] = (port, from) => deliver(this, port, from);
-  /** the report of the crash that ended the domain */
-  crashText: string | undefined;
   /** instructions that raised #UD because we do not implement them, by name: how often */
   readonly unimplemented: Map<string, number> = new Map();
   /** called once when the domain is shut down (scheduler, toolstack) */
   onShutdown: ((reason: number) => void) | undefined;
 
-  constructor(domid: number, machine: Machine, host: Host) {
+  /** @param thread which of the domain's threads this one is */
+  constructor(domid: number, machine: Machine, host: Host, thread = 0) {
     this.domid = domid;
     this.machine = machine;
     this.capsule = machine.capsule;
@@ -61,11 +63,16 @@ export class Domain implements Caller {
     this.state.domid = domid;
     this.trace = new Trace(host);
     this.vcpus = machine.cpus.map((cpu) => new Vcpu(this, cpu));
+    this.threads = new DomainThreads(this, thread);
+    this.threads.onTaken = () => this.mm.foreign.forget();
   }
 
   /** the domains that this one may reach; itself is among them once it was added */
   get peers(): Peers { return this.mm.peers; }
 
+  /** the report of the crash that ended the domain, whichever thread made it */
+  get crashText(): string | undefined { return crashTextOf(this.capsule); }
+  set crashText(text: string) { setCrashText(this.capsule, text); }
   get isShutDown(): boolean { return this.state.shutdown !== 0; }
   /** The SHUTDOWN reason, undefined while the domain runs. */
   get shutdownReason(): number | undefined { return this.state.shutdown === 0 ? undefined : this.state.shutdown - 1; }
@@ -73,7 +80,8 @@ export class Domain implements Caller {
   /** Stops every vCPU for good. The first reason stays. @param reason SHUTDOWN */
   shutdown(reason: number): void {
     if (this.isShutDown) return;
-    this.state.shutdown = reason + 1;
+    Atomics.store(this.capsule.u32, (DOMAIN_STATE.domain + domain_state.offset.shutdown) >>> 2, reason + 1);
+    this.threads.interruptAll();
     this.onShutdown?.(reason);
   }
 

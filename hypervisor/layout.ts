@@ -14,7 +14,8 @@ export const DOMAIN_STATE = {
   physdev: DOMAIN_BASE + 0x2380, // physdev.ts
   console: DOMAIN_BASE + 0x2400, // console-io.ts
   counters: DOMAIN_BASE + 0x2600, // counters.ts
-  credit: DOMAIN_BASE + 0x2f00, // credit.ts
+  crashText: DOMAIN_BASE + 0x3000, // crash-text.ts
+  credit: DOMAIN_BASE + 0x7000, // credit.ts
   eventArray: DOMAIN_BASE + 0x8000, // event-fifo-pages.ts: 128 frame numbers
   eventChannels: DOMAIN_BASE + 0x1_0000, // event-table.ts: 8192 ports × 16 bytes
   maptrack: DOMAIN_BASE + 0x3_0000, // grant-handles.ts: 12288 handles × 16 bytes
@@ -22,7 +23,7 @@ export const DOMAIN_STATE = {
 } as const;
 /** Bytes of each. */
 export const DOMAIN_STATE_SIZE: { readonly [name in keyof typeof DOMAIN_STATE]: number } = {
-  domain: 0x1000, mm: 0x1000, time: 0x100, sched: 0x100, events: 0x100, version: 0x80, physdev: 0x80, console: 0x200, counters: 0x20, credit: 0x100, eventArray: 0x200,
+  domain: 0x1000, mm: 0x1000, time: 0x100, sched: 0x100, events: 0x100, version: 0x80, physdev: 0x80, console: 0x200, counters: 0x20, crashText: 0x4000, credit: 0x200, eventArray: 0x200,
   eventChannels: 0x2_0000, maptrack: 0x3_0000, grantTable: 0x100,
 };
 

@@ -10,6 +10,7 @@ import type { XEN_DOMCTL } from '#abi/domctl.ts';
 import type { SCHEDOP } from '#abi/sched.ts';
 import type { XEN_SYSCTL } from '#abi/sysctl.ts';
 import { Capsule, type CapsuleShape } from '#base/capsule.ts';
+import { machinesOf } from '#machine/engine/siblings.ts';
 import { Share } from './credit.ts';
 import { pressKey } from './debug-keys/debug-keys.ts';
 import { destroyDomain } from './domain-destroy.ts';
@@ -56,12 +57,12 @@ export const domctl = behindTheDoor({
     initMemory(domain, pages);
     initDomainState(domain, time);
     setGuestHandle(domain.capsule, handle);
-    Share.begin(domain.capsule);
+    for (let thread = 0; thread < machinesOf(domain.capsule); thread++) Share.begin(domain.capsule, thread);
   },
   /** Once, when it does not run any more (domain-destroy.ts). */
   destroydomain: destroyDomain,
-  pausedomain(domain: Domain): void { for (const v of domain.vcpus) v.pause(VPF.paused); },
-  unpausedomain(domain: Domain): void { for (const v of domain.vcpus) v.unpause(VPF.paused); },
+  pausedomain(domain: Domain): void { for (const v of domain.threads.vcpus) v.pause(VPF.paused); },
+  unpausedomain(domain: Domain): void { for (const v of domain.threads.vcpus) v.unpause(VPF.paused); },
   /** For Domain-0's thread: what it may look at while the domain runs, also what XEN_DOMCTL_getvcpuinfo tells. */
   getdomaininfo: (capsule: Capsule, vcpus: number): DomainGlance => new DomainGlance(capsule, vcpus),
   /** The contexts of all its vCPUs (vcpu-context.ts). */
@@ -73,7 +74,7 @@ export const domctl = behindTheDoor({
   /** How many frames the domain may own. What it has already it keeps. */
   max_mem(domain: Domain, frames: number): void { domain.mm.state.max_pages = frames; },
   /** Its part of the processor (credit.ts). */
-  scheduler_op(domain: Domain, weight: number, cap: number): void { Share.of(domain.capsule).set(weight, cap); },
+  scheduler_op(domain: Domain, weight: number, cap: number): void { Share.of(domain.capsule, domain.threads.me).set(weight, cap); },
 } satisfies { readonly [K in keyof typeof XEN_DOMCTL]?: unknown });
 
 /** What is done to the machine, by the thread of each physical CPU. @throws Refusal */

@@ -34,14 +34,14 @@ export function runVcpu(v: Vcpu, budget: number): void {
 
 function runSlice(v: Vcpu, budget: number): void {
   const { domain, cpu } = v;
-  const { machine } = domain;
+  const { machine, threads } = domain;
   let left = budget;
   let retired = machine.retired(cpu);
   while (left > 0 && v.runnable && !domain.isShutDown) {
     deliverEvents(v);
     if (domain.isShutDown) return;
     const served = servedSoFar(v);
-    const exit = machine.run(cpu, left);
+    const exit = threads.areShared ? threads.unlocked(() => machine.run(cpu, left)) : machine.run(cpu, left);
     if (domain.trace.exec) domain.trace.exit(v, exit);
     if (exit !== EXIT.budget) handleExit(v, exit);
     const now = machine.retired(cpu);

@@ -61,9 +61,9 @@ export const do_sched_op_compat: Hypercall = (v, a) => {
 
 /** Lets the next vCPU of the domain run, if another one can. */
 function yieldSlice(v: Vcpu): number {
-  const { vcpus } = v.domain;
+  const { vcpus } = v.domain.threads;
   for (let i = 1; i < vcpus.length; i++) {
-    const other = vcpus[(v.id + i) % vcpus.length] as Vcpu;
+    const other = vcpus[(vcpus.indexOf(v) + i) % vcpus.length] as Vcpu;
     if (!other.runnable) continue;
     preempt(other);
     break;

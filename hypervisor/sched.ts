@@ -1,4 +1,4 @@
-// Time-sharing the vCPUs of one domain on one thread: round robin in slices of SLICE_NS. A slice ends early when
+// Time-sharing the vCPUs that one thread of a domain runs, all of them mostly: round robin in slices of SLICE_NS. A slice ends early when
 // something became urgent for another vCPU (an event for it, VCPUOP_up), which then goes first, and when a deadline
 // was set that falls within it.
 //
@@ -36,7 +36,9 @@ export type RunVcpu = (v: Vcpu, budget: number) => void;
  * Runs a domain.
  * @param forNs how long, in system time, before it returns to let the host do other things
  */
-export function runDomain(domain: Domain, forNs: number, run: RunVcpu = runVcpu): RunResult {
+export function runDomain(domain: Domain, forNs: number, run: RunVcpu = runVcpu): RunResult { return domain.threads.locked(() => runVcpus(domain, forNs, run)); }
+
+function runVcpus(domain: Domain, forNs: number, run: RunVcpu): RunResult {
   const clock = clockOf(domain);
   const end = clock.now() + forNs;
   let previous: Vcpu | undefined;
@@ -80,8 +82,8 @@ function choose(domain: Domain, running: Vcpu | undefined, sliceLeft: boolean): 
   const urgent = takePreemption(domain);
   if (urgent?.runnable) return urgent;
   if (running?.runnable && sliceLeft) return running;
-  const { vcpus } = domain;
-  const last = domainSchedOf(domain).lastVcpu;
+  const { vcpus } = domain.threads;
+  const last = vcpus.findLastIndex((v) => v.id <= domainSchedOf(domain).lastVcpu);
   for (let i = 1; i <= vcpus.length; i++) {
     const v = vcpus[(last + i) % vcpus.length] as Vcpu;
     if (v.runnable) return v;
@@ -115,7 +117,7 @@ function idleState(v: Vcpu): number {
 
 /** vCPUs that were woken, brought up or stopped since the last look, and do not run. */
 function markRunnable(domain: Domain, now: number): void {
-  for (const v of domain.vcpus) if (schedOf(v).runstate !== RUNSTATE.running) changeRunstate(v, idleState(v), now);
+  for (const v of domain.threads.vcpus) if (schedOf(v).runstate !== RUNSTATE.running) changeRunstate(v, idleState(v), now);
 }
 
 function runSlice(v: Vcpu, clock: Clock, now: number, until: number, run: RunVcpu): void {

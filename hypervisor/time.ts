@@ -88,6 +88,8 @@ export class Clock {
   }
   /** Host time of a system time of the real clock; Infinity stays. */
   hostTime(time: number): number { return time + this.origin; }
+  /** Another thread of the domain, on the same host, has it that system time 0 was at this host time. */
+  agree(origin: number): void { this.origin = origin; }
   /** The domain was moved: no time has been lost since `record` was called at a host time that is this host's too. */
   goOn(recordedAt: number): void { this.origin = recordedAt - this.state.start; }
 

@@ -40,11 +40,11 @@ export const do_set_timer_op: Hypercall = (v, a) => {
   return 0;
 };
 
-/** The earliest deadline that can wake something, system time in ns; Infinity when there is none. */
+/** The earliest deadline that can wake something on this thread, system time in ns; Infinity when there is none. */
 export function nextTimer(domain: Domain): number {
   let next = Infinity;
   const consider = (deadline: number): void => { if (deadline !== 0 && deadline < next) next = deadline; };
-  for (const v of domain.vcpus) {
+  for (const v of domain.threads.vcpus) {
     const s = schedOf(v);
     consider(s.singleshot);
     consider(s.pollTimeout);
@@ -55,10 +55,10 @@ export function nextTimer(domain: Domain): number {
   return next;
 }
 
-/** Fires what is due. */
+/** Fires what is due on this thread. */
 export function runTimers(domain: Domain): void {
   const now = clockOf(domain).now();
-  for (const v of domain.vcpus) {
+  for (const v of domain.threads.vcpus) {
     const s = schedOf(v);
     if (s.singleshot !== 0 && s.singleshot <= now) {
       s.singleshot = 0;

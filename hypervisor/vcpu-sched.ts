@@ -62,7 +62,8 @@ export function setCurrent(v: Vcpu | undefined): void { current = v; }
 
 /** Asks for the running vCPU's slice to end early and for `v` to be next. No use when `v` is the one that runs. */
 export function preempt(v: Vcpu): void {
-  if (v !== current) urgent.set(v.domain, v);
+  if (!v.domain.threads.isMine(v)) v.domain.threads.interrupt(v);
+  else if (v !== current) urgent.set(v.domain, v);
 }
 /** Asks for the slice to end early whoever runs, because a deadline falls within it. */
 export function endSlice(v: Vcpu): void { if (!urgent.has(v.domain)) urgent.set(v.domain, v); }

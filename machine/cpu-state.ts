@@ -49,6 +49,9 @@ export const CPU = {
   segShort: 0x450, // 6 × u32: by how much each segment's limit is below 2^32 - 1; outside 64-bit mode
   page: 0x468, // u64: address of the page that the executing block begins in; records and relative operands count from it
   segRights: 0x440, // 6 × u8: SEG_DENIES bits of the descriptors in the segment registers
+  bounceWas: 0x480, // 16 bytes: what the bounce buffer had at first, for a locked instruction
+  wideLock: 0x4c0, // u32, vCPU 0's for all: held while 16 bytes, or what lies across boundaries, are changed as one
+  machines: 0x4c4, // u32, vCPU 0's for all: how many machines may run them at the same time (engine/siblings.ts); 0: one
   size: 0x1000,
 } as const;
 

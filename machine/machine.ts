@@ -9,6 +9,9 @@ export const ACCESS = { read: 0, write: 2, execute: 16 } as const;
 /** Page-fault error code bits. */
 export const PFEC = { present: 1, write: 2, user: 4, reserved: 8, fetch: 16 } as const;
 
+/** What became of a write that the hypervisor was asked to do: it is done; a #PF is to be raised; there is something else now than the instruction has read. */
+export const STORE = { done: 0, refused: 1, changed: 2 } as const;
+
 export interface Machine {
   readonly capsule: Capsule;
   /** one for each vCPU of the domain */
@@ -67,6 +70,20 @@ export interface Machine {
   /** Error code of the last failed translate (PFEC bits, without the user bit). */
   readonly faultCode: number;
 
+  /**
+   * A number that grows with what was dropped; 0 always for a machine that has no siblings (engine/siblings.ts); -1 for one that
+   * is elsewhere, and drops nothing.
+   */
+  readonly dropped: number;
+  /** Waits until nobody uses what was dropped when `dropped` was this number. To be called outside of `run`. */
+  settle(upTo: number): void;
+  /** Waits until every access that has begun is done. Likewise. */
+  finishAccesses(): void;
+  /** Ends the run of a sibling, soon. */
+  interrupt(machine: number): void;
+  /** Does something that waits for others in the middle of an instruction, where a hook is called: nothing may be known of translations behind it. */
+  outside<T>(body: () => T): T;
+
   /** To be called after the hypervisor wrote into a guest frame: decoded code from it is dropped. Cheap if none. */
   frameWritten(mfn: number): void;
   /**
@@ -112,9 +129,10 @@ export interface MachineHooks {
    * write itself (writable-page-table emulation). The value is not written by the machine in either case.
    * @param va linear address, halves
    * @param size 1, 2, 4 or 8 bytes, never crossing a page; the value's halves (hi is 0 for smaller sizes)
-   * @returns true when the write was done, false to raise #PF
+   * @param was what a locked instruction has read there: the write is done only if that is still so
+   * @returns STORE
    */
-  storeDenied(cpu: Cpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number): boolean;
+  storeDenied(cpu: Cpu, vaLo: number, vaHi: number, size: number, lo: number, hi: number, was: { readonly lo: number; readonly hi: number } | undefined): number;
   /** 64 random bits, for RDRAND and RDSEED. */
   random(cpu: Cpu): bigint;
   /** The time stamp counter as the guest reads it, a whole number: below 2^53, which are 52 days at 2 GHz, exact; then even. */

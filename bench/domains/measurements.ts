@@ -4,7 +4,7 @@ import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
-import { boot, busyDomains, busyProcesses, type Rate, rateOf } from './busy.ts';
+import { boot, type Busy, busyDomains, busyProcesses, type Rate, rateOf } from './busy.ts';
 import { cpuSeconds } from './process-usage.ts';
 
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
@@ -26,21 +26,38 @@ export interface Throughput {
 }
 /** @param cpuTime seconds are the daemon's processor time, for a machine that is busy with other things: then all CPUs do no more than one */
 export async function throughput(daemon: Daemon, count: number, cpus: number, cpuTime: boolean): Promise<Throughput> {
-  const seconds = cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000;
-  const rate = async (start: typeof busyDomains, ...words: string[]): Promise<Rate> => {
-    const busy = await start(daemon, count, ...words);
-    try {
-      return await rateOf(busy, seconds);
-    } finally {
-      await busy.end();
-    }
-  };
-  const first = await busyDomains(daemon, 1); // what all share is compiled before anything is measured
-  await wait(WARM_UP_SECONDS * 1000);
-  await first.end();
+  const rate = (start: typeof busyDomains, ...words: string[]): Promise<Rate> => rateWhile(daemon, cpuTime, () => start(daemon, count, ...words));
+  await warmUp(daemon);
   const processes = await rate(busyProcesses, 'cpus="0"');
   const oneCpu = await rate(busyDomains, 'cpus="0"');
   return { count, processes, oneCpu, allCpus: cpus === 1 || count === 1 ? oneCpu : await rate(busyDomains) };
+}
+async function rateWhile(daemon: Daemon, cpuTime: boolean, start: () => Promise<Busy>): Promise<Rate> {
+  const busy = await start();
+  try {
+    return await rateOf(busy, cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000);
+  } finally {
+    await busy.end();
+  }
+}
+/** What all share is compiled before anything is measured. */
+async function warmUp(daemon: Daemon): Promise<void> {
+  const first = await busyDomains(daemon, 1);
+  await wait(WARM_UP_SECONDS * 1000);
+  await first.end();
+}
+
+export interface Parallel {
+  readonly vcpus: number;
+  /** lines a second: of one process on one vCPU, and of as many processes as vCPUs in one domain, on as many CPUs */
+  readonly one: Rate;
+  readonly all: Rate;
+}
+/** @param cpuTime seconds are the daemon's processor time: then all vCPUs together do as much as one if nothing is lost */
+export async function parallel(daemon: Daemon, vcpus: number, cpuTime: boolean): Promise<Parallel> {
+  await warmUp(daemon);
+  const rate = (count: number): Promise<Rate> => rateWhile(daemon, cpuTime, () => busyProcesses(daemon, count, `vcpus=${count}`));
+  return { vcpus, one: await rate(1), all: await rate(vcpus) };
 }
 
 export interface Creation {

@@ -1,7 +1,7 @@
 // The results as text and as an SVG.
 
 import { type Rate, WINDOW } from './busy.ts';
-import type { Creation, Echo, Idle, Share, Throughput } from './measurements.ts';
+import type { Creation, Echo, Idle, Parallel, Share, Throughput } from './measurements.ts';
 
 export interface Results {
   readonly about: Readonly<Record<string, unknown>>;
@@ -9,6 +9,7 @@ export interface Results {
   /** throughput is for each second of processor time */
   readonly perCpu: boolean;
   readonly throughput: readonly Throughput[];
+  readonly parallel: readonly Parallel[];
   readonly creation: readonly Creation[];
   readonly idle: readonly Idle[];
   readonly echo: readonly Echo[];
@@ -33,6 +34,7 @@ export function text(r: Results): string {
   const sections: readonly (readonly [string, string])[] = [
     ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r, 'steady')],
     [`The same in the first ${WINDOW} s`, throughputs(r, 'first')],
+    ['vCPUs of one domain at the same time, a shell that counts on each; lines a second', table(['vCPUs', 'one', 'all', 'times', 'in the first'], r.parallel.map((p) => [`${p.vcpus}`, p.one.steady.toFixed(1), p.all.steady.toFixed(1), ...(['steady', 'first'] as const).map((when) => (p.all[when] / p.one[when] * (r.perCpu ? p.vcpus : 1)).toFixed(2))]))],
     ['Creation of paused domains', table(['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation.map((c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]))],
     ['Idle domains', table(['domains', 'of one processor', 'MiB each'], r.idle.map((i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]))],
     ['A key press comes back from an idle domain while others are busy', table(['busy', 'ms, median', 'ms, 95 %'], r.echo.map((e) => [`${e.busy}`, e.median.toFixed(2), e.p95.toFixed(2)]))],

@@ -145,6 +145,7 @@ export class ForeignFrames implements ForeignMemory {
     const at = this.entry(frame);
     const peer = this.owner(at);
     const mfn = this.u32[at] as number;
+    this.mm.machine.finishAccesses();
     if (write) this.u32[at + WRITERS] = (this.u32[at + WRITERS] as number) - 1;
     const left = this.u32[at + REFERENCES] = (this.u32[at + REFERENCES] as number) - 1;
     if (left === 0) {
@@ -152,6 +153,11 @@ export class ForeignFrames implements ForeignMemory {
       this.hint = Math.min(this.hint, frame - FIRST_FOREIGN_FRAME);
     }
     dropFrame(peer, mfn, write);
+  }
+  /** Another thread of the domain may have changed the entries: what is cached of them is made anew. */
+  forget(): void {
+    this.byKey = undefined;
+    this.hint = 0;
   }
   /** Drops every reference, for a domain that will not run again. */
   dropAll(): void {

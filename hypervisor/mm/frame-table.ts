@@ -16,7 +16,7 @@
 // belongs to the domain alone.
 //
 // One entry is 16 bytes: general count, type word, back word, info word. The back word of a page table tells where it
-// is linked (links.ts). The info word has the owner and the linear page-table count.
+// is linked (links.ts); that of another frame what all machines have to have dropped before it becomes something else (page-type.ts). The info word has the owner and the linear page-table count.
 
 import type { Capsule } from '#base/capsule.ts';
 import { FRAME_TABLE } from '#base/capsule.ts';
@@ -37,6 +37,8 @@ const OWNER_MASK = 0xff;
 /** A frame of Xen's that the domain owns (shared info, grant frames): cannot be freed by the guest. */
 const SPECIAL = 0x100;
 const LINEAR_SHIFT = 16;
+/** Numbers that others can be ahead by. */
+const RACE = 2 ** 20;
 
 /** Accessors over the entries. Frame numbers given to all but `isValid` must be valid. */
 export class FrameTable {
@@ -84,6 +86,15 @@ export class FrameTable {
   }
   back(mfn: number): number { return this.words[this.base + mfn * 4 + 2] as number; }
   setBack(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 2] = word; }
+  /** Sets the back word, unless it is a number between this one and one that somebody else has set meanwhile. */
+  advanceBack(mfn: number, word: number): void {
+    const i = this.base + mfn * 4 + 2;
+    for (let was = this.words[i] as number; (word - was | 0) > 0 || (was - word | 0) > RACE;) {
+      const seen = Atomics.compareExchange(this.words, i, was, word | 0);
+      if (seen === was) return;
+      was = seen;
+    }
+  }
   private info(mfn: number): number { return this.words[this.base + mfn * 4 + 3] as number; }
   private setInfo(mfn: number, word: number): void { this.words[this.base + mfn * 4 + 3] = word; }
 

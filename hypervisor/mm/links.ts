@@ -18,6 +18,9 @@
 // page tables: such entries then map pages too.
 //
 // An entry whose ACCESSED bit is clear was never cached: the machine sets the bit when it walks.
+//
+// Where several machines run vCPUs of the domain, the sentence above holds for the one that dropped; the others follow
+// (machine/engine/siblings.ts), and what must not be before they have waits for them (page-type.ts).
 
 import { PTE, PTE_HI } from '#abi/mmu.ts';
 import { PGT_count_mask, PGT_pinned } from './frame-table.ts';

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '#abi/errno.ts';
 import { MMU_UPDATE_PREEMPTED, MMUEXT, UVMF_ALL, UVMF_INVLPG, UVMF_TLB_FLUSH } from '#abi/mmu.ts';
 import { VMASST_TYPE_writable_pagetables } from '#abi/xen.ts';
+import { STORE } from '#machine/machine.ts';
 import { HypercallArgs, CONTINUE } from '../hypercall.ts';
 import { auditMemory } from '../testing/audit-memory.ts';
 import { PvGuest, RO, RW } from '../testing/pv-guest.ts';
@@ -199,7 +200,7 @@ describe('update_va_mapping', () => {
 describe('page-table emulation', () => {
   const store = (g: PvGuest, pfn: number, byte: number, size: number, value: bigint): boolean => {
     const va = g.va(pfn) + BigInt(byte);
-    return ptwrStore(g.v, Number(va & 0xffff_ffffn), Number(va >> 32n), size, Number(value & 0xffff_ffffn), Number(value >> 32n));
+    return ptwrStore(g.v, Number(va & 0xffff_ffffn), Number(va >> 32n), size, Number(value & 0xffff_ffffn), Number(value >> 32n)) === STORE.done;
   };
 
   test('a store to an L1 table is an update of the entry', () => {

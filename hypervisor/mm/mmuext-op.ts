@@ -1,7 +1,7 @@
 // mmuext_op: pins, base tables, TLB and cache flushes, the LDT, and page clears and copies.
 //
-// The flushes have nothing to do: a cached translation dies with its entry (links.ts). Their arguments are checked as
-// Xen checks them.
+// The flushes have nothing to drop: a cached translation dies with its entry (links.ts). Those of other vCPUs wait until it has
+// died there too. Their arguments are checked as Xen checks them.
 
 import { EACCES, EFAULT, EINVAL, ENOSYS, EOPNOTSUPP } from '#abi/errno.ts';
 import { MMUEXT, mmuext_op } from '#abi/mmu.ts';
@@ -37,8 +37,9 @@ function operation(v: Vcpu, cmd: number, lo: number, hi: number, lo2: number, hi
     case MMUEXT.UNPIN_TABLE: return unpin(mm, mfn);
     case MMUEXT.NEW_BASEPTR: return newGuestCr3(v, mfn);
     case MMUEXT.NEW_USER_BASEPTR: return newUserBase(v, mfn);
-    case MMUEXT.TLB_FLUSH_LOCAL: case MMUEXT.INVLPG_LOCAL: case MMUEXT.TLB_FLUSH_ALL: case MMUEXT.INVLPG_ALL: return 0;
-    case MMUEXT.TLB_FLUSH_MULTI: case MMUEXT.INVLPG_MULTI: return vcpuMaskReadable(v, lo2, hi2) ? 0 : -EINVAL;
+    case MMUEXT.TLB_FLUSH_LOCAL: case MMUEXT.INVLPG_LOCAL: return 0;
+    case MMUEXT.TLB_FLUSH_ALL: case MMUEXT.INVLPG_ALL: return flushed(mm);
+    case MMUEXT.TLB_FLUSH_MULTI: case MMUEXT.INVLPG_MULTI: return vcpuMaskReadable(v, lo2, hi2) ? flushed(mm) : -EINVAL;
     case MMUEXT.FLUSH_CACHE: return -EACCES; // no domain has devices
     case MMUEXT.FLUSH_CACHE_GLOBAL: return -EINVAL;
     case MMUEXT.SET_LDT: return setLdt(v, lo, hi, lo2);
@@ -52,6 +53,12 @@ function operation(v: Vcpu, cmd: number, lo: number, hi: number, lo2: number, hi
 /** True when a bitmap with a bit for each vCPU of the domain can be read at a guest address. */
 export function vcpuMaskReadable(v: Vcpu, vaLo: number, vaHi: number): boolean {
   return copyFromGuest(v, vaLo, vaHi, vcpuMask, 0, vcpuMask.length);
+}
+
+/** What has died has died on all vCPUs, when the guest's call for that is over. */
+export function flushed(mm: Mm): 0 {
+  mm.machine.settle(mm.machine.dropped);
+  return 0;
 }
 
 function pin(mm: Mm, mfn: number, level: number): number {

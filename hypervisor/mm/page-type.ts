@@ -36,6 +36,7 @@ export function getPageType(mm: Mm, mfn: number, type: number): number {
         continue;
       }
     } else if (count !== 0) return -EINVAL;
+    else mm.machine.settle(frames.back(mfn)); // nobody uses it any more as what it was
     const isTable = type !== PGT_writable_page;
     if (frames.changeType(mfn, word, isTable ? type | 1 : type | PGT_validated | 1)) return isTable ? validate(mm, mfn, type) : 0;
   }
@@ -62,6 +63,7 @@ export function putPageType(mm: Mm, mfn: number): void {
   assert(count !== 0, 'a type reference is dropped only once');
   const level = (word & PGT_type_mask) >>> PGT_type_shift;
   if (count !== 1 || level === 0 || level > 4) {
+    stamp(mm, mfn, level);
     frames.dropType(mfn);
     return;
   }
@@ -71,7 +73,12 @@ export function putPageType(mm: Mm, mfn: number): void {
   if (level === 1) demoteL1(mm, mfn);
   else demoteTable(mm, mfn, level);
   frames.setType(mfn, (word & ~PGT_validated) - 1);
-  frames.setBack(mfn, 0);
+  frames.setBack(mfn, mm.machine.dropped);
+}
+/** Notes in a frame that is no table that what was dropped so far has to be so before it becomes something else. */
+function stamp(mm: Mm, mfn: number, level: number): void {
+  const { dropped } = mm.machine;
+  if (dropped > 0 && (level === 0 || level > 4)) mm.frames.advanceBack(mfn, dropped);
 }
 
 /** Drops a general reference, and frees the frame with the last. */
@@ -105,6 +112,7 @@ const LINGERING = (DOMAIN_STATE.mm + mm_state.offset.lingering) >>> 2;
 
 /** Frees a frame that nobody needs any more, unless another thread, which looked for such frames, has done so. */
 function freeFrame(mm: Mm, mfn: number): void {
+  mm.machine.settle(mm.machine.dropped);
   withFreePages(mm, () => {
     if (!isUnneeded(mm, mfn)) return;
     scrub(mm, mfn); // before somebody else may have it

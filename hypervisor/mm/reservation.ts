@@ -217,6 +217,9 @@ export function stealPage(mm: Mm, mfn: number): boolean {
   const { frames } = mm;
   const idle = frames.isValid(mfn) && frames.owner(mfn) === OWNER.domain && !frames.isSpecial(mfn)
     && (frames.type(mfn) & PGT_count_mask) === 0 && frames.changeCount(mfn, PGC_allocated | 1, 0);
-  if (idle) leaveDomain(mm, mfn);
+  if (idle) {
+    mm.machine.settle(mm.machine.dropped);
+    leaveDomain(mm, mfn);
+  }
   return idle;
 }

@@ -20,9 +20,10 @@ function sameMapping(oldLo: number, oldHi: number, lo: number, hi: number): bool
 /**
  * Sets entry `slot` of an L1 table in use.
  * @param preserveAd true to keep the accessed and dirty bits that the processor has set
+ * @param wasLo the low half that a locked instruction has read: another one now is CHANGED
  * @returns 0, or a negated errno as getPageFromL1e gives
  */
-export function setL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number, preserveAd: boolean): number {
+export function setL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number, preserveAd: boolean, wasLo?: number): number {
   const { u32 } = mm;
   const i = mm.entry(table, slot);
   const oldLo = u32[i] as number;
@@ -40,23 +41,54 @@ export function setL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: 
     newLo = adjustedL1Lo(lo, hi);
     newHi = adjustedL1Hi(lo, hi);
   }
-  if (preserveAd) newLo = (newLo | (oldLo & AD)) >>> 0;
-  replaceL1Entry(mm, table, slot, newLo, newHi);
+  const kept = preserveAd ? AD : 0;
+  if (!replaceL1Entry(mm, table, slot, newLo, newHi, kept, wasLo)) {
+    if (drop) putPageFromL1e(mm, newLo);
+    return CHANGED;
+  }
   if (drop) putPageFromL1e(mm, oldLo);
   return 0;
 }
+/** The entry is not what a locked instruction has read there. */
+export const CHANGED = 1;
 
-/** Stores an entry as it is; references of the old one are not dropped. Nothing is cached of another domain's frame. */
-function replaceL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number): void {
+/**
+ * Stores an entry as it is; references of the old one are not dropped. Nothing is cached of another domain's frame.
+ * @param kept bits that the old one keeps
+ * @param wasLo the low half that it must have, if any
+ */
+function replaceL1Entry(mm: Mm, table: number, slot: number, lo: number, hi: number, kept = 0, wasLo?: number): boolean {
   const { u32 } = mm;
   const i = mm.entry(table, slot);
-  const oldLo = u32[i] as number;
   const oldHi = u32[i + 1] as number;
-  u32[i] = lo;
-  u32[i + 1] = hi;
+  const oldLo = exchangeEntry(mm, i, lo, hi, kept, wasLo);
+  if (oldLo < 0) return false;
   mm.machine.frameWritten(table);
-  if (oldLo >>> 12 < mm.total && weakens(oldLo, oldHi, lo, hi)) flushL1Entry(mm, table, slot, oldLo >>> 12);
+  if (oldLo >>> 12 < mm.total && weakens(oldLo, oldHi, lo | (oldLo & kept), hi)) flushL1Entry(mm, table, slot, oldLo >>> 12);
+  return true;
 }
+/**
+ * Stores an entry that other vCPUs may be looking at, and mark as accessed or dirty: an entry that they have marked may be
+ * cached. They never see halves that do not belong together.
+ * @returns the low half before, or -1: it was not `wasLo`, and nothing is changed
+ */
+function exchangeEntry({ u32, capsule: { u64 } }: Mm, i: number, lo: number, hi: number, kept: number, wasLo: number | undefined): number {
+  for (let old = wasLo ?? u32[i] as number; ;) {
+    const oldHi = u32[i + 1] as number;
+    const now = (lo | (old & kept)) >>> 0;
+    const wasPresent = (old & PTE.PRESENT) !== 0;
+    if (!wasPresent) u32[i + 1] = hi;
+    const bothHalves = wasPresent && hi !== oldHi && (now & PTE.PRESENT) !== 0;
+    const seen = bothHalves ? Number(Atomics.compareExchange(u64, i >>> 1, whole(old, oldHi), whole(now, hi)) & 0xffff_ffffn) : Atomics.compareExchange(u32, i, old, now);
+    if (seen === old) {
+      u32[i + 1] = hi;
+      return old;
+    }
+    if (wasLo !== undefined) return -1;
+    old = seen;
+  }
+}
+const whole = (lo: number, hi: number): bigint => BigInt(hi) << 32n | BigInt(lo);
 
 /**
  * Sets entry `slot` of an L1 table in use to one whose references the caller has taken, and which it gives to the entry:
@@ -95,14 +127,12 @@ export function setTableEntry(mm: Mm, level: number, table: number, slot: number
       const rc = getPageFromTableEntry(mm, level, lo, hi, table, slot);
       if (rc !== 0) return rc;
     }
-    newLo = lo | PTE.USER;
+    newLo = (lo | PTE.USER) >>> 0;
   }
-  if (preserveAd) newLo |= oldLo & AD;
-  newLo >>>= 0;
-  u32[i] = newLo;
-  u32[i + 1] = hi;
+  const kept = preserveAd ? AD : 0;
+  const before = exchangeEntry(mm, i, newLo, hi, kept, undefined);
   mm.machine.frameWritten(table);
-  if (weakens(oldLo, oldHi, newLo, hi)) flushSubtree(mm, table, level, oldLo >>> 12);
+  if (weakens(before, oldHi, newLo | (before & kept), hi)) flushSubtree(mm, table, level, oldLo >>> 12);
   if (drop) putPageFromTableEntry(mm, level, oldLo, table, slot);
   return 0;
 }

@@ -65,6 +65,11 @@ export class FakeMachine implements Machine {
     const mode = cpu.field32(CPU.mode);
     cpu.setField32(CPU.mode, kernel ? mode | MODE.kernel : mode & ~MODE.kernel);
   }
+  readonly dropped = 0;
+  settle(): void {}
+  finishAccesses(): void {}
+  interrupt(): void {}
+  outside<T>(body: () => T): T { return body(); }
   flushTlb(): void { this.calls.push({ call: 'flushTlb' }); }
   flushTlbPage(vaLo: number, vaHi: number): void { this.calls.push({ call: 'flushTlbPage', vaLo, vaHi }); }
   dropBase(mfn: number): void { this.calls.push({ call: 'dropBase', mfn }); }

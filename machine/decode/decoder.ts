@@ -28,6 +28,8 @@ export class Decoded {
   scale = 0;
   segment: number = SEGMENT_ZERO;
   length = 0;
+  /** a change of memory as one: by a LOCK prefix, or XCHG */
+  locked = false;
   /** offset in its page, and whether decoding went on at its target: for who decodes blocks */
   offset = 0;
   followed = false;
@@ -175,6 +177,7 @@ function decodeInner(d: Decoded, code: CodeBytes, offset: number, mode64: boolea
   immediate(d, entry, mode64, size16, override);
   if (ripRelative) countFromPage(d, offset + at);
   if (noSuchRegister || (lock && !(entry.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
+  d.locked = d.form !== 'r' && (lock || (entry.lock && entry.row.name === 'XCHG'));
   d.length = at;
   return DECODE.ok;
 }

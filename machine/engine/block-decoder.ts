@@ -37,6 +37,7 @@ const live = new Uint8Array(MAX_BLOCK);
 export class BlockDecoder {
   private readonly capsule: Capsule;
   private readonly handlers: Handlers;
+  private readonly isShared: boolean;
   private readonly pool: Decoded[] = Array.from({ length: MAX_BLOCK }, () => new Decoded());
   private goto = 0;
   private step = 0;
@@ -47,9 +48,11 @@ export class BlockDecoder {
   outcome: number = DECODE.ok;
   end = 0;
 
-  constructor(capsule: Capsule, handlers: Handlers) {
+  /** @param isShared other machines change the same memory */
+  constructor(capsule: Capsule, handlers: Handlers, isShared: boolean) {
     this.capsule = capsule;
     this.handlers = handlers;
+    this.isShared = isShared;
   }
   /** The handler table was started anew. */
   takeSlots(): void {
@@ -111,7 +114,7 @@ export class BlockDecoder {
       wanted.opSize = d.opSize;
       wanted.addrSize = d.addrSize;
       wanted.mode64 = mode64;
-      wanted.rep = d.rep;
+      wanted.rep = d.locked && this.isShared ? 'lock' : d.rep;
       wanted.form = d.form;
       wanted.dead = live[i] === 0;
       wanted.fused = fuse ? (fuse.entry as Entry).number : -1;

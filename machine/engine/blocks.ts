@@ -18,6 +18,7 @@ import { DROP } from './mmu-contexts.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import type { RegionCompiler } from './region-job.ts';
 import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC } from './record.ts';
+import type { Siblings } from './siblings.ts';
 
 /** The block that was decoded last, while it may go on. */
 interface OpenBlock {
@@ -35,6 +36,8 @@ export class Blocks {
   private readonly capsule: Capsule;
   private readonly mmu: Mmu;
   private readonly handlers: Handlers;
+  /** other machines execute code of the same memory: LOCK forms are atomic, and who writes code tells them */
+  private readonly siblings: Siblings | undefined;
   readonly hot: HotCode;
   /** capsule offset of the block table */
   readonly table: number;
@@ -57,12 +60,13 @@ export class Blocks {
   made = 0;
   resets = 0;
 
-  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, compileAfter: number, compiler?: RegionCompiler) {
+  constructor(capsule: Capsule, mmu: Mmu, handlers: Handlers, at: number, size: number, compileAfter: number, compiler?: RegionCompiler, siblings?: Siblings) {
+    this.siblings = siblings;
     this.hot = new HotCode(this, capsule, mmu, handlers, compileAfter, compiler);
     this.capsule = capsule;
     this.mmu = mmu;
     this.handlers = handlers;
-    this.decoder = new BlockDecoder(capsule, handlers);
+    this.decoder = new BlockDecoder(capsule, handlers, siblings !== undefined);
     this.table = at;
     this.start = at + BLOCK_TABLE.size;
     this.end = at + size;
@@ -85,7 +89,16 @@ export class Blocks {
    * The record of the instruction at rip.
    * @returns 0 when it cannot be fetched: the exception fields are set
    */
-  lookup(cpu: Cpu): number {
+  lookup(cpu: Cpu): number { return this.untilSettled(() => this.lookupOnce(cpu)); }
+  /** Does something again if what others have posted was done meanwhile: it may rest on a translation that is gone. */
+  private untilSettled(look: () => number): number {
+    for (;;) {
+      const followed = this.siblings?.followed;
+      const record = look();
+      if (this.siblings?.followed === followed) return record;
+    }
+  }
+  private lookupOnce(cpu: Cpu): number {
     const lo = cpu.field32(CPU.rip);
     const hi = cpu.field32(CPU.rip + 4);
     const host = this.fetchPage(cpu, lo, hi);
@@ -122,15 +135,17 @@ export class Blocks {
   find(cpu: Cpu, key: number, lo: number, hi: number): number {
     const record = this.byAddress.get(key);
     if (record === undefined) return 0;
+    if (this.siblings && !this.isGuarded(Math.floor(key / 4 / PAGE_SIZE))) return 0;
     const second = this.straddling.get(record);
     if (second === undefined) return record;
-    if (this.secondPage(cpu, lo, hi) !== second) return 0;
+    if (this.secondPage(cpu, lo, hi) !== second || (this.siblings && !this.isGuarded((second - this.capsule.frames) >>> 12))) return 0;
     const next = (lo | 4095) + 1;
     this.mmu.contexts.rememberCode(cpu, next >>> 0, next > 0xffff_ffff ? hi + 1 : hi, (second - this.capsule.frames) >>> 12);
     return record;
   }
   /** One instruction that is followed by a `step` record, for the trap flag. Not kept. */
-  single(cpu: Cpu): number {
+  single(cpu: Cpu): number { return this.untilSettled(() => this.singleOnce(cpu)); }
+  private singleOnce(cpu: Cpu): number {
     const lo = cpu.field32(CPU.rip);
     const hi = cpu.field32(CPU.rip + 4);
     const host = this.fetchPage(cpu, lo, hi);
@@ -225,7 +240,16 @@ export class Blocks {
     }
   }
   /** From now on a write to the page comes to `written`: to be called before code is read there. */
-  private guard(page: number): void { this.mmu.setFlag((page - this.capsule.frames) >>> 12, FRAME_FLAG.code, true); }
+  private guard(page: number): void {
+    const mfn = (page - this.capsule.frames) >>> 12;
+    if (!this.byFrame.has(mfn) || (this.mmu.flags(mfn) & FRAME_FLAG.code) === 0) this.mmu.guard(mfn, FRAME_FLAG.code);
+  }
+  /** False, and nothing is decoded from a frame any more, if a sibling has written there since it was guarded: what it says of that may have been heard before it was read. */
+  private isGuarded(mfn: number): boolean {
+    if (this.mmu.flags(mfn) & FRAME_FLAG.code) return true;
+    this.forget(mfn);
+    return false;
+  }
   /** Notes the block that was written last as one of a frame. */
   private own(mfn: number, first: number, key: number): void {
     const count = (this.top - first) / REC.size;
@@ -241,11 +265,18 @@ export class Blocks {
     if (old !== found && u32[old >>> 2] === this.stale && sameOffset && !this.straddling.has(found)) u32[(old + REC.link) >>> 2] = found;
   }
 
-  /** Bytes of a frame with decoded code changed: all that was decoded from it is void. */
+  /** Bytes of a frame with decoded code changed: all that was decoded from it is void, here and on other machines. */
   written(mfn: number): void {
+    this.unguard(mfn);
+    this.forget(mfn);
+    this.siblings?.postCode(mfn);
+    this.siblings?.settle();
+  }
+  /** All that was decoded from a frame is void. */
+  forget(mfn: number): void {
     this.close();
     const list = this.byFrame.get(mfn);
-    if (!list) return this.unguard(mfn); // what was read there was no code
+    if (!list) return; // what was read there was no code
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) {
@@ -257,18 +288,20 @@ export class Blocks {
     }
     this.byFrame.delete(mfn);
     this.hot.written(mfn);
-    this.unguard(mfn);
     this.heat.rewritten(mfn, this.made);
   }
+  /** The same of all frames. Handlers stay where they are: one may be at work. */
+  forgetAll(): void { for (const mfn of this.byFrame.keys()) this.forget(mfn); }
   private unguard(mfn: number): void { this.mmu.setFlag(mfn, FRAME_FLAG.code | FRAME_FLAG.written, false); }
-  /** Other threads have written to frames with code (frame-flags.ts). */
+  /** Other domains have written to frames with code (frame-flags.ts), of this machine's or of others'. */
   writtenByOthers(): void {
-    for (const mfn of this.byFrame.keys()) if (this.mmu.flags(mfn) & FRAME_FLAG.written) this.written(mfn);
+    const frames = this.siblings ? Array(this.capsule.totalFrames).keys() : this.byFrame.keys();
+    for (const mfn of frames) if (this.mmu.flags(mfn) & FRAME_FLAG.written) this.written(mfn);
   }
   /** Drops everything: there is no room left. */
   reset(): void {
     this.close();
-    for (const mfn of this.byFrame.keys()) this.unguard(mfn);
+    if (!this.siblings) for (const mfn of this.byFrame.keys()) this.unguard(mfn); // they may have code there
     this.byFrame.clear();
     this.byAddress.clear();
     this.straddling.clear();

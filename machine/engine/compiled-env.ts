@@ -144,7 +144,7 @@ export class CompiledEnv extends InterpEnv {
   }
   private outsideStackPage(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame } = this;
-    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (part === 'stack' ? ACCESS_INFO.stack : 0);
+    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (part === 'stack' ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0);
     const host = fn.let(fn.call(this.calls.stack, this.cpu, this.record, va, i32(info)));
     this.faultIf(eq(host, i32(0)));
     frame.takeStackPage();
@@ -153,6 +153,7 @@ export class CompiledEnv extends InterpEnv {
   protected override writeRoutine(): Callee { return this.calls.store; }
   /** What has to be committed does not come so far: the interpreter does it. */
   override commit(): void {}
+  protected override ifBounced(_host: Expr, _bounced: () => void, plain: () => void): void { plain(); }
   /** Leaves when a routine has overwritten decoded code, maybe the region's own. */
   leaveIfStale(): void { if (this.slowed) this.fn.if(this.frame.codeChanged.get, () => this.leave(i32(INNER.lookup), true), undefined, false); }
   protected override mmu(): Expr { return this.frame.mmu.get; }

@@ -7,17 +7,18 @@ import type { ForeignMemory } from '../machine.ts';
 /** Copies to a capsule offset. @param at frame number × 4096 + offset; `length` bytes are within one page */
 export function loadForeign(foreign: ForeignMemory, at: number, to: Capsule, offset: number, length: number): void {
   const page = foreign.find(Math.floor(at / PAGE_SIZE));
-  copy(page.capsule, page.offset + at % PAGE_SIZE, to, offset, length);
+  copyAsOne(page.capsule, page.offset + at % PAGE_SIZE, to, offset, length);
 }
 
-/** Copies from a capsule offset. */
+/** Copies from a capsule offset. To be told to `foreign.written`. */
 export function storeForeign(foreign: ForeignMemory, at: number, from: Capsule, offset: number, length: number): void {
   const page = foreign.find(Math.floor(at / PAGE_SIZE));
-  copy(from, offset, page.capsule, page.offset + at % PAGE_SIZE, length);
+  copyAsOne(from, offset, page.capsule, page.offset + at % PAGE_SIZE, length);
   page.machine.frameWritten(page.mfn);
 }
 
-function copy(from: Capsule, at: number, to: Capsule, offset: number, length: number): void {
+/** Copies bytes; an aligned number of 2, 4 or 8 of them in one piece. */
+export function copyAsOne(from: Capsule, at: number, to: Capsule, offset: number, length: number): void {
   const misaligned = (at | offset) & (length - 1);
   if (length === 4 && misaligned === 0) Atomics.store(to.u32, offset >>> 2, Atomics.load(from.u32, at >>> 2));
   else if (length === 8 && misaligned === 0) Atomics.store(to.u64, Math.floor(offset / 8), Atomics.load(from.u64, Math.floor(at / 8)));

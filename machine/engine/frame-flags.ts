@@ -1,5 +1,5 @@
-// The flags of frames in scratch, one byte each: why writes to a frame concern somebody (FRAME_FLAG). They are the thread's
-// that runs the domain. Another one, which has written to a page that was granted to it, may set `written` where there is
+// The flags of frames in scratch, one byte each: why writes to a frame concern somebody (FRAME_FLAG). They are the machine's
+// that runs the domain, or of all its machines (siblings.ts). Another domain's thread, which has written to a page that was granted to it, may set `written` where there is
 // code, and says so in one word for all: the machine looks at that whenever it begins to execute, and drops the code then.
 //
 // Whoever decodes sets `code` before it reads the frame, whoever writes looks at `code` after it has written: one of them sees
@@ -28,6 +28,8 @@ export class FrameFlags {
     this.word = (this.at + align4(capsule.totalFrames)) >>> 2;
   }
 
+  /** The flags after what this thread has written, for who shares them with others. */
+  afterWrite(mfn: number): number { return Atomics.or(this.capsule.u8, this.at + mfn, 0); }
   of(mfn: number): number { return this.capsule.u8[this.at + mfn] as number; }
   /** @returns all flags that the frame had before */
   set(mfn: number, flag: number, on: boolean): number {
@@ -41,7 +43,7 @@ export class FrameFlags {
   /** To be called after another thread than the domain's own wrote to a frame. */
   noteWritten(mfn: number): void {
     const { u8, i32 } = this.capsule;
-    if ((Atomics.or(u8, this.at + mfn, 0) & FRAME_FLAG.code) === 0) return; // a load could come before the write
+    if ((this.afterWrite(mfn) & FRAME_FLAG.code) === 0) return; // a load could come before the write
     Atomics.or(u8, this.at + mfn, FRAME_FLAG.written);
     Atomics.store(i32, this.word, 1);
   }

@@ -3,12 +3,13 @@
 // A handler is a function (cpu, record) → exit code.
 
 import { assert } from '#base/assert.ts';
+import { VCPU_BASE } from '#base/capsule.ts';
 import { CPU, EXIT, NO_ERROR_CODE, REG, SEG, SEG_DENIES } from '../cpu-state.ts';
-import { Env, type Bits, type Part, type Place, type SlowName } from '../isa/env.ts';
+import { Env, type Bits, type Part, type Place, type Prefix, type SlowName, typeOf } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ENTRIES } from '../decode/opcode-map.ts';
-import { add, and, displace, eq, geS, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
+import { add, and, compareExchange, displace, eq, geS, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ROOM, type KnownPage } from './known-pages.ts';
@@ -23,11 +24,13 @@ export interface Shape {
   readonly opSize: Bits;
   readonly addrSize: 16 | 32 | 64;
   readonly mode64: boolean;
-  readonly rep: '' | 'rep' | 'repnz';
+  readonly rep: Prefix;
   readonly form: 'r' | 'm' | 'x';
 }
 
 const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX: 16 };
+
+const WIDE_LOCK = VCPU_BASE + CPU.wideLock;
 
 export class InterpEnv extends Env {
   protected readonly record: Expr;
@@ -148,7 +151,7 @@ export class InterpEnv extends Env {
   /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
   private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
-    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | more;
+    const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0) | more;
     return this.fn.call(write ? this.writeRoutine() : this.calls.translate, this.cpu, this.record, va, i32(info));
   }
   protected writeRoutine(): Callee { return this.calls.translate; }
@@ -157,6 +160,53 @@ export class InterpEnv extends Env {
     this.access(this.fn.let(address), bits, write, part, (at) => host.set(at));
     return this.fn.let(host.get);
   }
+  exchangeAt(va: Expr, bits: Bits, change: (old: Expr) => Expr): Expr {
+    const { fn } = this;
+    const type = typeOf(bits) as 'i32' | 'i64';
+    const host = this.lockedHost(va, bits);
+    const old = fn.var(type, load(type, bits, host));
+    this.ifBounced(host, () => {
+      fn.store(bits, host, change(fn.let(old.get)));
+      this.commit(host);
+    }, () => fn.loop((again) => {
+      const from = fn.let(old.get);
+      old.set(compareExchange(type, bits, host, from, change(from)));
+      fn.brIf(again, ne(old.get, from), false);
+    }));
+    return fn.let(old.get);
+  }
+  /** There is no instruction for 16 bytes: whoever changes them holds a lock. Nobody waits for long, as it is not held across anything. */
+  exchangeWide(va: Expr, change: (lo: Expr, hi: Expr) => readonly [Expr, Expr]): readonly [Expr, Expr] {
+    const { fn } = this;
+    const lock = i32(WIDE_LOCK);
+    const host = this.translate(va, 128, true, 'operand');
+    const lo = fn.var('i64'), hi = fn.var('i64');
+    const replace = (): void => {
+      lo.set(load('i64', 64, host));
+      hi.set(load('i64', 64, host, 8));
+      change(fn.let(lo.get), fn.let(hi.get)).forEach((v, i) => fn.store(64, host, v, i * 8));
+    };
+    this.ifBounced(host, () => { replace(); this.commit(host); }, () => {
+      fn.loop((again) => fn.brIf(again, compareExchange('i32', 32, lock, i32(0), i32(1)), false));
+      replace();
+      fn.drop(compareExchange('i32', 32, lock, i32(1), i32(0)));
+    });
+    return [fn.let(lo.get), fn.let(hi.get)];
+  }
+  /** Where memory lies that is changed as one: aligned, or in the bounce buffer. */
+  private lockedHost(va: Expr, bits: Bits): Expr {
+    const host = this.fn.var('i32');
+    const ordinary = (): void => this.access(va, bits, true, 'operand', (at) => host.set(at));
+    if (bits === 8) ordinary();
+    else {
+      this.fn.if(and(wrap(va), i32(bits / 8 - 1)), () => {
+        if (!this.mode64) this.checkSegment(va, bits, true, 'operand');
+        host.set(this.outside(va, bits, true, 'operand'));
+      }, ordinary, false);
+    }
+    return this.fn.let(host.get);
+  }
+  protected ifBounced(host: Expr, bounced: () => void, plain: () => void): void { this.fn.if(this.isBounce(host), bounced, plain, false); }
   loadGuest(type: Type, bits: number, address: Expr, part: Part): Expr {
     const value = this.fn.var(type);
     this.access(this.fn.let(address), bits, false, part, (at) => value.set(load(type, bits, at)));
@@ -196,7 +246,12 @@ export class InterpEnv extends Env {
     }, undefined, false);
   }
   isBounce(host: Expr): Expr { return eq(host, add(this.cpu, i32(CPU.bounce))); }
-  commit(host: Expr): void { this.fn.if(this.isBounce(host), () => this.faultIf(this.fn.call(this.calls.commit, this.cpu, this.record)), undefined, false); }
+  commit(host: Expr): void {
+    this.fn.if(this.isBounce(host), () => {
+      const code = this.fn.let(this.fn.call(this.calls.commit, this.cpu, this.record));
+      this.fn.if(code, () => this.fn.return(code), undefined, false);
+    }, undefined, false);
+  }
   storeGuest(address: Expr, bits: number, value: Expr, part: Part): void {
     const va = this.fn.let(address);
     const pinned = this.fn.let(value);

@@ -6,12 +6,12 @@ import { Capsule } from '#base/capsule.ts';
 import type { Cpu } from '../cpu.ts';
 import { CPU, EXIT, FX, MODE, NO_ERROR_CODE, REG } from '../cpu-state.ts';
 import { distantMachine } from '../distant-machine.ts';
-import { ACCESS, PFEC } from '../machine.ts';
+import { ACCESS, PFEC, STORE } from '../machine.ts';
 import { BASE, FlatMachine, NO_HOOKS } from '../testing/flat-machine.ts';
 import { Interpreter, scratchSize } from './interpreter.ts';
 
-const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1]) => FlatMachine) => void): void => {
-  for (const [how, compileAfter] of [['interpreted', 0], ['compiled at once', 1], ['compiled soon', 3]] as const) test(`${name} (${how})`, () => body((hooks) => new FlatMachine(compileAfter, hooks)));
+const both = (name: string, body: (make: (hooks?: ConstructorParameters<typeof FlatMachine>[1], machines?: number) => FlatMachine) => void): void => {
+  for (const [how, compileAfter] of [['interpreted', 0], ['compiled at once', 1], ['compiled soon', 3]] as const) test(`${name} (${how})`, () => body((hooks, machines) => new FlatMachine(compileAfter, hooks, undefined, machines)));
 };
 const UD2 = '0f 0b';
 
@@ -286,7 +286,7 @@ both('the same frame at two addresses runs with each address', (make) => {
 both('a watched store is handed over with its value, and faults when it is refused', (make) => {
   const seen: unknown[] = [];
   let accept = true;
-  const m = make({ storeWatched: (_c, mfn) => mfn === 8 + 5, storeDenied: (_c, lo, _hi, size, value, high) => { seen.push([lo, size, value >>> 0, high >>> 0]); return accept; } });
+  const m = make({ storeWatched: (_c, mfn) => mfn === 8 + 5, storeDenied: (_c, lo, _hi, size, value, high) => { seen.push([lo, size, value >>> 0, high >>> 0]); return accept ? STORE.done : STORE.refused; } });
   m.map(5, 5, false);
   m.capsule.u32[m.at(0x5000) >>> 2] = 5;
   m.put(0, `48 89 03 f0 83 03 02 ${UD2}`); // mov [rbx],rax; lock add dword [rbx],2
@@ -298,6 +298,37 @@ both('a watched store is handed over with its value, and faults when it is refus
   accept = false;
   assert.equal(m.run(0), EXIT.exception);
   assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.rip], [14, BigInt(BASE)]);
+});
+
+both('pushes in a row are looked up where nothing is known of the stack, wherever it is', (make) => {
+  const m = make();
+  m.put(0, `50 50 50 ${UD2}`); // push rax, three times
+  for (let i = 0; i < 5; i++) {
+    m.cpu.set(REG.rsp, BigInt(BASE + 0x4080));
+    m.finish(0);
+  }
+  for (const rsp of [0xffff_ffff_ffff_ff80n, 0x1080n]) { // nothing is there
+    m.machine.flushTlb();
+    m.cpu.set(REG.rsp, rsp);
+    assert.equal(m.run(0), EXIT.exception);
+    assert.deepEqual([m.cpu.field32(CPU.exitInfo), m.cpu.field64(CPU.cr2), m.cpu.get(REG.rsp)], [14, rsp - 8n, rsp]);
+  }
+});
+
+both('a locked instruction on a watched page is done anew when somebody has changed it meanwhile', (make) => {
+  const seen: unknown[] = [];
+  const m: FlatMachine = make({ storeWatched: (_c, mfn) => mfn === 8 + 5, storeDenied: (_c, _lo, _hi, _size, value, _high, was) => {
+    seen.push([value >>> 0, was?.lo]);
+    if (seen.length > 1) return STORE.done;
+    m.capsule.u32[m.at(0x5000) >>> 2] = 0x20;
+    return STORE.changed;
+  } }, 2);
+  m.map(5, 5, false);
+  m.capsule.u32[m.at(0x5000) >>> 2] = 5;
+  m.put(0, `f0 83 03 02 ${UD2}`); // lock add dword [rbx],2
+  m.cpu.set(REG.rbx, BigInt(BASE + 0x5000));
+  m.finish(0);
+  assert.deepEqual(seen, [[7, 5], [0x22, 0x20]]);
 });
 
 both('CR0.TS makes x87 and SSE instructions raise #NM, and only them', (make) => {

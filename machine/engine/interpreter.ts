@@ -17,12 +17,14 @@ import type { HandlerSpec } from './handler-spec.ts';
 import { Handlers, type ImportValues, type Keeper } from './handlers.ts';
 import { RUNTIME } from './imports.ts';
 import { Mmu } from './mmu.ts';
+import { MmuContexts } from './mmu-contexts.ts';
 import { Operands } from './operand.ts';
 import { ACCESS_INFO, FRAME_FLAG, INNER, isStackOperand, REC, ripOf } from './record.ts';
 import type { RegionCompiler } from './region-job.ts';
 import { runtimeModule } from './runtime-module.ts';
 import type { SystemCallPaths } from './system-call.ts';
 import { Segments } from './segments.ts';
+import { type Follower, machinesOf, POSTED, Siblings } from './siblings.ts';
 import { runSlow, type SlowContext } from './slow.ts';
 import { hasBreakpoints, runStepped, type Stepped } from './stepper.ts';
 
@@ -32,8 +34,23 @@ const RECORDS_SIZE = 96 << 20;
 const branch = new Decoded(), branchBytes = new Uint8Array(15);
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
-/** Bytes of scratch that a machine needs for a domain of so many frames. */
-export const scratchSize = (frames: number): number => align(Mmu.size(frames)) + RECORDS_SIZE;
+/** Bytes of scratch that machines need for a domain of so many frames. @param machines how many may run its vCPUs at the same time */
+export const scratchSize = (frames: number, machines = 1): number => (machines === 1 ? firstSize(frames) : siblingsAt(frames) + align(Siblings.size) + (machines - 1) * FURTHER_SIZE);
+const firstSize = (frames: number): number => align(Mmu.size(frames)) + RECORDS_SIZE;
+/** What they tell each other lies behind the first one's scratch; then come the others, which have the flags of frames with the first. */
+export const siblingsAt = firstSize;
+const FURTHER_SIZE = align(MmuContexts.size) + RECORDS_SIZE;
+/** Instructions after which a machine that has siblings looks whether one of them waits for it: some 40 us. */
+const SLICE = 40_000;
+
+export interface InterpreterOptions {
+  readonly compileAfter?: number | undefined;
+  readonly compiler?: RegionCompiler | undefined;
+  readonly systemCalls?: SystemCallPaths;
+  readonly scratch?: number;
+  readonly takenUp?: boolean;
+  readonly sibling?: number;
+}
 
 type Enter = (cpu: number, record: number) => number;
 type Status = (cpu: number) => number;
@@ -50,10 +67,12 @@ export interface InterpreterOptions {
   readonly scratch?: number;
   /** the vCPUs have run before, on a machine that is no more */
   readonly takenUp?: boolean;
+  /** which of several machines it is (siblings.ts); those of a higher number take their vCPUs from the first */
+  readonly sibling?: number;
   readonly kept?: Keeper | undefined;
 }
 
-export class Interpreter implements Machine, SlowContext, Stepped {
+export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   readonly capsule: Capsule;
   readonly cpus: readonly Cpu[];
   readonly memory: GuestMemory;
@@ -62,6 +81,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
   private readonly hooks: MachineHooks;
   readonly mmu: Mmu;
   private readonly blocks: Blocks;
+  private readonly siblings: Siblings | undefined;
   private readonly handlers: Handlers;
   private readonly enter: Enter;
   private readonly resume: Status;
@@ -73,8 +93,10 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.capsule = capsule;
     this.hooks = hooks;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
-    const scratch = options.scratch ?? capsule.scratch;
-    this.mmu = new Mmu(capsule, this.cpus, scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
+    const { sibling = 0 } = options;
+    const further = capsule.scratch + siblingsAt(capsule.totalFrames) + align(Siblings.size) + (sibling - 1) * FURTHER_SIZE;
+    const scratch = options.scratch ?? (sibling === 0 ? capsule.scratch : further);
+    this.mmu = new Mmu(capsule, this.cpus, scratch, sibling === 0 ? scratch : capsule.scratch, hooks, (mfn) => this.codeWritten(mfn), (at, byte, n) => this.fill(at, byte, n));
     this.memory = new GuestMemory(this.mmu, capsule.u8);
     this.segments = new Segments(hooks, this.memory, capsule.u32);
     this.operands = new Operands(this.memory, this.segments);
@@ -89,7 +111,7 @@ export class Interpreter implements Machine, SlowContext, Stepped {
       slow: (base: number, record: number, routine: number, argument: number, lo: number, hi: number): number =>
         runSlow(this, cpu(base), record >>> 0, routine, argument, lo, hi),
     };
-    const blockTable = scratch + align(Mmu.size(capsule.totalFrames));
+    const blockTable = scratch + align(sibling === 0 ? Mmu.size(capsule.totalFrames) : MmuContexts.size);
     const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags.at, blockTable }, options.systemCalls), {
       env: { memory: capsule.memory, table: handlers.table, ...host },
     });
@@ -100,7 +122,9 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
     this.mmu.contexts.reset();
-    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler);
+    this.siblings = this.mmu.siblings = machinesOf(capsule) > 1 ? new Siblings(capsule, capsule.scratch + siblingsAt(capsule.totalFrames), sibling, this) : undefined;
+    this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler, this.siblings);
+    if (sibling > 0) return;
     for (const c of this.cpus) {
       if (options.takenUp === true) this.forgetPlaces(c);
       else this.reset(c);
@@ -124,25 +148,51 @@ export class Interpreter implements Machine, SlowContext, Stepped {
 
   // ---- running
 
-  /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
   run(cpu: Cpu, budget: number): number {
-    if (this.mmu.frameFlags.takeWritten()) this.blocks.writtenByOthers();
-    this.mmu.flushNow();
-    this.mmu.contexts.attach(cpu);
-    const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);
-    if (!stepping) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) & ~FLAG.rf);
-    const slice = stepping ? 0 : budget;
+    const { siblings } = this;
+    if (!siblings) return this.runOnce(cpu, budget);
+    siblings.enter();
+    try {
+      const end = this.retired(cpu) + budget;
+      for (let code = this.runOnce(cpu, Math.min(budget, SLICE)); ; code = this.goOn(cpu)) {
+        const left = end - this.retired(cpu);
+        if (code !== EXIT.budget || left <= 0 || this.isEarly(cpu)) return code;
+        if (siblings.isAsked && siblings.answer()) return code;
+        this.begin(cpu, Math.min(left, SLICE));
+      }
+    } finally {
+      siblings.leave();
+    }
+  }
+  /** The slice ended before it was used up: an event waits, or there is something to be done after each instruction. */
+  private isEarly(cpu: Cpu): boolean { return this.lastBudget >= 0 || (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu); }
+  private lastBudget = 0;
+  private begin(cpu: Cpu, slice: number): void {
     cpu.setField32(CPU.budget, slice);
     cpu.setField32(CPU.slice, slice);
     cpu.setField32(CPU.exitOp, 0);
-    cpu.setField32(CPU.shortcuts, stepping || this.hooks.traced?.() ? 0 : 1);
-    const code = stepping ? runStepped(this, cpu, budget) : this.runBlocks(cpu);
+  }
+  private goOn(cpu: Cpu): number { return this.end(cpu, this.runBlocks(cpu)); }
+  private end(cpu: Cpu, code: number): number {
     this.capsule.f64[(cpu.base + CPU.retired) >>> 3] = this.retired(cpu);
+    this.lastBudget = cpu.field32(CPU.budget) | 0;
     cpu.setField32(CPU.budget, 0);
     cpu.setField32(CPU.slice, 0);
     cpu.setField32(CPU.exitCode, code);
     if (code === EXIT.exception && cpu.field32(CPU.exitInfo) !== DEBUG_EXCEPTION) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) | FLAG.rf);
     return code;
+  }
+  /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
+  private runOnce(cpu: Cpu, budget: number): number {
+    if (this.siblings && !this.mmu.contexts.owns(cpu)) this.forgetPlaces(cpu);
+    if (this.mmu.frameFlags.takeWritten()) this.blocks.writtenByOthers();
+    this.mmu.flushNow();
+    this.mmu.contexts.attach(cpu);
+    const stepping = (cpu.field32(CPU.flags) & FLAG.tf) !== 0 || hasBreakpoints(cpu);
+    if (!stepping) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) & ~FLAG.rf);
+    this.begin(cpu, stepping ? 0 : budget);
+    cpu.setField32(CPU.shortcuts, stepping || this.hooks.traced?.() ? 0 : 1);
+    return this.end(cpu, stepping ? runStepped(this, cpu, budget) : this.runBlocks(cpu));
   }
   private runBlocks(cpu: Cpu): number {
     this.blocks.hot.collect();
@@ -291,20 +341,51 @@ export class Interpreter implements Machine, SlowContext, Stepped {
     this.mmu.contexts.setBase(cpu, mfn, kernel);
     cpu.setField32(CPU.mode, (cpu.field32(CPU.mode) & ~MODE.kernel) | (kernel ? MODE.kernel : 0));
   }
-  flushTlb(mfn?: number): void { this.mmu.flushLater(mfn); }
-  flushTlbPage(lo: number, hi: number, mfn?: number): void { this.mmu.flushPage(lo, hi, mfn); }
-  dropBase(mfn: number): void { this.mmu.contexts.dropBase(mfn); }
+  flushTlb(mfn?: number): void { this.mmu.drop(mfn); }
+  flushTlbPage(lo: number, hi: number, mfn?: number): void { this.mmu.dropPage(lo, hi, mfn); }
+  dropBase(mfn: number): void { this.mmu.dropBase(mfn); }
+  get dropped(): number { return this.siblings?.posted ?? 0; }
+  settle(upTo: number): void { this.siblings?.settle(upTo); }
+  finishAccesses(): void {
+    this.siblings?.post(POSTED.nothing, 0, 0, 0);
+    this.siblings?.settle();
+  }
+  interrupt(machine: number): void { this.siblings?.want(machine); }
+  outside<T>(body: () => T): T {
+    this.siblings?.leave();
+    try {
+      return body();
+    } finally {
+      this.siblings?.enter();
+    }
+  }
+
+  // ---- what siblings have dropped
+
+  translations(kind: number, lo: number, hi: number, mfn: number): void { this.mmu.follow(kind, lo, hi, mfn); }
+  code(mfn: number): void {
+    this.blocks.forget(mfn);
+    for (const c of this.cpus) c.setField32(CPU.codeChanged, 1);
+  }
+  allCode(): void {
+    this.blocks.forgetAll();
+    for (const c of this.cpus) c.setField32(CPU.codeChanged, 1);
+  }
+
   translate(cpu: Cpu, lo: number, hi: number, access: number): number { return this.mmu.translate(cpu, lo, hi, access); }
   get faultCode(): number { return this.mmu.faultCode; }
   get foreignAt(): number { return this.mmu.foreignAt; }
-  frameWritten(mfn: number): void { if (this.mmu.flags(mfn) & FRAME_FLAG.code) this.blocks.written(mfn); }
-  setWriteProtected(mfn: number, on: boolean): void { this.mmu.setFlag(mfn, FRAME_FLAG.watched, on); }
+  frameWritten(mfn: number): void { if ((this.siblings ? this.mmu.frameFlags.afterWrite(mfn) : this.mmu.flags(mfn)) & FRAME_FLAG.code) this.blocks.written(mfn); }
+  setWriteProtected(mfn: number, on: boolean): void {
+    if (on) this.mmu.guard(mfn, FRAME_FLAG.watched);
+    else this.mmu.setFlag(mfn, FRAME_FLAG.watched, false);
+  }
 
   /** Forgets all that can be recomputed: translations and decoded code. */
   forget(): void {
     this.mmu.contexts.reset();
     this.blocks.reset();
-    for (const cpu of this.cpus) for (const field of [CPU.kernelMmu, CPU.userMmu]) cpu.setField32(field, 0);
+    for (const cpu of this.cpus) if (this.mmu.contexts.owns(cpu)) for (const field of [CPU.kernelMmu, CPU.userMmu]) cpu.setField32(field, 0);
   }
   shed(most: number): Extent | undefined {
     const { records } = this.blocks;

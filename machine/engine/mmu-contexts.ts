@@ -8,10 +8,12 @@ import type { Capsule } from '#base/capsule.ts';
 import { CPU } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { codeEntry, MMU, type EntryLog } from './record.ts';
+import { machinesOf } from './siblings.ts';
 
 const CONTEXTS = 16;
 const EMPTY = 0xff; // a tag of all ones equals no page address
 const VOID = 0xffff_ffff;
+const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 
 /** What is to be dropped. */
 export const DROP = { writes: 1, translations: 2, jumps: 4, all: 7 } as const;
@@ -19,6 +21,7 @@ export const DROP = { writes: 1, translations: 2, jumps: 4, all: 7 } as const;
 export class MmuContexts {
   private readonly capsule: Capsule;
   private readonly cpus: readonly Cpu[];
+  private readonly isShared: boolean;
   /** capsule offset of the first */
   private readonly at: number;
   private readonly fillBytes: (at: number, byte: number, length: number) => void;
@@ -37,6 +40,7 @@ export class MmuContexts {
   constructor(capsule: Capsule, cpus: readonly Cpu[], at: number, fillBytes: (at: number, byte: number, length: number) => void) {
     this.capsule = capsule;
     this.cpus = cpus;
+    this.isShared = machinesOf(capsule) > 1;
     this.at = at;
     this.fillBytes = fillBytes;
   }
@@ -66,6 +70,8 @@ export class MmuContexts {
     else this.used[slot] = ++this.clock;
     this.cleanUsed();
   }
+  /** False for a vCPU that has run on another machine, or whose base was set there. */
+  owns(cpu: Cpu): boolean { return IN_USE.every((field) => { const at = cpu.field32(field); return at === 0 || (at >= this.at && at < this.at + MmuContexts.size); }); }
   /** Drops something of every context. */
   drop(bits: number): void {
     for (let slot = 0; slot < CONTEXTS; slot++) if (this.bases[slot] !== -1) this.spoil(slot, bits);
@@ -164,11 +170,14 @@ export class MmuContexts {
 
   // ---- dropping
 
-  /** The pages of stacks are looked up anew. */
+  /** The pages of stacks are looked up anew. With siblings in one store, as a vCPU may be running on one of them. */
   private forgetStacks(): void {
     for (const cpu of this.cpus) {
-      cpu.setField32(CPU.stackPage, VOID);
-      cpu.setField32(CPU.stackPage + 4, VOID);
+      if (this.isShared) this.capsule.u64[(cpu.base + CPU.stackPage) >>> 3] = NO_PAGE;
+      else {
+        cpu.setField32(CPU.stackPage, VOID);
+        cpu.setField32(CPU.stackPage + 4, VOID);
+      }
     }
   }
   private context(slot: number): number { return this.at + slot * MMU.size; }

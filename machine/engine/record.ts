@@ -78,7 +78,7 @@ export function isStackOperand(capsule: { readonly u8: Uint8Array; readonly u16:
   return (base === REG.rsp * 8 || base === REG.rbp * 8) && capsule.u8[record + REC.segment] === CPU.zero / 8;
 }
 
-/** How an access is described to the slow path: size in bytes, and these bits: a probe is a write that is checked only. */
-export const ACCESS_INFO = { write: 0x100, stack: 0x200, probe: 0x400 } as const;
+/** How an access is described to the slow path: size in bytes, and these bits: a probe is a write that is checked only, a locked one changes memory as one. */
+export const ACCESS_INFO = { write: 0x100, stack: 0x200, probe: 0x400, locked: 0x800 } as const;
 /** Flags of a frame (frame-flags.ts): any of them keeps its writes on the slow path. `written`: by another thread, where there is code. */
 export const FRAME_FLAG = { code: 1, watched: 2, written: 4 } as const;

@@ -273,6 +273,7 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
     const size = and(info, i32(0xff));
     fn.brIf(giveUp, gtU(add(and(lo, i32(4095)), size), i32(4096)));
     fn.brIf(giveUp, load('i32', 32, cpu, CPU.watching));
+    fn.brIf(giveUp, and(and(shrU(info, i32(11)), i32(1)), ne(and(lo, sub(size, i32(1))), i32(0)))); // locked, and not aligned
     fn.brIf(giveUp, eqz(isCanonical(fn, va)));
     const write = fn.let(and(shrU(info, i32(8)), i32(1)));
     const mmu = fn.let(load('i32', 32, cpu, CPU.mmu));

@@ -1,11 +1,14 @@
 // ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NEG NOT XADD CMPXCHG: SDM vol. 2.
 
 import { FLAG, REG } from '../cpu-state.ts';
-import { add, and, divU, eq, eqz, gtU, i32, load, ltU, mul, ne, or, select, shl, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, divU, eq, eqz, gtU, i32, i64, load, ltU, mul, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
+/** The result, and the flags of it. */
 type Operation = (e: Env, bits: number, a: Expr, b: Expr) => Expr;
+/** The result alone, of a, b and a carry. */
+type Value = (a: Expr, b: Expr, carry: Expr) => Expr;
 
 const addition: Operation = (e, bits, a, b) => {
   const r = e.fn.let(e.truncate(add(a, b), bits));
@@ -36,18 +39,23 @@ const logical = (f: (a: Expr, b: Expr) => Expr): Operation => (e, bits, a, b) =>
 };
 
 /** destination = destination op source; memory is read for writing before anything changes */
-const binary = (operation: Operation, keep: boolean) => (e: Env): void => {
+const binary = (operation: Operation, keep: boolean, value: Value, reads: boolean) => (e: Env): void => {
   const bits = e.bits(0);
   const b = e.read(1, bits);
+  if (e.isLocked) {
+    const carry = reads ? e.fn.let(e.zeroExtend(e.flags.carry(), 8, bits)) : e.const(bits, 0);
+    operation(e, bits, e.exchange(0, (a) => e.truncate(value(a, b, carry), bits)), b);
+    return;
+  }
   const a = keep ? e.modify(0) : e.read(0);
   // the result is written (and may fault on commit) only after the flags are computed: writes to translated memory cannot fault
   const r = operation(e, bits, a, b);
   if (keep) e.write(0, r);
 };
 
-function family(name: string, base: number, digit: number, operation: Operation, options: { keep?: boolean; reads?: boolean } = {}): Row[] {
+function family(name: string, base: number, digit: number, operation: Operation, value: Value, options: { keep?: boolean; reads?: boolean } = {}): Row[] {
   const keep = options.keep ?? true;
-  const sem = binary(operation, keep);
+  const sem = binary(operation, keep, value, options.reads ?? false);
   const logicOp = ['AND', 'OR', 'XOR'].includes(name);
   const common = {
     name, sem, flags: (options.reads ? 'r' : 'w') as 'r' | 'w', ...(logicOp ? { undefinedFlags: FLAG.af } : {}),
@@ -76,37 +84,46 @@ const test = (e: Env): void => {
 };
 const incDec = (step: 1 | -1) => (e: Env): void => {
   const bits = e.bits(0);
-  const a = e.modify(0);
-  const r = e.fn.let(e.truncate(step === 1 ? add(a, e.const(bits, 1)) : sub(a, e.const(bits, 1)), bits));
+  const next = (a: Expr): Expr => e.truncate(step === 1 ? add(a, e.const(bits, 1)) : sub(a, e.const(bits, 1)), bits);
+  const r = e.fn.let(next(e.isLocked ? e.exchange(0, next) : e.modify(0)));
   const low = bits === 64 ? wrap(r) : r;
   // INC overflows to the smallest number, DEC to the largest; AF when the low digit wrapped
   const limit = 1n << BigInt(bits - 1);
   const of = eq(r, e.const(bits, step === 1 ? limit : limit - 1n));
   const af = eq(and(low, i32(15)), i32(step === 1 ? 0 : 15));
   e.flags.step(bits, r, of, af);
-  e.write(0, r);
+  if (!e.isLocked) e.write(0, r);
 };
 const neg = (e: Env): void => {
   const bits = e.bits(0);
-  const a = e.modify(0);
   const zero = e.const(bits, 0);
-  e.write(0, subtraction(e, bits, zero, a));
+  if (e.isLocked) subtraction(e, bits, zero, e.exchange(0, (a) => e.truncate(sub(zero, a), bits)));
+  else e.write(0, subtraction(e, bits, zero, e.modify(0)));
 };
 const not = (e: Env): void => {
-  const a = e.modify(0);
-  e.write(0, e.truncate(xor(a, e.const(e.bits(0), -1)), e.bits(0)));
+  const inverse = (a: Expr): Expr => e.truncate(xor(a, e.const(e.bits(0), -1)), e.bits(0));
+  if (e.isLocked) e.exchange(0, inverse);
+  else e.write(0, inverse(e.modify(0)));
 };
 const xadd = (e: Env): void => {
   const bits = e.bits(0);
-  const a = e.modify(0);
-  const b = e.read(1);
-  const r = addition(e, bits, a, b);
+  const b = e.isLocked ? e.read(1) : undefined;
+  const a = b ? e.exchange(0, (old) => e.truncate(add(old, b), bits)) : e.modify(0);
+  const r = addition(e, bits, a, b ?? e.read(1));
   e.write(1, a);
-  e.write(0, r);
+  if (!b) e.write(0, r);
 };
 /** The destination is written in both cases, as the CPU does; rAX and a 32-bit destination keep their upper halves only when not written. */
 const cmpxchg = (e: Env): void => {
   const bits = e.bits(0);
+  if (e.isLocked) {
+    const wanted = e.reg(REG.rax, bits);
+    const to = e.read(1);
+    const found = e.exchange(0, (v) => select(eq(v, wanted), to, v));
+    subtraction(e, bits, wanted, found);
+    e.fn.if(ne(wanted, found), () => e.setReg(REG.rax, bits, found));
+    return;
+  }
   const a = e.modify(0);
   const old = e.reg(REG.rax, bits);
   const b = e.read(1);
@@ -117,11 +134,25 @@ const cmpxchg = (e: Env): void => {
     e.fn.if(eqz(same), () => e.setReg(REG.rax, bits, a));
   } else e.fn.if(same, () => e.write(0, b), () => e.setReg(REG.rax, bits, a));
 };
+function lockedWide(e: Env, va: Expr, half: 32 | 64): void {
+  const [wantedLo, wantedHi, toLo, toHi] = [REG.rax, REG.rdx, REG.rbx, REG.rcx].map((r) => e.reg(r, half)) as [Expr, Expr, Expr, Expr];
+  const isWanted = (lo: Expr, hi: Expr): Expr => e.fn.let(and(eq(lo, wantedLo), eq(hi, wantedHi)));
+  const halves = (v: Expr): [Expr, Expr] => [e.fn.let(wrap(v)), e.fn.let(wrap(shrU(v, i64(32))))];
+  const [lo, hi] = half === 32 ? halves(e.exchangeAt(va, 64, (v) => select(isWanted(...halves(v)), or(widenU(toLo), shl(widenU(toHi), i64(32))), v)))
+    : e.exchangeWide(va, (l, h) => { const same = isWanted(l, h); return [select(same, toLo, l), select(same, toHi, h)]; });
+  const same = isWanted(lo, hi);
+  e.flags.merge(FLAG.zf, shl(same, i32(6)));
+  e.fn.if(eqz(same), () => {
+    e.setReg(REG.rax, half, lo);
+    e.setReg(REG.rdx, half, hi);
+  });
+}
 /** CMPXCHG8B and CMPXCHG16B: only ZF changes. */
 const cmpxchgWide = (e: Env): void => {
   const half = e.opSize === 64 ? 64 : 32;
   const va = e.address();
   if (half === 64) e.requireAligned(va, 16);
+  if (e.isLocked) { lockedWide(e, va, half); return; }
   const host = e.translate(va, half * 2, true, 'operand');
   const at = (i: number): Expr => e.fn.let(half === 64 ? load64(host, i * 8) : load32(host, i * 4));
   const lo = at(0);
@@ -183,14 +214,14 @@ const aad = (e: Env): void => {
 const AAX_UNDEFINED = FLAG.of | FLAG.sf | FLAG.zf | FLAG.pf;
 
 export const alu: readonly Row[] = [
-  ...family('ADD', 0x00, 0, addition),
-  ...family('OR', 0x08, 1, logical(or)),
-  ...family('ADC', 0x10, 2, withCarry(false), { reads: true }),
-  ...family('SBB', 0x18, 3, withCarry(true), { reads: true }),
-  ...family('AND', 0x20, 4, logical(and)),
-  ...family('SUB', 0x28, 5, subtraction),
-  ...family('XOR', 0x30, 6, logical(xor)),
-  ...family('CMP', 0x38, 7, subtraction, { keep: false }),
+  ...family('ADD', 0x00, 0, addition, add),
+  ...family('OR', 0x08, 1, logical(or), or),
+  ...family('ADC', 0x10, 2, withCarry(false), (a, b, carry) => add(add(a, b), carry), { reads: true }),
+  ...family('SBB', 0x18, 3, withCarry(true), (a, b, carry) => sub(sub(a, b), carry), { reads: true }),
+  ...family('AND', 0x20, 4, logical(and), and),
+  ...family('SUB', 0x28, 5, subtraction, sub),
+  ...family('XOR', 0x30, 6, logical(xor), xor),
+  ...family('CMP', 0x38, 7, subtraction, sub, { keep: false }),
   { name: 'TEST', opcode: '84 /r', operands: ['Eb', 'Gb'], size: 'b', sem: test, flags: 'w', fuses: true, undefinedFlags: FLAG.af },
   { name: 'TEST', opcode: '85 /r', operands: ['Ev', 'Gv'], sem: test, flags: 'w', fuses: true, undefinedFlags: FLAG.af },
   { name: 'TEST', opcode: 'A8 ib', operands: ['AL', 'Ib'], size: 'b', sem: test, flags: 'w', fuses: true, undefinedFlags: FLAG.af },

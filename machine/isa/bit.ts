@@ -2,7 +2,7 @@
 
 import { FLAG } from '../cpu-state.ts';
 import { and, clz, ctz, eqz, i32, i64, load, or, popcnt, select, shl, shrS, shrU, sub, widenS, wrap, xor, type Expr } from '../wasm/expr.ts';
-import type { Env } from './env.ts';
+import type { Bits, Env } from './env.ts';
 import { hex2 } from './mov.ts';
 import type { Row } from './row.ts';
 
@@ -24,6 +24,7 @@ const bitTest = (how: Change) => (e: Env): void => {
     const shift = bits === 64 ? 6 : bits === 32 ? 5 : 4;
     const va = e.addressBehind(shl(shrS(wide, i64(shift)), i64(shift - 3)));
     if (how === 'none') { setCarry(e, carry(e.load(va, bits))); return; }
+    if (e.isLocked) { setCarry(e, carry(e.exchangeAt(va, bits as Bits, (old) => changed(e, how, old, mask, bits)))); return; }
     const host = e.translate(va, bits, true, 'operand');
     const v = e.fn.let(loadHost(host, bits));
     e.fn.store(bits, host, changed(e, how, v, mask, bits));
@@ -31,9 +32,9 @@ const bitTest = (how: Change) => (e: Env): void => {
     setCarry(e, carry(v));
     return;
   }
-  const v = how === 'none' ? e.read(0) : e.modify(0);
+  const v = how === 'none' ? e.read(0) : e.isLocked ? e.exchange(0, (old) => changed(e, how, old, mask, bits)) : e.modify(0);
   const c = carry(v);
-  if (how !== 'none') e.write(0, changed(e, how, v, mask, bits));
+  if (how !== 'none' && !e.isLocked) e.write(0, changed(e, how, v, mask, bits));
   setCarry(e, c);
 };
 const loadHost = (a: Expr, bits: number): Expr => load(bits === 64 ? 'i64' : 'i32', bits, a);

@@ -26,6 +26,9 @@ export type Place =
   | { readonly kind: 'mem' }
   | { readonly kind: 'imm' };
 
+/** What a prefix makes of an instruction. `lock`: it changes memory as one, where others may change it at the same time. */
+export type Prefix = '' | 'rep' | 'repnz' | 'lock';
+
 /** Whose segment an access goes through: the memory operand's, the stack's, or ES, where strings go to. */
 export type Part = 'operand' | 'stack' | 'es';
 
@@ -44,13 +47,13 @@ export abstract class Env {
   /** 64-bit mode, as against compatibility mode */
   readonly mode64: boolean;
   /** 'rep' (F3) or 'repnz' (F2) for string instructions */
-  readonly rep: '' | 'rep' | 'repnz';
+  readonly rep: Prefix;
   readonly cpu: Expr;
   readonly flags: Flags;
   private readonly hosts = new Map<number, Host>();
   private addressCache: Expr | undefined;
 
-  constructor(fn: Fn, row: Row, opSize: Bits, addrSize: 16 | 32 | 64, mode64: boolean, rep: '' | 'rep' | 'repnz', flags: Flags) {
+  constructor(fn: Fn, row: Row, opSize: Bits, addrSize: 16 | 32 | 64, mode64: boolean, rep: Prefix, flags: Flags) {
     this.fn = fn;
     this.row = row;
     this.opSize = opSize;
@@ -85,6 +88,15 @@ export abstract class Env {
   /** Checks that a place on the stack can be written; leaves the function when it cannot. */
   abstract probeStack(va: Expr, bits: number): void;
   abstract commit(host: Expr): void;
+  /**
+   * Replaces a value in memory by one that follows from it, as one: nobody sees or changes it in between. Nothing else of the
+   * instruction may be done yet.
+   * @param change makes the new value and nothing else: it is written out several times
+   * @returns the value before
+   */
+  abstract exchangeAt(va: Expr, bits: Bits, change: (old: Expr) => Expr): Expr;
+  /** The same for 16 bytes, in halves, low first. */
+  abstract exchangeWide(va: Expr, change: (lo: Expr, hi: Expr) => readonly [Expr, Expr]): readonly [Expr, Expr];
   /** A plain load from guest memory. */
   abstract loadGuest(type: Type, bits: number, va: Expr, part: Part): Expr;
   /** A plain store to guest memory. */
@@ -162,6 +174,10 @@ export abstract class Env {
     if (place.kind !== 'mem') return this.read(k);
     return this.fn.let(load(typeOf(bits), bits, this.hostFor(k).address));
   }
+  /** The instruction is to change memory as one. */
+  get isLocked(): boolean { return this.rep === 'lock'; }
+  /** Replaces operand k, in memory: see exchangeAt. */
+  exchange(k: number, change: (old: Expr) => Expr): Expr { return this.exchangeAt(this.address(), this.bits(k) as Bits, change); }
   /** Makes sure that operand k can be written, before anything else changes. */
   probe(k: number): void { if (this.place(k).kind === 'mem') this.hostFor(k); }
   /** Writes operand k; a 32-bit register write clears the upper half. */

@@ -14,6 +14,11 @@ const mov = (e: Env): void => e.write(0, e.read(1, e.bits(0)));
 const movzx = (e: Env): void => e.write(0, e.zeroExtend(e.read(1), e.bits(1), e.bits(0)));
 const movsx = (e: Env): void => e.write(0, e.signExtend(e.read(1), e.bits(1), e.bits(0)));
 const xchg = (e: Env): void => {
+  if (e.isLocked) {
+    const to = e.read(1);
+    e.write(1, e.exchange(0, () => to));
+    return;
+  }
   const a = e.modify(0);
   const b = e.read(1);
   e.write(0, b);
@@ -89,7 +94,7 @@ export const mov_: readonly Row[] = [
   ...[0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e].map((n): Row => ({ name: n === 0x18 ? 'PREFETCH' : 'NOP', opcode: `0F ${hex2(n)} /r`, operands: ['E'], sem: nothing })),
   { name: 'PREFETCHW', opcode: '0F 0D /r', operands: ['E'], sem: nothing },
   { name: 'LFENCE', opcode: 'NP 0F AE /5', operands: ['U'], sem: nothing },
-  { name: 'MFENCE', opcode: 'NP 0F AE /6', operands: ['U'], sem: nothing },
+  { name: 'MFENCE', opcode: 'NP 0F AE /6', operands: ['U'], sem: (e) => e.fn.fence() },
   { name: 'SFENCE', opcode: 'NP 0F AE /7', operands: ['U'], sem: nothing },
   { name: 'CLFLUSH', opcode: 'NP 0F AE /7', operands: ['Mb'], size: 'b', sem: (e) => { e.read(0); } },
 ];

@@ -7,24 +7,27 @@ import { CPU, MODE } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { Interpreter, scratchSize } from '../engine/interpreter.ts';
 import type { RegionCompiler } from '../engine/region-job.ts';
-import type { MachineHooks } from '../machine.ts';
+import { setMachines } from '../engine/siblings.ts';
+import { type MachineHooks, STORE } from '../machine.ts';
 
 export const BASE = 0x1000_0000;
 const L1 = 4, FIRST = 8, PAGES = 16, FRAMES = 64;
 const PTE = { present: 1n, writable: 2n, user: 4n, accessedDirty: 0x60n };
 
 export const NO_HOOKS: MachineHooks = {
-  storeWatched: () => false, storeDenied: () => false, rdtsc: () => 0, random: () => 0n, descriptor: () => -1,
+  storeWatched: () => false, storeDenied: () => STORE.refused, rdtsc: () => 0, random: () => 0n, descriptor: () => -1,
   unimplemented: (_cpu, name) => { throw new Error(`not implemented: ${name}`); },
 };
 
 export class FlatMachine {
-  readonly capsule: Capsule = new Capsule(FRAMES, 0, scratchSize(FRAMES));
+  readonly capsule: Capsule;
   readonly machine: Interpreter;
   readonly cpu: Cpu;
 
-  /** @param compileAfter executions after which code is compiled; 0: never */
-  constructor(compileAfter = 0, hooks: Partial<MachineHooks> = {}, compiler?: RegionCompiler) {
+  /** @param compileAfter executions after which code is compiled; 0: never @param machines as if there were so many: this is the first */
+  constructor(compileAfter = 0, hooks: Partial<MachineHooks> = {}, compiler?: RegionCompiler, machines = 1) {
+    this.capsule = new Capsule(FRAMES, 0, scratchSize(FRAMES, machines));
+    setMachines(this.capsule, machines);
     this.machine = new Interpreter(this.capsule, 1, { ...NO_HOOKS, ...hooks }, { compileAfter, compiler });
     const cpu = this.machine.cpus[0];
     assert(cpu !== undefined, 'the machine has a vCPU');

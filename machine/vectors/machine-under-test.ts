@@ -4,7 +4,7 @@
 import { Capsule, PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT, MODE, NO_ERROR_CODE, SEG_DENIES } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
-import type { Machine, MachineHooks } from '../machine.ts';
+import { type Machine, type MachineHooks, STORE } from '../machine.ts';
 import { initialImage, TIMED_OUT, type Case, type FieldValue, type MemoryValue, type Outcome } from './case.ts';
 import type { CpuUnderTest } from './check.ts';
 import { ARENA_PATTERN } from './filler.ts';
@@ -89,7 +89,7 @@ export class MachineUnderTest implements CpuUnderTest {
         },
       } } : {}),
       storeWatched: () => false,
-      storeDenied: () => false,
+      storeDenied: () => STORE.refused,
       rdtsc: () => 0,
       random: () => 0n,
       descriptor: (_cpu, selector) => (selector & 4 || selector >> 3 >= GDT_ENTRIES ? -1 : this.capsule.frame(FRAME.gdt) + (selector & ~7)),

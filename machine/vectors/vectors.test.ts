@@ -7,13 +7,13 @@ import { showMismatch } from '../../tests/cpu/show-mismatch.ts';
 import { checkVectors } from './check.ts';
 import { coverageOf } from './coverage.ts';
 import { rowKey } from './encoding.ts';
-import { engines, enginesWithForeignData } from './engines.ts';
+import { engines, enginesWithForeignData, enginesWithSiblings } from './engines.ts';
 import { TESTED_ROWS } from './rows.ts';
 
 const recorded = readRecorded();
 const SHOWN = 5;
 
-for (const engine of [...engines(), ...enginesWithForeignData()]) {
+for (const engine of [...engines(), ...enginesWithForeignData(), ...enginesWithSiblings()]) {
   // the engine that compiles every block takes ten times as long: a third of the cases
   const vectors = engine.name.startsWith('interpreter') ? recorded.vectors : recorded.vectors.filter((_, i) => i % 3 === 0);
   test(`${engine.name} does what the processor did, in ${vectors.length} recorded cases`, () => {

@@ -151,6 +151,16 @@ export function load(type: Type, bits: number, address: Expr, offset = 0, signed
   assert(code !== undefined, `a load of ${bits} bits into ${type}`);
   return new Expr(type, (o) => { address.emit(o); o.u8(code); memarg(o, offset); });
 }
+const COMPARE_EXCHANGE = { i32: { 8: 0x4a, 16: 0x4b, 32: 0x48 }, i64: { 64: 0x49 } } as const;
+/** Atomic: stores `bits` of `to` where `from` is, at an address that is a multiple of the size. The value is what was there: pin it. */
+export function compareExchange(type: 'i32' | 'i64', bits: number, address: Expr, from: Expr, to: Expr): Expr {
+  const code = (COMPARE_EXCHANGE[type] as Readonly<Record<number, number>>)[bits];
+  assert(code !== undefined, `a compare-exchange of ${bits} bits in ${type}`);
+  return new Expr(type, (o) => {
+    for (const e of [address, from, to]) e.emit(o);
+    o.bytes([0xfe, code, Math.log2(bits / 8), 0]);
+  });
+}
 const STORES = { i32: { 8: 0x3a, 16: 0x3b, 32: 0x36 }, i64: { 8: 0x3c, 16: 0x3d, 32: 0x3e, 64: 0x37 } } as const;
 /** Writes out a store; Fn.store is the statement. */
 export function emitStore(o: Bytes, bits: number, address: Expr, value: Expr, offset: number): void {

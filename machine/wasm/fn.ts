@@ -88,6 +88,8 @@ export class Fn {
     this.code.append(rest);
   }
   store(bits: number, address: Expr, value: Expr, offset = 0): void { emitStore(this.code, bits, address, value, offset); }
+  /** Loads and stores before it come before those behind it, for all threads. */
+  fence(): void { this.code.bytes([0xfe, 3, 0]); }
   drop(e: Expr): void { e.emit(this.code); this.code.u8(0x1a); }
 
   /** @param likely what the condition is nearly always: code for the other case is then put out of the way */

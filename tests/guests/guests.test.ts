@@ -12,8 +12,8 @@ import { runGuest, runPeers, type GuestOptions } from './run-guest.ts';
 const { images } = manifest();
 
 /** Guests that are not just started and watched. */
-const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours', PEERS = 'peers';
-const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS, PEERS]);
+const CRASHES = 'crashes', HOGS = 'hogs', FUZZ = 'fuzz', ANSWERS = 'answers', NEIGHBOURS = 'neighbours', PEERS = 'peers', PARALLEL = 'parallel';
+const SPECIAL: ReadonlySet<string> = new Set([CRASHES, HOGS, FUZZ, ANSWERS, NEIGHBOURS, PEERS, PARALLEL]);
 const OPTIONS: Readonly<Record<string, GuestOptions>> = { smp: { vcpus: 2 } };
 
 for (const [engine, compileAfter] of Object.entries(ENGINES)) {

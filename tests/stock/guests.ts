@@ -26,14 +26,14 @@ export function debianKernel(flavour: 'cloud-amd64' | 'amd64'): string {
 /** Path of GRUB's PV build. */
 export const grub = `${ROOT}usr/lib/grub-xen/grub-x86_64-xen.bin`;
 
-/** An initramfs of Debian's busybox: mounts /proc, prints "user space of VERSION" and starts a shell. */
-export function busyboxInitramfs(): Uint8Array {
+/** An initramfs of Debian's busybox. @param init a script; else it mounts /proc, prints "user space of VERSION" and starts a shell */
+export function busyboxInitramfs(init = INIT): Uint8Array {
   return cpioArchive([
     { name: 'bin', mode: 0o040755 },
     { name: 'dev', mode: 0o040755 },
     { name: 'proc', mode: 0o040755 },
     { name: 'dev/console', mode: 0o020600, device: [5, 1] },
     { name: 'bin/busybox', mode: 0o100755, content: readFileSync(`${ROOT}bin/busybox`) },
-    { name: 'init', mode: 0o100755, content: Buffer.from(INIT) },
+    { name: 'init', mode: 0o100755, content: Buffer.from(init) },
   ]);
 }

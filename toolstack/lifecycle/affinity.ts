@@ -1,5 +1,5 @@
 // Which physical CPUs a domain may run on (`cpus` of xl.cfg(5), xl vcpu-pin). Each vCPU has a list of its own, as under Xen; but
-// all vCPUs of a domain are on one CPU here, so only a CPU that is on every list will do.
+// any CPU that runs some of a domain may come to run all of it, so only one that is on every list will do.
 
 import type { CpuRange } from '../xlcfg/cpu-list.ts';
 

@@ -15,11 +15,23 @@ export interface MakeConfig extends Pick<DomainConfig, 'domid' | 'name' | 'uuid'
   readonly kernel: KernelImage;
   readonly weight: number;
   readonly cap: number;
+  /** CPUs that may run it at the same time */
+  readonly machines: number;
 }
 /** A domain that was taken off a CPU: its capsule is all of it. */
 export interface Parcel extends Announcement {
   /** host time when its clock was read last, ns */
   readonly recordedAt: number;
+}
+
+/** A domain, some of whose vCPUs another CPU is to run. */
+export interface Loan extends Announcement {
+  /** host time at its system time 0, ns */
+  readonly origin: number;
+  /** which of the domain's threads the CPU is (hypervisor/domain-threads.ts) */
+  readonly thread: number;
+  readonly weight: number;
+  readonly cap: number;
 }
 
 /** What a CPU can be asked, and what it answers. */
@@ -30,6 +42,12 @@ export interface CpuServices {
   attach(parcel: Parcel): null;
   /** Stops a domain and forgets it. What it does afterwards to its memory, nothing, is the answer's meaning. */
   detach(domid: number): Parcel;
+  /** Says which CPUs run the vCPUs of a domain from now on, this one first; none of the others does when this is asked. */
+  spread(domid: number, cpus: readonly number[]): { readonly capsule: CapsuleShape; readonly origin: number };
+  /** Runs some of the vCPUs of a domain that is on another CPU. */
+  lend(loan: Loan): null;
+  /** Stops doing so. */
+  withdraw(domid: number): null;
   /** Stops a domain, if it is on this CPU, and gives up what it has of others. It may be on no other CPU. */
   destroy(domid: number): null;
   /** There is a domain on another CPU. */
@@ -92,6 +110,8 @@ export interface Mailbox {
   send(report: CpuReport): void;
   /** Resolves after `ns` (Infinity: never), or when mail comes. */
   sleep(ns: number): Promise<void>;
+  /** Wakes another CPU, which looks at its domains. */
+  wake(cpu: number): void;
   /** Lets the host do what has piled up. */
   turn(): Promise<void>;
 }

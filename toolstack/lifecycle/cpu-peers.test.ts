@@ -28,6 +28,7 @@ class Cpu implements Mailbox {
   take(): undefined { return undefined; }
   send(report: CpuReport): void { this.sent.push(report); }
   async sleep(): Promise<void> { throw new Over(); }
+  wake(): void {}
   async turn(): Promise<void> {}
   /** Runs until nobody can. */
   async run(): Promise<void> { await assert.rejects(this.cpu.run(() => {}), Over); }

@@ -90,8 +90,29 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       cpu.place(new PlacedDomain(domain, compiler));
       return null;
     }),
+    spread(domid, cpus) {
+      const placed = get(domid);
+      const { domain } = placed;
+      domain.threads.spread(cpus);
+      cpu.reconsider(placed);
+      return { capsule: domain.capsule.shape, origin: clockOf(domain).hostTime(0) };
+    },
+    lend: ({ domid, capsule, vcpus, origin, thread, weight, cap }) => withCompiler((compiler) => {
+      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host, thread);
+      clockOf(domain).agree(origin);
+      domain.threads.locked(() => rebindBackends(domain, (port) => cpu.tell(domid, port)));
+      domctl(DOMAIN_0).scheduler_op(domain, weight, cap);
+      peers.enter(domain);
+      cpu.place(new PlacedDomain(domain, compiler));
+      return null;
+    }),
+    withdraw(domid) {
+      if (cpu.get(domid)) drop(domid);
+      return null;
+    },
     detach(domid) {
       const { domain } = drop(domid);
+      domain.threads.spread([cpu.id]);
       return { domid, capsule: domain.capsule.shape, vcpus: domain.vcpus.length, recordedAt: clockOf(domain).record() };
     },
     destroy(domid) {
@@ -123,7 +144,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
     },
     crash(domid, why) {
       const placed = get(domid);
-      sched_op(DOMAIN_0).remote_shutdown(placed.domain, why);
+      placed.domain.threads.locked(() => sched_op(DOMAIN_0).remote_shutdown(placed.domain, why));
       cpu.end(placed);
       return null;
     },

@@ -3,6 +3,7 @@
 // (cpu-link.ts); what is asked of them takes until the end of a slice.
 
 import { messageOf } from '#base/error-text.ts';
+import { MAX_MACHINES } from '#machine/engine/siblings.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { keyHead, unknownKey } from '#hypervisor/debug-keys/debug-keys.ts';
@@ -25,6 +26,7 @@ import { NO_KEEPER, type DomainKeeper } from './domain-keeper.ts';
 import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
 import { RestartPolicy } from './restart-policy.ts';
+import { capOfEach, gather, spread } from './several-cpus.ts';
 
 /** Told what an administrator wants in the log; without a level it is information. */
 export type Log = (line: string, level?: LogLevel) => void;
@@ -36,6 +38,7 @@ function checkShare({ weight, cap, maxvcpus }: DomainSpec): void {
   if (!Number.isInteger(weight) || weight < MIN_WEIGHT || weight > MAX_WEIGHT) throw new DomainError(`weight ${weight}: not from ${MIN_WEIGHT} to ${MAX_WEIGHT}`);
   if (!Number.isInteger(cap) || cap < 0 || cap > maxvcpus * 100) throw new DomainError(`cap ${cap}: not from 0 to ${maxvcpus * 100} per cent`);
 }
+const NOWHERE: ReadonlySet<number> = new Set();
 const FIRST_DOMID = 1, LAST_DOMID = 0x7fef;
 /** Before a physical CPU is started that has died again and again soon after its start: ms. */
 const LONGEST_WAIT_MS = 15_000;
@@ -136,7 +139,7 @@ export class Domains {
     const claim: Claim = { name, uuid, domid, cpu: link.id, load: weight, allowed, settled };
     this.claims.add(claim);
     try {
-      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, ...images });
+      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, machines: Math.min(vcpus, this.links.length, MAX_MACHINES), ...images });
       const domain = this.takeOver(link, domid, () => {
         if (this.isEnding) throw new DomainError('the daemon is about to end');
         const capsule = mapForeign(DOMAIN_0)(shape);
@@ -147,6 +150,7 @@ export class Domains {
       });
       this.byId.set(domid, domain);
       await this.announce({ domid, capsule: shape, vcpus }, link);
+      await this.ask(domain, () => spread(domain, this.links));
       this.log(`domain ${domid} (${name}): created${paused ? ', paused' : ''}`);
       return domain;
     } finally {
@@ -165,7 +169,7 @@ export class Domains {
   }
   /** Lets a domain run that was made, if it is not paused. When that cannot be it has ended, which is told. */
   async begin(domain: ManagedDomain): Promise<void> {
-    if (!domain.paused && domain.holds === 0) await this.ask(domain, (link) => link.ask('unpause', domain.domid)).catch(() => undefined);
+    if (!domain.paused && domain.holds === 0) await this.askAll(domain, (link) => link.ask('unpause', domain.domid)).catch(() => undefined);
   }
   /** When it resolves the domain does not run. */
   async pause(domain: ManagedDomain): Promise<void> { await this.setPaused(domain, true); }
@@ -173,7 +177,7 @@ export class Domains {
   private async setPaused(domain: ManagedDomain, paused: boolean): Promise<void> {
     this.keeper.change(domain.spec.uuid, { paused });
     domain.paused = paused;
-    if (domain.holds === 0) await this.ask(domain, (link) => link.ask(paused ? 'pause' : 'unpause', domain.domid));
+    if (domain.holds === 0) await this.askAll(domain, (link) => link.ask(paused ? 'pause' : 'unpause', domain.domid));
   }
   /**
    * Writes a core file of a domain, which stands still meanwhile: this thread reads its memory.
@@ -189,7 +193,7 @@ export class Domains {
   private async holding(domain: ManagedDomain, body: () => Promise<unknown>): Promise<void> {
     domain.holds++;
     try {
-      await this.ask(domain, (link) => link.ask('pause', domain.domid));
+      await this.askAll(domain, (link) => link.ask('pause', domain.domid));
       await body();
     } finally {
       domain.holds--;
@@ -233,7 +237,7 @@ export class Domains {
     checkShare(spec);
     this.keeper.change(spec.uuid, { weight, cap });
     domain.spec = spec;
-    await this.ask(domain, (link) => link.ask('share', domain.domid, weight, cap));
+    await this.askAll(domain, (link) => link.ask('share', domain.domid, weight, capOfEach(domain)));
   }
   /** Says where a vCPU may run, or all of them; the domain is moved if it has to be. @throws DomainError */
   async pin(domain: ManagedDomain, vcpu: number | 'all', list: Affinity): Promise<void> {
@@ -245,6 +249,7 @@ export class Domains {
     domain.allowed = allowed;
     domain.spec = { ...domain.spec, affinity: lists };
     await domain.arrived(() => (domain.allowed.has(domain.cpu) ? undefined : this.move(domain, this.leastLoaded(domain.allowed))));
+    await domain.arrived(() => this.respread(domain));
   }
   /** Asks the guest to power off or to reboot, by xenstore (xenstore-paths, control/shutdown). */
   request(domain: ManagedDomain, what: 'poweroff' | 'reboot'): void {
@@ -347,18 +352,29 @@ export class Domains {
     const replacement = this.links[link.id] = this.startCpu(link.id, wait);
     for (const announcement of this.announced.values()) replacement.tell('announce', announcement);
     if (this.rings) replacement.tell('trace', this.rings[link.id]?.buffer);
-    for (const domain of this.list()) if (domain.link === link) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
+    for (const domain of this.list()) if (domain.link === link || domain.helpers.includes(link)) this.lose(domain, `physical CPU ${link.id} died: ${reason}`);
   }
   private lose(domain: ManagedDomain, why: string): void { this.ended(domain, { kind: 'crash', report: `Domain ${domain.domid} crashed: ${why}` }); }
   private async carry(domain: ManagedDomain, to: CpuLink): Promise<void> {
+    await gather(domain);
     const parcel = await domain.link.ask('detach', domain.domid).catch(() => undefined);
     if (!parcel) return; // it has ended meanwhile, which was told
     domain.link = to;
     try {
       await to.ask('attach', parcel);
+      await spread(domain, this.links);
     } catch (error) {
       this.lose(domain, messageOf(error));
     }
+  }
+  /** Which CPUs may run it has changed. */
+  private async respread(domain: ManagedDomain): Promise<void> {
+    domain.move(gather(domain).then(() => spread(domain, this.links)));
+    await domain.moving;
+  }
+  /** Asks all CPUs that run some of a domain. */
+  private async askAll(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
+    await this.ask(domain, async () => { await Promise.all([domain.link, ...domain.helpers].map(question)); });
   }
   /** Asks the CPU that a domain is on, once it is on one; one that has ended is on none. */
   async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
@@ -366,14 +382,15 @@ export class Domains {
   }
   private allowed(lists: readonly Affinity[], vcpus: number): ReadonlySet<number> {
     const allowed = allowedCpus(lists, vcpus, this.links.length);
-    if (allowed.size === 0) throw new DomainError(`there is no CPU that all vCPUs may run on: a domain's vCPUs are on one CPU, of 0 to ${this.links.length - 1}`);
+    if (allowed.size === 0) throw new DomainError(`there is no CPU that all vCPUs may run on: a domain's CPUs are on all its vCPUs' lists, of 0 to ${this.links.length - 1}`);
     return allowed;
   }
-  private loads(): readonly ManagedDomain[] {
+  /** Domains, and what they are on other CPUs: those that are on several stay. */
+  private loads(): readonly Load[] {
     const now = this.host.now();
     const all = this.list();
     for (const domain of all) domain.measure(now);
-    return all;
+    return all.flatMap((domain) => (domain.helpers.length === 0 ? domain : [domain.link, ...domain.helpers].map(({ id: cpu }): Load => ({ cpu, load: domain.load, allowed: NOWHERE }))));
   }
   private leastLoaded(allowed: ReadonlySet<number>): CpuLink { return this.links[leastLoaded([...this.loads(), ...this.claims], this.links.length, allowed) as number] as CpuLink; }
   /** Moves one domain, if that evens out the load. */
@@ -381,8 +398,8 @@ export class Domains {
     const now = this.host.now();
     if (this.links.length < 2 || now < this.balanced + BALANCE_NS) return;
     this.balanced = now;
-    const best = bestMove(this.loads().filter((d) => !d.moving && !d.dying), this.links.length);
-    if (best) void this.move(best.domain, this.links[best.to] as CpuLink);
+    const best = bestMove(this.loads().filter((d) => !(d instanceof ManagedDomain && (d.moving || d.dying))), this.links.length);
+    if (best?.domain instanceof ManagedDomain) void this.move(best.domain, this.links[best.to] as CpuLink);
   }
 
   // ---- beginnings and ends
@@ -403,7 +420,10 @@ export class Domains {
   async remove(domain: ManagedDomain): Promise<boolean> {
     if (domain.dying) return false;
     domain.dying = true;
-    await domain.arrived(() => this.bury(domain));
+    await domain.arrived(async () => {
+      await gather(domain);
+      await this.bury(domain);
+    });
     this.byId.delete(domain.domid);
     domain.backEnds?.xenstore.close();
     releaseDomain(this.store, domain.domid, domain.spec.uuid);
@@ -422,6 +442,8 @@ export class Domains {
   private ended(domain: ManagedDomain, end: DomainEnd): void {
     if (domain.ended !== undefined) return;
     domain.ended = end.kind;
-    if (!domain.dying) this.endings.see(domain, end);
+    const see = (): void => { if (!domain.dying) this.endings.see(domain, end); };
+    if (domain.helpers.length === 0) see();
+    else void gather(domain).then(see);
   }
 }

@@ -17,8 +17,9 @@ import { DOMAIN_0, domctl } from '#hypervisor/management.ts';
 import { adoptInitialTables } from '#hypervisor/mm/domain-mm.ts';
 import { xenFrameCount } from '#hypervisor/mm/m2p.ts';
 import { distantMachine } from '#machine/distant-machine.ts';
-import { Interpreter, scratchSize } from '#machine/engine/interpreter.ts';
+import { Interpreter, type InterpreterOptions, scratchSize } from '#machine/engine/interpreter.ts';
 import type { RegionCompiler } from '#machine/engine/region-job.ts';
+import { setMachines } from '#machine/engine/siblings.ts';
 import type { Machine, MachineHooks } from '#machine/machine.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import { buildDomain, memoryNeeded } from '../builder/builder.ts';
@@ -45,6 +46,8 @@ export interface DomainConfig extends DomainImages {
   readonly maxmem?: number;
   /** all that it may ever have */
   readonly vcpus: number;
+  /** how many machines it has room for, one unless said otherwise: so many CPUs can run its vCPUs at the same time */
+  readonly machines?: number;
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
   readonly compileAfter?: number | undefined;
@@ -59,7 +62,7 @@ export interface DomainConfig extends DomainImages {
 
 export interface MachineMaker {
   /** bytes of scratch that it needs for a domain of so many frames */
-  scratchSize(frames: number): number;
+  scratchSize(frames: number, machines: number): number;
   make(...parameters: ConstructorParameters<typeof Interpreter>): Machine;
 }
 const ORDINARY: MachineMaker = { scratchSize, make: (...parameters) => new Interpreter(...parameters) };
@@ -90,8 +93,8 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
     throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
   }
   const maker = config.machine ?? ORDINARY;
-  const capsule = newCapsule(guestFrames, maker);
-  const domain = assemble(config.domid, capsule, config.vcpus, host, maker, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
+  const capsule = newCapsule(guestFrames, maker, config.machines ?? 1);
+  const domain = assemble(config.domid, capsule, config.vcpus, host, maker, 0, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
   domctl(DOMAIN_0).createdomain(domain, { pages, handle: uuidBytes(config.uuid), deterministic: config.deterministic });
 
   const storePort = allocUnboundFor(domain, 0);
@@ -113,17 +116,20 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   return { domain, wires: { storePort, storeMfn: entry.storeMfn, consolePort, consoleMfn: entry.consoleMfn } };
 }
 
-/** Takes up a domain that ran elsewhere: all that it is lies in its capsule, what is remembered of it is made anew. */
-export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiler: RegionCompiler | undefined, host: Host): Domain {
-  return assemble(domid, capsule, vcpus, host, ORDINARY, { compiler, takenUp: true });
+/**
+ * Takes up a domain that ran elsewhere: all that it is lies in its capsule, what is remembered of it is made anew.
+ * @param thread which of the domain's threads this is (hypervisor/domain-threads.ts); all but the first join those that run
+ */
+export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiler: RegionCompiler | undefined, host: Host, thread = 0): Domain {
+  return assemble(domid, capsule, vcpus, host, ORDINARY, thread, { compiler, takenUp: true, sibling: thread });
 }
 
 /** A domain that does not run any more, as far as it takes to destroy it. */
 export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: Host): Domain { return new Domain(domid, distantMachine(capsule, vcpus), host); }
 
-function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, options: ConstructorParameters<typeof Interpreter>[3]): Domain {
+function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, thread: number, options: InterpreterOptions): Domain {
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, kept: host.kept, ...options }), host);
+  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, kept: host.kept, ...options }), host, thread);
   Object.assign(hooks, machineHooks(domain));
   return domain;
 }
@@ -137,11 +143,15 @@ function checkSizes({ memory, maxmem = memory, vcpus }: DomainConfig): void {
   if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > MAX_VCPUS) throw new BuilderError('bad-size', `a domain has 1 to ${MAX_VCPUS} vCPUs, not ${vcpus}`);
 }
 
-function newCapsule(guestFrames: number, maker: MachineMaker): Capsule {
+/** @param machines fewer where they do not fit */
+function newCapsule(guestFrames: number, maker: MachineMaker, machines: number): Capsule {
   const xenFrames = xenFrameCount(guestFrames);
   try {
-    return new Capsule(guestFrames, xenFrames, maker.scratchSize(guestFrames + xenFrames));
+    const capsule = new Capsule(guestFrames, xenFrames, maker.scratchSize(guestFrames + xenFrames, machines));
+    setMachines(capsule, machines);
+    return capsule;
   } catch (error) {
+    if (error instanceof RangeError && machines > 1) return newCapsule(guestFrames, maker, machines - 1);
     if (error instanceof RangeError) throw new BuilderError('bad-size', `no room for a domain of ${guestFrames / 256} MiB: ${error.message}`);
     throw error;
   }

@@ -57,8 +57,9 @@ export class ManagedDomain implements Load {
   /** host time at its system time 0: it does not change when the domain is moved */
   private readonly origin: number;
   allowed: ReadonlySet<number>;
-  /** where it runs */
+  /** where it runs; and who runs some of its vCPUs beside that one */
   link: CpuLink;
+  helpers: readonly CpuLink[] = [];
   backEnds: BackEnds | undefined;
   /** the toolstack wants it so; while somebody else holds it still as well, `glance` shows it paused and this is false */
   paused: boolean;

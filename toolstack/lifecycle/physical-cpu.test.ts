@@ -38,6 +38,7 @@ class FakeMailbox implements Mailbox {
     if (ns === Infinity) throw new Over();
     this.world.time += ns;
   }
+  wake(): void {}
   async turn(): Promise<void> {}
 }
 

@@ -25,7 +25,7 @@ const TURN_NS = 10e6;
 const CROWDED_NS = 250e6, HOST_TURN_NS = 20e6;
 
 export class PhysicalCpu {
-  private readonly id: number;
+  readonly id: number;
   private readonly mail: Mailbox;
   private readonly now: () => number;
   private readonly ready = new RunQueue<PlacedDomain>();
@@ -54,7 +54,8 @@ export class PhysicalCpu {
   get(domid: number): PlacedDomain | undefined { return this.byId.get(domid); }
   /** Gives a domain a place. It runs as soon as its turn comes, if it is not paused. */
   place(placed: PlacedDomain): void {
-    const { trace } = placed.domain;
+    const { trace, threads } = placed.domain;
+    threads.wakeCpu = (cpu) => { if (cpu !== this.id) this.mail.wake(cpu); };
     trace.pcpu = this.id;
     sysctl(DOMAIN_0).tbuf_op(placed.domain, this.ring);
     this.byId.set(placed.domid, placed);
@@ -70,7 +71,7 @@ export class PhysicalCpu {
   /** A domain may have become ready, or paused. */
   reconsider(placed: PlacedDomain): void {
     if (placed.isPaused) this.rest(placed, Infinity);
-    else if (placed.isRunnable) this.awaken(placed);
+    else if (placed.isRunnable || placed.domain.isShutDown) this.awaken(placed);
   }
   /** It goes on after a pause, and finds what timers it has missed. */
   awaken(placed: PlacedDomain): void {
@@ -83,16 +84,17 @@ export class PhysicalCpu {
     this.ready.wake(placed);
     if (this.current && this.ready.goesBefore(placed, this.current)) this.preempted = true;
   }
-  /** A domain has been shut down: it is forgotten here, and Domain-0 is told. */
+  /** A domain has been shut down: it is forgotten here, and Domain-0 is told, by one of its CPUs. */
   end(placed: PlacedDomain): void {
     this.remove(placed);
     placed.compiler?.close();
+    if (placed.isHelper) return;
     this.mail.send({ kind: 'ended', domid: placed.domid, end: endOfGuarded(placed.domain) });
   }
   /** Does something to a domain that may wake it. An exception of ours ends the domain: it is not the fault of who did so. */
   disturb(placed: PlacedDomain, body: () => void): void {
     try {
-      body();
+      placed.domain.threads.locked(body);
       this.reconsider(placed);
     } catch (error) {
       fail(placed.domain, error);
@@ -107,9 +109,14 @@ export class PhysicalCpu {
   /** What a debug key tells of this CPU and its domains, in lines. */
   debugKey(key: string): string[] {
     const lines: string[] = [];
-    const all = [...this.byId.values()].sort((a, b) => a.domid - b.domid);
+    const all = [...this.byId.values()].filter((placed) => !placed.isHelper).sort((a, b) => a.domid - b.domid);
     const domains = all.map((placed) => ({ domain: placed.domain, share: placed.share, isReady: this.ready.has(placed) }));
-    sysctl(DOMAIN_0).debug_keys(key, { pcpu: this.id, domains, now: this.now() }, (line) => lines.push(line));
+    for (const { domain } of all) domain.threads.lock();
+    try {
+      sysctl(DOMAIN_0).debug_keys(key, { pcpu: this.id, domains, now: this.now() }, (line) => lines.push(line));
+    } finally {
+      for (const { domain } of all) domain.threads.unlock();
+    }
     for (const placed of all) this.reconsider(placed); // q sends interrupts
     return lines;
   }
@@ -132,7 +139,10 @@ export class PhysicalCpu {
   /** Never ends. @param serve reads the mail */
   async run(serve: () => void): Promise<never> {
     for (;;) {
-      if (this.mail.hasMail) serve();
+      if (this.mail.hasMail) {
+        serve();
+        this.attend();
+      }
       let now = this.now();
       if (now >= this.hostTurn) {
         await this.mail.turn();
@@ -148,6 +158,10 @@ export class PhysicalCpu {
     }
   }
 
+  /** Another CPU may have done something to a domain that runs on both. */
+  private attend(): void {
+    for (const placed of this.byId.values()) if (placed.domain.threads.count > 1 && !this.ready.has(placed)) this.reconsider(placed);
+  }
   /** Out of the queue, until a time. */
   private rest(placed: PlacedDomain, until: number): void {
     if (this.ready.has(placed)) {

@@ -1,4 +1,4 @@
-// A domain on the physical CPU that runs it.
+// A domain on a physical CPU that runs it, or some of its vCPUs.
 
 import { Share } from '#hypervisor/credit.ts';
 import type { Domain } from '#hypervisor/domain.ts';
@@ -24,12 +24,14 @@ export class PlacedDomain implements Sharer {
   constructor(domain: Domain, compiler: RegionCompiler | undefined) {
     this.domain = domain;
     this.compiler = compiler;
-    this.share = Share.of(domain.capsule);
+    this.share = Share.of(domain.capsule, domain.threads.me);
   }
 
   get domid(): number { return this.domain.domid; }
-  get isPaused(): boolean { return this.domain.vcpus.every((v) => (v.pauseFlags & VPF.paused) !== 0); }
-  get isRunnable(): boolean { return this.domain.vcpus.some((v) => v.runnable); }
+  /** It is another CPU that tells of its end. */
+  get isHelper(): boolean { return this.domain.threads.me > 0; }
+  get isPaused(): boolean { return this.domain.threads.vcpus.every((v) => (v.pauseFlags & VPF.paused) !== 0); }
+  get isRunnable(): boolean { return this.domain.threads.vcpus.some((v) => v.runnable); }
   /** Host time of its next timer; Infinity when none is set. */
   get nextTimer(): number { return clockOf(this.domain).hostTime(nextTimer(this.domain)); }
 }

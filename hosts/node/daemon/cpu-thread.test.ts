@@ -52,6 +52,7 @@ test('all threads have one clock', async () => {
 describe('physical CPUs', { timeout: 240_000 }, () => {
   const log: string[] = [];
   const threads: WorkerCpu[] = [];
+  const bells = new Int32Array(new SharedArrayBuffer(8));
   const compilers = new CompilerThread((reason) => log.push(reason));
   const cores = new Map<string, Core>();
   const saveCore = async (name: string, pieces: Iterable<Uint8Array>): Promise<string> => {
@@ -59,7 +60,7 @@ describe('physical CPUs', { timeout: 240_000 }, () => {
     return name;
   };
   const domains = new Domains(new Store(storePace), nodeHost(() => {}), { cpus: 2, start: (...parameters) => {
-    const thread = new WorkerCpu(compilers, ...parameters);
+    const thread = new WorkerCpu(compilers, bells, ...parameters);
     threads.push(thread);
     return thread;
   }, later: storePace.later, saveCore }, (line) => log.push(line));

@@ -10,8 +10,8 @@ import type { CompilerAccess, CompilerThread } from '../region-compiler.ts';
 export interface CpuWorkerData {
   readonly id: number;
   readonly port: MessagePort;
-  /** counts the requests */
-  readonly posted: Int32Array;
+  /** by CPU, a word that changes when there is something to look at */
+  readonly bells: Int32Array;
   readonly compiler: CompilerAccess;
 }
 
@@ -22,22 +22,36 @@ export interface CpuWorkerData {
  */
 const LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1 << 20 } as const;
 
-export const startCpuThread = (compilers: CompilerThread): StartCpu => (...parameters) => new WorkerCpu(compilers, ...parameters);
+/** The most physical CPUs. */
+const MAX_CPUS = 1024;
+
+export function startCpuThread(compilers: CompilerThread): StartCpu {
+  const bells = new Int32Array(new SharedArrayBuffer(MAX_CPUS * 4));
+  return (...parameters) => new WorkerCpu(compilers, bells, ...parameters);
+}
+/** Wakes a CPU. */
+export function ring(bells: Int32Array, id: number): void {
+  Atomics.add(bells, id, 1);
+  Atomics.notify(bells, id);
+}
 
 export class WorkerCpu implements CpuThread {
   readonly worker: Worker;
   private readonly port: MessagePort;
-  private readonly posted = new Int32Array(new SharedArrayBuffer(4));
+  private readonly id: number;
+  private readonly bells: Int32Array;
   private readonly died: (reason: string) => void;
   private isOver = false;
 
-  constructor(compilers: CompilerThread, id: number, report: (report: CpuReport) => void, died: (reason: string) => void) {
+  constructor(compilers: CompilerThread, bells: Int32Array, id: number, report: (report: CpuReport) => void, died: (reason: string) => void) {
     const { port1, port2 } = new MessageChannel();
     const compiler = compilers.access();
+    this.id = id;
+    this.bells = bells;
     this.port = port1;
     this.died = died;
     this.worker = new Worker(new URL('../../../bin/cpu-worker.mjs', import.meta.url), {
-      name: `cpu${id}`, resourceLimits: LIMITS, workerData: { id, port: port2, posted: this.posted, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
+      name: `cpu${id}`, resourceLimits: LIMITS, workerData: { id, port: port2, bells, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
     });
     this.worker.on('error', (error: Error) => this.over(error.stack ?? error.message));
     this.worker.on('exit', (code) => this.over(`its thread ended with ${code}`));
@@ -46,8 +60,7 @@ export class WorkerCpu implements CpuThread {
 
   post(request: CpuRequest): void {
     this.port.postMessage(request);
-    Atomics.add(this.posted, 0, 1);
-    Atomics.notify(this.posted, 0);
+    ring(this.bells, this.id);
   }
   end(): void {
     this.isOver = true;

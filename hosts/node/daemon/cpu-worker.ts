@@ -8,22 +8,27 @@ import { collectGarbage, collectIfWorthwhile } from '../collect-garbage.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
 import { CompilerClient } from '../region-compiler.ts';
-import type { CpuWorkerData } from './cpu-thread.ts';
+import { type CpuWorkerData, ring } from './cpu-thread.ts';
 
 class ThreadMailbox implements Mailbox {
   private readonly data: CpuWorkerData;
-  private read = 0;
+  /** the bell when the mail was looked at last: there may be some at first */
+  private heard: number;
 
-  constructor(data: CpuWorkerData) { this.data = data; }
+  constructor(data: CpuWorkerData) {
+    this.data = data;
+    this.heard = (this.bell - 1) | 0;
+  }
 
-  get hasMail(): boolean { return Atomics.load(this.data.posted, 0) !== this.read; }
+  private get bell(): number { return Atomics.load(this.data.bells, this.data.id); }
+  get hasMail(): boolean { return this.bell !== this.heard; }
   take(): CpuRequest | undefined {
-    const received = receiveMessageOnPort(this.data.port) as { message: CpuRequest } | undefined;
-    if (received) this.read = (this.read + 1) | 0;
-    return received?.message;
+    this.heard = this.bell;
+    return (receiveMessageOnPort(this.data.port) as { message: CpuRequest } | undefined)?.message;
   }
   send(report: CpuReport): void { this.data.port.postMessage(report); }
-  async sleep(ns: number): Promise<void> { Atomics.wait(this.data.posted, 0, this.read, ns / 1e6); }
+  async sleep(ns: number): Promise<void> { Atomics.wait(this.data.bells, this.data.id, this.heard, ns / 1e6); }
+  wake(cpu: number): void { ring(this.data.bells, cpu); }
   turn(): Promise<void> {
     collectIfWorthwhile();
     return new Promise((done) => { setImmediate(done); });

@@ -14,8 +14,8 @@ const MIB = 2 ** 20;
 export function infoOf(d: ManagedDomain, now: number): DomainInfo {
   const { name, uuid, memory: target, maxmem, maxvcpus } = d.spec;
   const { pages, online: vcpus } = d.glance;
-  const { weight, cap, ran } = d.glance.share;
-  return { domid: d.domid, name, uuid, memory: Math.floor(pages / 256), target, maxmem, vcpus, maxvcpus, weight, cap, cpu: d.cpu, state: d.state, time: ran / 1e9, uptime: (now - d.since) / 1e9, shutdownReason: d.shutdownReason };
+  const { weight, cap } = d.spec;
+  return { domid: d.domid, name, uuid, memory: Math.floor(pages / 256), target, maxmem, vcpus, maxvcpus, weight, cap, cpu: d.cpu, state: d.state, time: d.glance.ran / 1e9, uptime: (now - d.since) / 1e9, shutdownReason: d.shutdownReason };
 }
 /** @param now host time, ns */
 export function longInfoOf(d: ManagedDomain, now: number): LongInfo {
@@ -31,13 +31,13 @@ export function domainZero(domains: Domains): DomainInfo {
     time: (user + system) / 1e6, uptime: performance.now() / 1000,
   };
 }
-/** The vCPUs of a domain: all are on the CPU that the domain is on. */
+/** The vCPUs of a domain. */
 export function vcpusOf(d: ManagedDomain, domains: Domains): VcpuInfo[] {
   return Array.from({ length: d.spec.maxvcpus }, (_, vcpu) => {
     const flags = d.glance.pauseFlags(vcpu);
     const isOnline = (flags & VPF.down) === 0;
     return {
-      domid: d.domid, name: d.spec.name, vcpu, cpu: isOnline ? d.cpu : undefined, running: d.ended === undefined && d.glance.isRunning(vcpu), blocked: (flags & VPF.blocked) !== 0,
+      domid: d.domid, name: d.spec.name, vcpu, cpu: isOnline ? d.glance.cpuOf(vcpu) ?? d.cpu : undefined, running: d.ended === undefined && d.glance.isRunning(vcpu), blocked: (flags & VPF.blocked) !== 0,
       time: d.glance.timeRunning(vcpu) / 1e9, affinity: affinityText(d.spec.affinity[vcpu], domains.cpuCount),
     };
   });

@@ -26,12 +26,19 @@ static void take(struct frame *f) {
 
 static void send(u32 port) { hypercall(HYPERVISOR_event_channel_op, EVTCHNOP_send, &port); }
 
+/** Waits until a counter is there. With events masked while it looks: one that came behind the look would wake nobody. */
+static void await(int me, volatile u32 *counter_of, u32 n) {
+    volatile u8 *mask = &shared_info->vcpu_info[me].evtchn_upcall_mask;
+    for (*mask = 1; *counter_of < n; *mask = 1) hypercall(HYPERVISOR_sched_op, SCHEDOP_block, 0);
+    *mask = 0;
+}
+
 static void second_main(u64 id) {
     second_id = id;
     running = 1;
     shared_info->vcpu_info[1].evtchn_upcall_mask = 0;
     for (u32 next = 1;; next++) {
-        while (seen_by_second < next) hypercall(HYPERVISOR_sched_op, SCHEDOP_block, 0);
+        await(1, &seen_by_second, next);
         for (int i = 0; i < 10000; i++) __atomic_fetch_add(&counter, 1, __ATOMIC_SEQ_CST);
         send(to_first);
         if (next == 5) break;
@@ -83,7 +90,7 @@ void guest_main(const char *command_line) {
     for (u32 round = 1; round <= 5; round++) {
         send(to_second);
         for (int i = 0; i < 10000; i++) __atomic_fetch_add(&counter, 1, __ATOMIC_SEQ_CST);
-        while (seen_by_first < round) hypercall(HYPERVISOR_sched_op, SCHEDOP_block, 0);
+        await(0, &seen_by_first, round);
     }
     vcpu0->evtchn_upcall_mask = 1;
     is(counter, 100000, "both have counted");
