@@ -43,15 +43,6 @@ const FURTHER_SIZE = align(MmuContexts.size) + RECORDS_SIZE;
 /** Instructions after which a machine that has siblings looks whether one of them waits for it: some 40 us. */
 const SLICE = 40_000;
 
-export interface InterpreterOptions {
-  readonly compileAfter?: number | undefined;
-  readonly compiler?: RegionCompiler | undefined;
-  readonly systemCalls?: SystemCallPaths;
-  readonly scratch?: number;
-  readonly takenUp?: boolean;
-  readonly sibling?: number;
-}
-
 type Enter = (cpu: number, record: number) => number;
 type Status = (cpu: number) => number;
 type Fill = (at: number, byte: number, length: number) => void;
