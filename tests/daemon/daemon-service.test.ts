@@ -27,10 +27,13 @@ const seconds = async (body: () => Promise<unknown>): Promise<number> => {
   await body();
   return (performance.now() - begin) / 1000;
 };
-/** Makes a guest that does not power off when it is asked to: what its kernel runs then does nothing. */
+/** From now on a guest does not power off when it is asked to: what its kernel runs then does nothing. */
+async function deafen(d: Daemon, name: string): Promise<void> {
+  await d.converse(name, 'echo /bin/true > /proc/sys/kernel/poweroff_cmd && echo is de\'\'af\n', /is deaf/);
+}
 async function createDeaf(d: Daemon, name: string): Promise<void> {
   await d.create(paused(name, { paused: false }));
-  await d.converse(name, 'echo /bin/true > /proc/sys/kernel/poweroff_cmd && echo is de\'\'af\n', /is deaf/);
+  await deafen(d, name);
 }
 
 describe('the end of a daemon', { timeout: 240_000 }, () => {
@@ -90,6 +93,7 @@ describe('the end of a daemon', { timeout: 240_000 }, () => {
     assert.ok(await seconds(() => d.ended()) >= 2);
     assert.match(d.log, /warning: ending after 2 s; these have not powered off: deaf\n/);
     await d.start();
+    await deafen(d, 'deaf'); // it has booted anew
     d.signal('SIGTERM');
     await until('it is ending', () => d.log.includes('asked to power off within 60 s'));
     const took = seconds(() => d.ended());
