@@ -145,5 +145,6 @@ export class Console {
       this.onData();
     });
   }
-  close(): void { this.connection.destroy(); }
+  /** Ends the connection when all that was said is sent. */
+  close(): void { this.connection.destroySoon(); }
 }
