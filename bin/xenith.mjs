@@ -13,7 +13,8 @@ function restartWith(options) {
   process.execve?.(process.execPath, [process.execPath, ...process.execArgv, ...options, ...process.argv.slice(1)]);
 }
 
-const options = OPTIONS[process.argv[2]] ?? [];
+const [,, command = ''] = process.argv;
+const options = Object.hasOwn(OPTIONS, command) ? OPTIONS[command] : [];
 try {
   if (prepare()) {
     restartWith(options);

@@ -10,6 +10,7 @@ const initrd = fileURLToPath(new URL('../../guest/dist/initramfs.cpio.gz', impor
 const BAD: readonly (readonly [string, RegExp])[] = [
   ['', /no command given/],
   ['fly', /fly: no such command/],
+  ['constructor', /constructor: no such command/],
   ['run --fast', /unknown option '--fast'/],
   ['run sh', /sh: not an option; a command for the guest goes after --/],
   ['run --kernel /no/such/file', /--kernel \/no\/such\/file: no such file/],
