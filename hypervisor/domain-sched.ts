@@ -13,7 +13,7 @@ export const domain_sched = struct('domain_sched', 48, {
   watchdogsInUse: 'u32', // one bit for each
   threads: 'u32', // that run its vCPUs (domain-threads.ts); 0: one
   watchdog0: 'f64', watchdog1: 'f64', // system time at which they expire
-  lock: 'i32', // 0: free, 1: held, 2: held and somebody waits
+  lock: 'i32', // base/waiting-lock.ts
   lockedBy: 'u32', // 1 + the thread that held it last
   cpus: ['u8', MAX_MACHINES], // physical CPU of each thread
 });

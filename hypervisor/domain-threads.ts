@@ -9,6 +9,7 @@
 // A domain whose capsule has room for one machine has one thread, and no lock.
 
 import { assert } from '#base/assert.ts';
+import { dropLock, takeLock } from '#base/waiting-lock.ts';
 import { machinesOf, MAX_MACHINES } from '#machine/engine/siblings.ts';
 import { domain_sched } from './domain-sched.ts';
 import type { Domain } from './domain.ts';
@@ -94,20 +95,14 @@ export class DomainThreads {
   lock(): void {
     if (!this.areShared || this.depth++ > 0) return;
     const { i32 } = this;
-    this.take();
+    takeLock(i32, LOCK, LOOKS, TOO_LONG);
     if (i32[LOCKED_BY] === this.me + 1) return;
     i32[LOCKED_BY] = this.me + 1;
     this.onTaken();
   }
-  /** Who has slept takes it as one that others sleep for: they may. */
-  private take(): void {
-    const { i32 } = this;
-    for (let looks = 0; looks < LOOKS; looks++) if (Atomics.compareExchange(i32, LOCK, 0, 1) === 0) return;
-    while (Atomics.exchange(i32, LOCK, 2) !== 0) assert(Atomics.wait(i32, LOCK, 2, TOO_LONG) !== 'timed-out', 'the lock of a domain is let go');
-  }
   unlock(): void {
     if (!this.areShared || --this.depth > 0) return;
-    if (Atomics.exchange(this.i32, LOCK, 0) === 2) Atomics.notify(this.i32, LOCK, 1);
+    dropLock(this.i32, LOCK);
   }
 }
 

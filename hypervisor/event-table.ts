@@ -13,6 +13,7 @@ import { EVTCHN_FIFO_PRIORITY_DEFAULT } from '#abi/event-channel.ts';
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';
 import { struct } from '#base/struct.ts';
+import { dropLock, takeLock } from '#base/waiting-lock.ts';
 import { DOMAIN_STATE } from './layout.ts';
 
 /** What a port is, as Xen's ECS_*. */
@@ -40,7 +41,7 @@ const domain_events = struct('domain_events', 16, {
   validPorts: 'u32',
   fifo: 'u32', // 1: the guest uses the FIFO ABI
   arrayPages: 'u32', // FIFO: pages of the event array
-  lock: 'i32', // 0: free, 1: held, 2: held and somebody waits
+  lock: 'i32', // base/waiting-lock.ts
 });
 
 const LOCK = (DOMAIN_STATE.events + domain_events.offset.lock) >>> 2;
@@ -100,15 +101,8 @@ export class PortTable {
   }
 
   /** Waits for the lock. Whoever holds it does a few reads and writes, and nothing that can wait. */
-  lock(): void {
-    const { i32 } = this.capsule;
-    if (Atomics.compareExchange(i32, LOCK, 0, 1) === 0) return;
-    while (Atomics.exchange(i32, LOCK, 2) !== 0) Atomics.wait(i32, LOCK, 2);
-  }
-  unlock(): void {
-    const { i32 } = this.capsule;
-    if (Atomics.exchange(i32, LOCK, 0) === 2) Atomics.notify(i32, LOCK, 1);
-  }
+  lock(): void { takeLock(this.capsule.i32, LOCK); }
+  unlock(): void { dropLock(this.capsule.i32, LOCK); }
 }
 
 assert(MAX_PORTS >= EVTCHN_2L_NR_CHANNELS, 'the table has room for what the two-level ABI can number');

@@ -15,10 +15,10 @@ import {
 } from '#abi/grant-table.ts';
 import { assert } from '#base/assert.ts';
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import { withLock } from '#base/spin-lock.ts';
 import { struct } from '#base/struct.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE, XEN_FRAME } from './layout.ts';
-import { withLock } from './spin-lock.ts';
 
 /** Domain-wide state at DOMAIN_STATE.grantTable. */
 export const grant_table = struct('grant_table', 32, {

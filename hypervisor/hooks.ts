@@ -15,16 +15,17 @@ const MAX_NAMES = 32, OTHERS = 'others';
 export function machineHooks(domain: Domain): MachineHooks {
   const vcpu = (id: number): Vcpu => domain.vcpus[id] as Vcpu;
   const { threads } = domain;
-  /** Guest code was being executed: without the lock. */
-  const locked = <T>(body: () => T): T => domain.machine.outside(() => threads.locked(body));
+  /** Guest code is being executed, without the lock that others may hold. */
+  const locking = <A extends unknown[], T>(hook: (...args: A) => T): ((...args: A) => T) =>
+    (threads.areShared ? (...args) => domain.machine.outside(() => threads.locked(() => hook(...args))) : hook);
   let clock: Clock | undefined; // guests read it at each system call
   return {
     foreign: domain.mm.foreign,
     storeWatched: (cpu, mfn) => ptwrWatches(vcpu(cpu.id), mfn),
-    storeDenied: (cpu, vaLo, vaHi, size, lo, hi, was) => (threads.areShared ? locked(() => ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi, was)) : ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi, was)),
+    storeDenied: locking((cpu, vaLo, vaHi, size, lo, hi, was) => ptwrStore(vcpu(cpu.id), vaLo, vaHi, size, lo, hi, was)),
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => (clock ??= clockOf(domain)).tsc(),
-    descriptor: (cpu, selector) => (threads.areShared ? locked(() => descriptorOffset(vcpu(cpu.id), selector)) : descriptorOffset(vcpu(cpu.id), selector)),
+    descriptor: locking((cpu, selector) => descriptorOffset(vcpu(cpu.id), selector)),
     traced: () => domain.trace.isComplete,
     compiling: (cpu) => (domain.trace.work ? domain.trace.compiles(vcpu(cpu.id)) : UNTRACED),
     compiled: (_cpu, record) => { if (record !== UNTRACED) domain.trace.compiled(record); },

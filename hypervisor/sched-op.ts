@@ -15,7 +15,7 @@ import { eventsNeedDelivery } from './event-upcall.ts';
 import { guestRangeOk } from './guest-access.ts';
 import { GuestStruct } from './guest-struct.ts';
 import type { Hypercall, HypercallArgs } from './hypercall.ts';
-import { checkPrivilege } from './privilege.ts';
+import { stopped } from './privilege.ts';
 import { clockOf } from './time.ts';
 import { endSlice, preempt, schedOf, wake } from './vcpu-sched.ts';
 import { type Vcpu, VPF } from './vcpu.ts';
@@ -40,7 +40,7 @@ export const do_sched_op: Hypercall = (v, a) => {
     case SCHEDOP.poll: return pollArg.read(v, a.lo(1), a.hi(1)) ? poll(v) : -EFAULT;
     case SCHEDOP.remote_shutdown:
       if (!remoteShutdownArg.read(v, a.lo(1), a.hi(1))) return -EFAULT;
-      return remoteShutdownArg.view.domain_id === DOMID_SELF || checkTarget(v.domain, remoteShutdownArg.view.domain_id) === -ESRCH ? -ESRCH : checkPrivilege(v.domain) || -ENOSYS;
+      return remoteShutdownArg.view.domain_id === DOMID_SELF || checkTarget(v.domain, remoteShutdownArg.view.domain_id) === -ESRCH ? -ESRCH : stopped(v.domain);
     case SCHEDOP.shutdown_code: return shutdownCode(v, a);
     case SCHEDOP.watchdog:
       return watchdogArg.read(v, a.lo(1), a.hi(1)) ? watchdog(v.domain, watchdogArg.view.id, watchdogArg.view.timeout) : -EFAULT;
@@ -62,8 +62,9 @@ export const do_sched_op_compat: Hypercall = (v, a) => {
 /** Lets the next vCPU of the domain run, if another one can. */
 function yieldSlice(v: Vcpu): number {
   const { vcpus } = v.domain.threads;
+  const at = vcpus.indexOf(v);
   for (let i = 1; i < vcpus.length; i++) {
-    const other = vcpus[(vcpus.indexOf(v) + i) % vcpus.length] as Vcpu;
+    const other = vcpus[(at + i) % vcpus.length] as Vcpu;
     if (!other.runnable) continue;
     preempt(other);
     break;

@@ -12,8 +12,6 @@ const SOURCES = ['base', 'machine'];
 /** bytes before the kept ones in a file */
 const DIGEST = 32;
 
-const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-
 let sources: string | undefined;
 /** Stands for the contents of the sources, as make(1) tells whether they changed. */
 function sourcesKey(): string {
@@ -25,11 +23,14 @@ function sourcesKey(): string {
       hash.update(`${layer}/${file} ${size} ${mtimeMs}\n`);
     }
   }
-  return sources = hash.digest('hex').slice(0, 16);
+  return sources = hash.digest('hex');
 }
 
+/** Of what was made by these sources. */
+const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(sourcesKey()).update(bytes).digest();
+
 /** @param path of the file, for tests */
-export function keptBytes(name: string, make: () => Uint8Array, path = join(FOLDER, `${name}-${sourcesKey()}`)): Uint8Array {
+export function keptBytes(name: string, make: () => Uint8Array, path = join(FOLDER, name)): Uint8Array {
   try {
     const file = readFileSync(path), bytes = file.subarray(DIGEST);
     if (digest(bytes).equals(file.subarray(0, DIGEST))) return bytes;

@@ -2,8 +2,8 @@
 // thread frees frames and takes them; another one that gives it a page may free those that a grant held last, and takes one
 // (GNTTABOP_transfer).
 
+import { withLock } from '#base/spin-lock.ts';
 import { DOMAIN_STATE } from '../layout.ts';
-import { withLock } from '../spin-lock.ts';
 import type { Mm } from './mm.ts';
 import { mm_state } from './mm-state.ts';
 

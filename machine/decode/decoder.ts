@@ -177,7 +177,7 @@ function decodeInner(d: Decoded, code: CodeBytes, offset: number, mode64: boolea
   immediate(d, entry, mode64, size16, override);
   if (ripRelative) countFromPage(d, offset + at);
   if (noSuchRegister || (lock && !(entry.lock && d.form !== 'r'))) return DECODE.invalid; // all bytes are fetched first
-  d.locked = d.form !== 'r' && (lock || (entry.lock && entry.row.name === 'XCHG'));
+  d.locked = d.form !== 'r' && (lock || entry.locksItself);
   d.length = at;
   return DECODE.ok;
 }

@@ -34,6 +34,8 @@ export interface Entry {
   readonly rep: 'rep' | 'repz' | undefined;
   readonly flags: 'w' | 'r' | 'p' | undefined;
   readonly lock: boolean;
+  /** it is locked without a prefix */
+  readonly locksItself: boolean;
   readonly fuses: boolean;
   readonly ends: boolean;
   /** a condition code, or -1 */
@@ -91,7 +93,7 @@ function parse(row: Row, number: number): Entry {
     modrm: slash !== undefined || exact !== undefined,
     digit: slash !== undefined && slash !== 'r' ? Number(slash) : undefined,
     rm: letters.some((l) => l === 'U' || l === 'N' || l === 'R') ? 'reg' : letters.includes('M') && slash !== undefined ? 'mem' : 'any',
-    mode: row.mode, size: row.size ?? 'v', rep: row.rep, flags: row.flags, lock: row.lock ?? false, fuses: row.fuses ?? false, ends: row.ends ?? false, cc: row.cc ?? -1,
+    mode: row.mode, size: row.size ?? 'v', rep: row.rep, flags: row.flags, lock: row.lock ?? false, locksItself: row.name === 'XCHG', fuses: row.fuses ?? false, ends: row.ends ?? false, cc: row.cc ?? -1,
     isJmp: row.name === 'JMP', relative: letters[0] === 'J', conditional: letters[0] === 'J' && !row.ends,
     reg: kindOf(row.operands, 'G', REG_KINDS), rmReg: kindOf(row.operands, 'ER', RM_KINDS), rmAlways: letters.includes('R'),
     first: FIRST.find((o) => o === row.operands[0]) ?? (row.operands[0]?.startsWith('BD') ? 'BD' : ''),

@@ -3,6 +3,8 @@
 // them never executed, between the others in the processor's caches (2026-11, boot of the default guest).
 
 import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
+import { CPU, MODE } from '../cpu-state.ts';
+import type { Cpu } from '../cpu.ts';
 import { DECODE, decode, Decoded, type CodeBytes } from '../decode/decoder.ts';
 import type { Entry } from '../decode/opcode-map.ts';
 import { alu } from '../isa/alu.ts';
@@ -14,6 +16,10 @@ import { ROWS } from '../isa/table.ts';
 import type { HandlerSpec } from './handler-spec.ts';
 import type { Handlers } from './handlers.ts';
 import { REC, UNNOTED } from './record.ts';
+
+/** What code means beside its bytes, as bits: in compatibility mode; while CR0.TS is set. */
+const VARIANT = { compat32: 1, ts: 2 } as const;
+export const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? VARIANT.compat32 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? VARIANT.ts : 0);
 
 /** Most instructions of a block. */
 export const MAX_BLOCK = 64;
@@ -70,9 +76,10 @@ export class BlockDecoder {
    * Decodes from an offset in a page on.
    * @param limit most instructions
    * @param begins a block begins here: its first instruction may reach into the next page, and has a record
-   * @param noFpu instructions that need the FPU raise #NM
+   * @param variant as variantOf says
    */
-  take(code: CodeBytes, offset: number, limit: number, begins: boolean, mode64: boolean, noFpu: boolean): void {
+  take(code: CodeBytes, offset: number, limit: number, begins: boolean, variant: number): void {
+    const mode64 = (variant & VARIANT.compat32) === 0, noFpu = (variant & VARIANT.ts) !== 0;
     this.count = 0;
     this.outcome = DECODE.ok;
     this.mode64 = mode64;

@@ -6,11 +6,11 @@
 // whose bytes changed has the handler `stale`, so every way to it (links, jump caches, the record before) is safe.
 
 import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
-import { MODE, CPU } from '../cpu-state.ts';
+import { CPU } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 import { DECODE } from '../decode/decoder.ts';
 import { ACCESS, type Extent } from '../machine.ts';
-import { BlockDecoder, MAX_BLOCK, MAX_BLOCK_SIZE } from './block-decoder.ts';
+import { BlockDecoder, MAX_BLOCK, MAX_BLOCK_SIZE, variantOf } from './block-decoder.ts';
 import { CodeHeat } from './code-heat.ts';
 import type { Handlers } from './handlers.ts';
 import { HotCode } from './hot-code.ts';
@@ -24,14 +24,11 @@ import type { Siblings } from './siblings.ts';
 interface OpenBlock {
   /** the record at its end that may give way: it leads to what comes next */
   readonly goto: number;
-  readonly first: number;
   /** capsule offset of its page */
   readonly page: number;
   readonly variant: number;
 }
 
-/** What code means beside its bytes: compatibility mode, CR0.TS. */
-export const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.compat32 ? 1 : 0) | (cpu.field32(CPU.mode) & MODE.ts ? 2 : 0);
 export class Blocks {
   private readonly capsule: Capsule;
   private readonly mmu: Mmu;
@@ -172,7 +169,6 @@ export class Blocks {
   private build(cpu: Cpu, host: number, key: number, lo: number, hi: number, limit: number): number {
     this.close();
     if (this.isFull) this.reset();
-    const mode = cpu.field32(CPU.mode);
     const offset = host & 4095, page = host - offset;
     if (key >= 0) this.guard(page);
     let second = 0;
@@ -184,7 +180,7 @@ export class Blocks {
       return second < 0 ? -1 : this.capsule.u8[second + at - PAGE_SIZE] as number;
     };
     const { decoder } = this;
-    decoder.take({ bytes: this.capsule.u8, page, beyond }, offset, limit, true, (mode & MODE.compat32) === 0, (mode & MODE.ts) !== 0);
+    decoder.take({ bytes: this.capsule.u8, page, beyond }, offset, limit, true, variantOf(cpu));
     if (decoder.count === 0) {
       if (decoder.outcome === DECODE.fetchFault) {
         const at = lo + decoder.firstLength;
@@ -197,7 +193,7 @@ export class Blocks {
     this.top = decoder.write(first, 0, limit === 1);
     if (key < 0) return first;
     this.keep(first, host, key, reaches ? second : 0);
-    if (decoder.endsOpen && limit === MAX_BLOCK) this.open = { goto: this.top - REC.size, first, page, variant: key & 3 };
+    if (decoder.endsOpen && limit === MAX_BLOCK) this.open = { goto: this.top - REC.size, page, variant: key & 3 };
     return first;
   }
   private get isFull(): boolean { return this.top + MAX_BLOCK_SIZE > this.end || this.handlers.crowded; }
@@ -214,9 +210,8 @@ export class Blocks {
     this.close();
     const { u8, u32 } = this.capsule;
     const offset = u32[(record + REC.offset) >>> 2] as number, before = u8[record + REC.icount] as number;
-    if (before >= MAX_BLOCK || this.isFull || this.byAddress.has((open.page + offset - this.capsule.frames) * 4 + open.variant)) return false;
-    const mode = cpu.field32(CPU.mode);
-    decoder.take({ bytes: u8, page: open.page, beyond: NOTHING }, offset, MAX_BLOCK - before, false, (mode & MODE.compat32) === 0, (mode & MODE.ts) !== 0);
+    if (variantOf(cpu) !== open.variant || before >= MAX_BLOCK || this.isFull || this.byAddress.has((open.page + offset - this.capsule.frames) * 4 + open.variant)) return false;
+    decoder.take({ bytes: u8, page: open.page, beyond: NOTHING }, offset, MAX_BLOCK - before, false, open.variant);
     if (decoder.count === 0) return false;
     const old = this.top;
     this.top = decoder.write(record, before, false);

@@ -2,11 +2,13 @@
 // in the memory of other machines.
 
 import { type Capsule, VCPU_BASE } from '#base/capsule.ts';
+import { withLock } from '#base/spin-lock.ts';
 import { CPU } from '../cpu-state.ts';
 
 /** Where some of the bytes lie: `at` of them are before. */
 interface Piece { readonly capsule: Capsule; readonly offset: number; readonly at: number; readonly length: number }
 
+/** The lock under which generated code changes 16 bytes. */
 const LOCK = (VCPU_BASE + CPU.wideLock) >>> 2;
 
 /**
@@ -20,7 +22,7 @@ export function exchangeBytes(capsule: Capsule, pieces: readonly Piece[], from: 
   const [piece] = pieces as [Piece];
   const { length } = piece;
   if (pieces.length === 1 && length <= 8 && piece.offset % length === 0) return exchangeNumber(capsule, piece, from, to);
-  return withLock(piece.capsule, () => {
+  return withLock(piece.capsule.u32, LOCK, () => {
     for (const p of pieces) for (let i = 0; i < p.length; i++) if (p.capsule.u8[p.offset + i] !== capsule.u8[from + p.at + i]) return false;
     for (const p of pieces) p.capsule.u8.set(capsule.u8.subarray(to + p.at, to + p.at + p.length), p.offset);
     return true;
@@ -36,14 +38,4 @@ function exchangeNumber(capsule: Capsule, { capsule: there, offset, length }: Pi
   const words = length === 4 ? 'u32' : length === 2 ? 'u16' : 'u8';
   const was = capsule[words][from / length] as number;
   return Atomics.compareExchange(there[words], offset / length, was, capsule[words][to / length] as number) === was;
-}
-
-/** The lock under which generated code changes 16 bytes. Nobody waits for anything with it. */
-function withLock<T>({ u32 }: Capsule, body: () => T): T {
-  while (Atomics.compareExchange(u32, LOCK, 0, 1) !== 0);
-  try {
-    return body();
-  } finally {
-    Atomics.store(u32, LOCK, 0);
-  }
 }

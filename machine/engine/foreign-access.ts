@@ -10,7 +10,7 @@ export function loadForeign(foreign: ForeignMemory, at: number, to: Capsule, off
   copyAsOne(page.capsule, page.offset + at % PAGE_SIZE, to, offset, length);
 }
 
-/** Copies from a capsule offset. To be told to `foreign.written`. */
+/** Copies from a capsule offset, and tells the machine whose memory it is. */
 export function storeForeign(foreign: ForeignMemory, at: number, from: Capsule, offset: number, length: number): void {
   const page = foreign.find(Math.floor(at / PAGE_SIZE));
   copyAsOne(from, offset, page.capsule, page.offset + at % PAGE_SIZE, length);

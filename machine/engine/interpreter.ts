@@ -60,6 +60,7 @@ export interface InterpreterOptions {
   readonly takenUp?: boolean;
   /** which of several machines it is (siblings.ts); those of a higher number take their vCPUs from the first */
   readonly sibling?: number;
+  /** finds what was made in an earlier run */
   readonly kept?: Keeper | undefined;
 }
 

@@ -10,8 +10,8 @@
 // What was posted is kept in two rings, translations and frames with code. Who has slept for longer than they reach back drops all.
 
 import { assert } from '#base/assert.ts';
-import type { Capsule } from '#base/capsule.ts';
-import { VCPU_BASE } from '#base/capsule.ts';
+import { type Capsule, VCPU_BASE } from '#base/capsule.ts';
+import { withLock } from '#base/spin-lock.ts';
 import { CPU } from '../cpu-state.ts';
 
 /** So many machines can have a domain at once. */
@@ -87,10 +87,10 @@ export class Siblings {
   postCode(mfn: number): void { this.append(CODE_HEAD, (n) => { this.i32[this.at + CODE_ENTRIES + (n & (CODE_RING - 1))] = mfn; }); }
   private append(head: number, write: (n: number) => void): void {
     const { i32 } = this;
-    while (Atomics.compareExchange(i32, this.at + LOCK, 0, 1) !== 0);
-    write(i32[this.at + head] as number);
-    Atomics.add(i32, this.at + head, 1);
-    Atomics.store(i32, this.at + LOCK, 0);
+    withLock(i32, this.at + LOCK, () => {
+      write(i32[this.at + head] as number);
+      Atomics.add(i32, this.at + head, 1);
+    });
     for (let m = 0; m < this.count; m++) if (m !== this.me) Atomics.or(i32, this.word(m, ASKED), ATTENTION.posted);
   }
 

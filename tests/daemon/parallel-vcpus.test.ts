@@ -8,11 +8,13 @@ import { corpseOf } from '#toolstack/lifecycle/make-domain.ts';
 import type { ManagedDomain } from '#toolstack/lifecycle/managed-domain.ts';
 import { World } from './world.ts';
 
+const PATIENCE_MS = 100_000;
+
 /** What its frame table says of a domain that has ended is right. */
 function audit({ domid, capsule, spec: { maxvcpus } }: ManagedDomain): void { assert.deepEqual(auditDomain(corpseOf(domid, capsule, maxvcpus, nodeHost(() => {}))), []); }
 
 describe('vCPUs on two CPUs', { timeout: 280_000 }, () => {
-  const w = new World(2);
+  const w = new World(2, PATIENCE_MS);
   const { domains } = w;
   const create = (guest: string, more = {}): Promise<ManagedDomain> => w.create(guest, guest, '', { vcpus: 2, onPoweroff: 'preserve', ...more });
   const runs = async (domain: ManagedDomain): Promise<void> => {
@@ -68,7 +70,7 @@ describe('vCPUs on two CPUs', { timeout: 280_000 }, () => {
 });
 
 test('four vCPUs agree on the order of stores', { timeout: 280_000 }, async (context) => {
-  const w = new World(4);
+  const w = new World(4, PATIENCE_MS);
   context.after(() => w.domains.close());
   const domain = await w.create('parallel', 'parallel', 'four', { vcpus: 4, onPoweroff: 'preserve' });
   await w.domains.unpause(domain);

@@ -7,6 +7,7 @@ import { specOf } from '#hosts/node/daemon/domain-spec.ts';
 import type { CreateRequest } from '#hosts/node/daemon/protocol.ts';
 import { nodeHost } from '#hosts/node/host.ts';
 import { CompilerThread } from '#hosts/node/region-compiler.ts';
+import { PATIENCE_MS, until, wait } from '#hosts/node/testing/wait.ts';
 import { storePace } from '#hosts/node/xenstore-socket.ts';
 import { ConsoleLog } from '#toolstack/lifecycle/console-log.ts';
 import { Domains } from '#toolstack/lifecycle/domains.ts';
@@ -15,15 +16,16 @@ import { Store } from '#toolstack/xenstore/store.ts';
 import { linesOk } from '../guests/lines-ok.ts';
 
 const image = (guest: string): string => join(import.meta.dirname, `../guests/prebuilt/${guest}.elf.gz`);
-const wait = (ms: number): Promise<void> => new Promise((done) => { setTimeout(done, ms); });
 
 export class World {
   readonly log: string[] = [];
   readonly domains: Domains;
   private readonly outputs = new Map<string, string>();
+  private readonly patience: number;
 
-  /** @param cpus how many physical CPUs, threads each */
-  constructor(cpus: number) {
+  /** @param cpus how many physical CPUs, threads each @param patience of `until`, ms */
+  constructor(cpus: number, patience = PATIENCE_MS) {
+    this.patience = patience;
     const compilers = new CompilerThread((reason) => this.log.push(reason));
     this.domains = new Domains(new Store(), nodeHost((_level, message) => this.log.push(message)), { cpus, start: startCpuThread(compilers), later: storePace.later, saveCore: async () => assert.fail('nobody asked for a core') }, (line) => this.log.push(line));
   }
@@ -37,9 +39,7 @@ export class World {
   }
   output(name: string): string { return this.outputs.get(name) as string; }
   async until(what: string, holds: () => boolean): Promise<void> {
-    for (const begin = performance.now(); !holds(); await wait(5)) {
-      assert.ok(performance.now() - begin < 100_000, `${what}\n${[...this.outputs].map(([name, text]) => `${name}: ${text}`).join('\n')}\n${this.log.join('\n')}`);
-    }
+    await until(() => `${what}\n${[...this.outputs].map(([name, text]) => `${name}: ${text}`).join('\n')}\n${this.log.join('\n')}`, holds, this.patience);
   }
   /** All checks of a guest were right, and it has come to its end. */
   assertAllOk(name: string): void {

@@ -2,7 +2,7 @@
 // JavaScript a kernel's decompression took twice as long, a tenth of a guest's start (2026-11, Node 26.10).
 
 import { Wasm, type WasmModule } from '#base/webassembly.ts';
-import { add, and, eq, eqz, type Expr, geU, gtU, i32, load, ltU, ne, or, shrU, sub } from '#machine/wasm/expr.ts';
+import { add, and, eq, eqz, type Expr, geU, gtU, i32, load, ltU, or, shrU, sub } from '#machine/wasm/expr.ts';
 import type { Fn, Var } from '#machine/wasm/fn.ts';
 import { ModuleBuilder } from '#machine/wasm/module.ts';
 
@@ -30,61 +30,52 @@ function build(): Uint8Array {
   const m = new ModuleBuilder('lz4');
   const { fn } = m.fn(['i32', 'i32', 'i32', 'i32'], 'i32', 'block');
   const from = fn.paramVar(0), end = fn.param(1), to = fn.paramVar(2), limit = fn.param(3);
-  const start = fn.let(add(to.get, i32(0)));
+  const start = fn.let(to.get);
   const token = fn.var('i32'), length = fn.var('i32');
-  const next = (): void => { from.set(add(from.get, i32(1))); };
   fn.loop((again) => {
     fn.if(geU(from.get, end), () => fn.return(i32(-1)));
     token.set(load('i32', 8, from.get));
-    next();
+    advance(from, i32(1));
     length.set(shrU(token.get, i32(4)));
-    longer(fn, length, 15, from, next, end);
+    longer(fn, length, 15, from, end);
     fn.if(or(gtU(length.get, sub(end, from.get)), gtU(length.get, sub(limit, to.get))), () => fn.return(i32(-1)));
-    copy16(fn, to, fn.let(add(from.get, i32(0))), length);
-    from.set(add(from.get, length.get));
-    to.set(add(to.get, length.get));
+    copy(fn, 16, to, fn.let(from.get), length);
+    advance(from, length.get);
+    advance(to, length.get);
     fn.if(geU(from.get, end), () => fn.return(to.get)); // the last sequence has no match
 
     const offset = fn.let(load('i32', 16, from.get));
-    from.set(add(from.get, i32(2)));
+    advance(from, i32(2));
     fn.if(gtU(from.get, end), () => fn.return(i32(-1)));
     length.set(add(and(token.get, i32(15)), i32(4)));
-    longer(fn, length, 19, from, next, end);
+    longer(fn, length, 19, from, end);
     fn.if(or(or(eqz(offset), gtU(offset, sub(to.get, start))), gtU(length.get, sub(limit, to.get))), () => fn.return(i32(-1)));
     const source = fn.let(sub(to.get, offset));
-    fn.if(geU(offset, i32(16)), () => copy16(fn, to, source, length), () => copyBytes(fn, to, source, length));
-    to.set(add(to.get, length.get));
+    fn.if(geU(offset, i32(16)), () => copy(fn, 16, to, source, length), () => copy(fn, 1, to, source, length)); // what lies near is repeated
+    advance(to, length.get);
     fn.br(again);
   });
   fn.unreachable();
   return m.bytes();
 }
 
+const advance = (at: Var, by: Expr): void => at.set(add(at.get, by));
 /** Adds the bytes that follow to a length that is not complete: up to the first that is not 255. */
-function longer(fn: Fn, length: Var, incomplete: number, from: Var, next: () => void, end: Expr): void {
+function longer(fn: Fn, length: Var, incomplete: number, from: Var, end: Expr): void {
   fn.if(eq(length.get, i32(incomplete)), () => fn.loop((again) => {
     fn.if(geU(from.get, end), () => fn.return(i32(-1)));
     const more = fn.let(load('i32', 8, from.get));
-    next();
-    length.set(add(length.get, more));
+    advance(from, i32(1));
+    advance(length, more);
     fn.brIf(again, eq(more, i32(255)));
   }));
 }
-/** Copies `length` bytes, and up to 15 more; none that it has written itself. */
-function copy16(fn: Fn, to: Var, source: Expr, length: Var): void {
+/** Copies `length` bytes, so many at a time, and as many as it takes to the next multiple. Those of a step do not depend on each other. */
+function copy(fn: Fn, step: 1 | 16, to: Var, source: Expr, length: Var): void {
   const done = fn.var('i32', i32(0));
   fn.loop((again) => {
-    fn.store(128, add(to.get, done.get), load('v128', 128, add(source, done.get)));
-    done.set(add(done.get, i32(16)));
+    fn.store(step * 8, add(to.get, done.get), load(step === 16 ? 'v128' : 'i32', step * 8, add(source, done.get)));
+    advance(done, i32(step));
     fn.brIf(again, ltU(done.get, length.get));
-  });
-}
-/** Copies `length` bytes, at least one, one by one: what lies near is repeated. */
-function copyBytes(fn: Fn, to: Var, source: Expr, length: Var): void {
-  const done = fn.var('i32', i32(0));
-  fn.loop((again) => {
-    fn.store(8, add(to.get, done.get), load('i32', 8, add(source, done.get)));
-    done.set(add(done.get, i32(1)));
-    fn.brIf(again, ne(done.get, length.get));
   });
 }
