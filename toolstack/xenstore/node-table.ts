@@ -32,6 +32,8 @@ export interface NodeTable {
   owned(domid: number): number;
   /** whose memory a node of this owner takes */
   payer(owner: number): Usage;
+  /** by how many bytes the memory of who pays for this node grows if it is stored */
+  growth(path: string, node: NewNode): number;
   nextKey(): number;
 }
 
@@ -71,6 +73,10 @@ export class BaseTable implements NodeTable {
 
   owned(domid: number): number { return this.usage.of(domid).nodes; }
   payer(owner: number): Usage { return this.usage.of(owner); }
+  growth(path: string, node: NewNode): number {
+    const before = this.nodes.get(path);
+    return nodeMemory(path, node) - (before?.perms[0].domid === node.perms[0].domid ? nodeMemory(path, before) : 0);
+  }
   nextKey(): number { return ++this.key; }
 
   /** Paths of the nodes whose permissions name a domain, its own among them. */

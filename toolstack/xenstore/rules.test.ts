@@ -251,6 +251,30 @@ describe('quotas', () => {
     assert.deepEqual(checkStore(store), []);
   });
 
+  test('of memory: the first change of a node in a transaction is charged as a whole', () => {
+    for (const change of [
+      (one: WireClient, n: number, t: number) => one.call('WRITE', `d${n % 20}/${n}\0${'y'.repeat(1900)}`, t), // another value
+      (one: WireClient, n: number, t: number) => one.call('WRITE', `p${n}/new\0`, t), // its parent has one child more
+      (one: WireClient, n: number, t: number) => one.call('RM', `p${n}/old\0`, t), // and one less
+      (one: WireClient, n: number, t: number) => one.call('SET_PERMS', `d${n % 20}/${n}\0n1\0r2\0`, t),
+    ]) {
+      const { store, one } = setUp();
+      for (let n = 0; n < 700; n++) one.call('WRITE', `d${n % 20}/${n}\0${'x'.repeat(1900)}`);
+      for (let n = 0; n < 100; n++) one.call('WRITE', `p${n}/old\0`);
+      for (let n = 0; n < 100; n++) one.call('WRITE', `p${n}\0${'x'.repeat(1800)}`);
+      for (let n = 0; store.usageOf(1).memory < QUOTA.memory - 300_000; n++) one.call('WATCH', `x\0${'t'.repeat(3000)}${n}\0`);
+      const t = one.begin();
+      let refused = false;
+      for (let n = 0; n < 100; n++) {
+        refused = change(one, n, t) === '!ENOMEM' || refused;
+        assert.ok(store.usageOf(1).memory <= QUOTA.memory, `${change}, ${n}: ${store.usageOf(1).memory}`);
+      }
+      assert.ok(refused, `${change}`);
+      one.end(t);
+      assert.deepEqual(checkStore(store), []);
+    }
+  });
+
   test('of nodes in a transaction', () => {
     const { one } = setUp();
     const t = one.begin();

@@ -24,7 +24,7 @@ export class Transaction implements NodeTable {
   private readonly usage: Usage;
   private readonly entries = new Map<string, Entry>();
   /** by how much the number of nodes of each owner grows */
-  private readonly growth = new Map<number, number>();
+  private readonly grown = new Map<number, number>();
   private memory = 0;
   private failed = false;
 
@@ -44,14 +44,19 @@ export class Transaction implements NodeTable {
     const entry = this.entry(path);
     this.count(entry.now, -1);
     this.count(node, 1);
-    this.charge(nodeMemory(path, node) - (entry.written ? nodeMemory(path, entry.now) : 0));
+    this.charge(this.growth(path, node));
     entry.now = node && { ...node, generation: entry.seen?.generation ?? 0, writer };
     entry.written = true;
     return entry.now;
   }
 
-  owned(domid: number): number { return this.base.owned(domid) + (this.growth.get(domid) ?? 0); }
+  owned(domid: number): number { return this.base.owned(domid) + (this.grown.get(domid) ?? 0); }
   payer(): Usage { return this.usage; }
+  /** What it has seen it keeps: the first change of a node costs all of the new one. */
+  growth(path: string, node: NewNode | undefined): number {
+    const entry = this.entries.get(path);
+    return nodeMemory(path, node) - (entry?.written ? nodeMemory(path, entry.now) : 0);
+  }
   nextKey(): number { return this.base.nextKey(); }
 
   /**
@@ -73,7 +78,7 @@ export class Transaction implements NodeTable {
     for (const writer of writers) conflict(writer);
     if (overtaken) throw new StoreError('EAGAIN');
     const { domid, privileged } = this.who;
-    if (!privileged && (this.growth.get(domid) ?? 0) > 0 && this.owned(domid) > QUOTA.nodesPerDomain) throw new StoreError('ENOSPC');
+    if (!privileged && (this.grown.get(domid) ?? 0) > 0 && this.owned(domid) > QUOTA.nodesPerDomain) throw new StoreError('ENOSPC');
     for (const [path, { seen, now, written }] of this.entries) if (written && (seen || now)) this.base.set(path, now, domid);
     return [...this.changes].filter(([path]) => this.entries.get(path)?.seen ?? this.entries.get(path)?.now);
   }
@@ -115,7 +120,7 @@ export class Transaction implements NodeTable {
   private count(node: NewNode | undefined, by: number): void {
     if (!node) return;
     const { domid } = node.perms[0];
-    this.growth.set(domid, (this.growth.get(domid) ?? 0) + by);
+    this.grown.set(domid, (this.grown.get(domid) ?? 0) + by);
   }
 
   private charge(memory: number): void {

@@ -6,10 +6,11 @@
 import type { Changes } from './changes.ts';
 import { type Children, namesFrom, without } from './children.ts';
 import { StoreError } from './store-error.ts';
-import { type NewNode, nodeMemory, nodeSize, type NodeTable, type StoreNode, withChild } from './node-table.ts';
+import { type NewNode, nodeSize, type NodeTable, type StoreNode, withChild } from './node-table.ts';
 import { canonicalOrSpecial, canonicalPath, childPath, isSpecial, parentPath, upward } from './path.ts';
 import { type Permissions, permits, type Requester, type Right } from './permissions.ts';
 import { QUOTA } from './quota.ts';
+import type { Usage } from './usage.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -34,7 +35,7 @@ export class View {
   write(path: string, value: Uint8Array): void {
     const at = canonicalPath(path, this.who);
     const node = this.lookup(at, 'write');
-    if (node) this.replace(at, node, { ...node, value });
+    if (node) this.replace(at, { ...node, value });
     else this.create(at, value);
   }
 
@@ -62,7 +63,7 @@ export class View {
     if (!this.who.privileged && perms.length > QUOTA.permsPerNode) throw new StoreError('ENOSPC');
     const node = this.find(at, 'owner');
     if (!this.who.privileged && perms[0].domid !== node.perms[0].domid) throw new StoreError('EPERM');
-    this.replace(at, node, { ...node, perms }, node.perms);
+    this.replace(at, { ...node, perms }, node.perms);
   }
 
   /** Takes a domain that is gone out of a node: with the node, when it was the owner, or with its rights. */
@@ -118,15 +119,15 @@ export class View {
     if (!privileged && this.table.owned(domid) + names.length > QUOTA.nodesPerDomain) throw new StoreError('ENOSPC');
     for (const { node } of made) this.checkSize(node);
     this.checkSize(parent);
-    this.checkMemory(perms[0].domid, made.reduce((n, { path, node }) => n + nodeMemory(path, node), 0));
+    this.checkMemory([{ path: existing, node: parent }, ...made]);
     this.table.set(existing, parent, domid);
     for (const { path, node } of made) this.table.set(path, node, domid);
     this.changes.add(at, { perms, exact: false });
   }
 
-  private replace(at: string, before: StoreNode, node: NewNode, oldPerms?: Permissions): void {
+  private replace(at: string, node: NewNode, oldPerms?: Permissions): void {
     this.checkSize(node);
-    this.checkMemory(node.perms[0].domid, nodeMemory(at, node) - nodeMemory(at, before));
+    this.checkMemory([{ path: at, node }]);
     this.table.set(at, node, this.who.domid);
     if (!isSpecial(at)) this.changes.add(at, { perms: node.perms, oldPerms, exact: false });
   }
@@ -135,7 +136,9 @@ export class View {
     const parentAt = parentPath(at);
     const parent = this.table.get(parentAt);
     if (!parent) throw new StoreError('EIO'); // every node has its parent
-    this.table.set(parentAt, { ...parent, children: without(parent.children, node.key) }, this.who.domid);
+    const bereft = { ...parent, children: without(parent.children, node.key) };
+    this.checkMemory([{ path: parentAt, node: bereft }]);
+    this.table.set(parentAt, bereft, this.who.domid);
     this.changes.add(at, { perms: node.perms, exact: false });
     const doomed = [{ path: at, node }];
     for (let next; (next = doomed.pop());) {
@@ -154,7 +157,16 @@ export class View {
     if (!this.who.privileged && nodeSize(node) >= QUOTA.nodeSize) throw new StoreError('ENOSPC');
   }
 
-  private checkMemory(owner: number, growth: number): void {
-    if (!this.who.privileged && growth > 0 && this.table.payer(owner).memory + growth > QUOTA.memory) throw new StoreError('ENOMEM');
+  /** Before nodes are stored: that whoever pays for them has so much left. */
+  private checkMemory(nodes: readonly { path: string; node: NewNode }[]): void {
+    if (this.who.privileged) return;
+    const growth = new Map<Usage, number>();
+    for (const { path, node } of nodes) {
+      const payer = this.table.payer(node.perms[0].domid);
+      growth.set(payer, (growth.get(payer) ?? 0) + this.table.growth(path, node));
+    }
+    for (const [payer, bytes] of growth) {
+      if (bytes > 0 && payer.memory + bytes > QUOTA.memory) throw new StoreError('ENOMEM');
+    }
   }
 }
