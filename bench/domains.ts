@@ -2,12 +2,12 @@
 //
 // Many domains of the default guest on one daemon: what they get done together, against as many processes in one domain; what
 // they cost when they are idle; how long it takes to make one; how soon an idle one answers while others are busy; whether
-// weights and caps hold; and what two vCPUs of one domain do on two CPUs. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
+// weights and caps hold; what two vCPUs of one domain do on two CPUs; and what as many processes of QEMU without KVM do. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
 //
 //   --domains N  1, 2, 4 … N domains (128)
 //   --idle N     so many idle and paused domains (as many as --domains)
 //   --cpus N     physical CPUs of the daemon (as many as there are processors)
-//   --only LIST  of throughput,creation,idle,echo,shares,smp
+//   --only LIST  of throughput,qemu,creation,idle,echo,shares,smp
 //   --cpu        compares work for each second of processor time, for a machine that is busy with other things
 //   --publish    writes the results into docs/ as well
 
@@ -16,12 +16,13 @@ import { availableParallelism, cpus as processors, loadavg, release } from 'node
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Daemon } from '../tests/daemon/daemon-process.ts';
-import { creation, echo, idle, parallel, type Share, shares, throughput } from './domains/measurements.ts';
+import { creation, echo, idle, parallel, rival, type Share, shares, throughput } from './domains/measurements.ts';
+import { missingQemu } from './domains/qemu.ts';
 import { chart, type Results, text } from './domains/report.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, '.build/bench');
-const PARTS = ['throughput', 'creation', 'idle', 'echo', 'shares', 'smp'] as const;
+const PARTS = ['throughput', 'qemu', 'creation', 'idle', 'echo', 'shares', 'smp'] as const;
 type Part = (typeof PARTS)[number];
 
 /** MiB of a paused domain. */
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
       caps: await sharesOf(capped),
       echo: wanted('echo') ? await each(few, 'echo', (count) => echo(daemon, count)) : [],
       parallel: wanted('smp') && cpus > 1 ? await each([2], 'smp', (vcpus) => parallel(daemon, vcpus, values.cpu)) : [],
+      rivals: wanted('qemu') ? await each([...new Set([...few, Math.ceil(most / 2)])].sort((a, b) => a - b).filter(isPossible), 'QEMU', (count) => rival(daemon, count, cpus)) : [],
       throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus, values.cpu)) : [],
     };
     report(results, values.publish);
@@ -74,6 +76,11 @@ async function main(): Promise<void> {
   }
 }
 
+function isPossible(count: number): boolean {
+  const missing = missingQemu(count);
+  if (missing !== undefined) console.error(`QEMU, ${count}: left out: ${missing}`);
+  return missing === undefined;
+}
 function report(results: Results, publish: boolean): void {
   mkdirSync(OUTPUT, { recursive: true });
   const files: Readonly<Record<string, string>> = {

@@ -1,22 +1,28 @@
 // The same work in many places: a shell that counts, and says so each time it has counted so far. In domains of their own,
 // or as processes of one domain.
 
+import { median } from '../suite/results.ts';
 import type { Console, Daemon } from '../../tests/daemon/daemon-process.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 
 /** Steps of the shell's loop for each line that it writes: some 10 ms of work. */
 const STEPS = 1500;
-const LOOP = `while :; do i=0; while [ $i -lt ${STEPS} ]; do i=$((i+1)); done; echo @; done`;
+export const LOOP = `while :; do i=0; while [ $i -lt ${STEPS} ]; do i=$((i+1)); done; echo @; done`;
 /** MiB for a domain of one such shell, and for each process of a domain that has many. */
 const MEMORY = 32, MEMORY_MORE = 1;
 /** Seconds of a measurement. */
-export const WINDOW = 10;
+export const WINDOW = 8;
 /** The part by which two in a row may differ when code is as well compiled as it will be, and how many there are at the most. */
-const STEADY = 0.01, MOST_WINDOWS = 12;
+const STEADY = 0.03, MOST_WINDOWS = 5;
+/** Windows of each that are measured in turn, and seconds before one. */
+const TURNS = 3, SETTLE = 2;
 
 export interface Busy {
   /** lines written so far */
   count(): number;
+  /** Stops working, and goes on. */
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -47,8 +53,11 @@ function start(daemon: Daemon, names: readonly string[], consoles: readonly Cons
     console.onBytes = (bytes) => { for (const byte of bytes) if (byte === 0x40) lines++; };
     console.say(`${program}\n`);
   }
+  const tell = async (command: 'pause' | 'unpause'): Promise<void> => { for (const domain of names) await daemon.ask({ command, domain }); };
   return {
     count: () => lines,
+    pause: () => tell('pause'),
+    unpause: () => tell('unpause'),
     async end() {
       for (const console of consoles) console.close();
       for (const name of names) await daemon.ok('destroy', name);
@@ -59,19 +68,35 @@ function start(daemon: Daemon, names: readonly string[], consoles: readonly Cons
 /** Lines a second: in the first WINDOW seconds, and once that does not change any more. */
 export interface Rate { readonly first: number; readonly steady: number }
 
+async function window(busy: Busy, seconds: () => number): Promise<number> {
+  const [count, begin] = [busy.count(), seconds()];
+  await wait(WINDOW * 1000);
+  return (busy.count() - count) / (seconds() - begin);
+}
 /** @param seconds the clock */
 export async function rateOf(busy: Busy, seconds: () => number): Promise<Rate> {
-  const window = async (): Promise<number> => {
-    const [count, begin] = [busy.count(), seconds()];
-    await wait(WINDOW * 1000);
-    return (busy.count() - count) / (seconds() - begin);
-  };
-  const first = await window();
+  const first = await window(busy, seconds);
   let last = first;
   for (let i = 1; i < MOST_WINDOWS; i++) {
-    const rate = await window();
+    const rate = await window(busy, seconds);
     if (Math.abs(rate - last) < STEADY * rate) return { first, steady: (rate + last) / 2 };
     last = rate;
   }
   return { first, steady: last };
+}
+/**
+ * The rates of several in turn, each while the others are paused, so that a machine that gets slower or faster does so for all: medians
+ * of TURNS windows. All are paused before and after.
+ */
+export async function rateInTurn(all: readonly Busy[], seconds: () => number): Promise<number[]> {
+  const rates = all.map((): number[] => []);
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const [i, busy] of all.entries()) {
+      await busy.unpause();
+      await wait(SETTLE * 1000);
+      rates[i]?.push(await window(busy, seconds));
+      await busy.pause();
+    }
+  }
+  return rates.map(median);
 }

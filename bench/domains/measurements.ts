@@ -4,8 +4,9 @@ import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
-import { boot, type Busy, busyDomains, busyProcesses, type Rate, rateOf } from './busy.ts';
+import { boot, type Busy, busyDomains, busyProcesses, type Rate, rateInTurn, rateOf } from './busy.ts';
 import { cpuSeconds } from './process-usage.ts';
+import { busyMachines } from './qemu.ts';
 
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 /** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */
@@ -19,23 +20,46 @@ async function destroyAll(daemon: Daemon): Promise<void> {
 
 export interface Throughput {
   readonly count: number;
-  /** lines a second: of so many domains on one CPU and on all, and of so many processes of one domain */
-  readonly oneCpu: Rate;
-  readonly allCpus: Rate;
-  readonly processes: Rate;
+  /** lines a second in the first WINDOW seconds: of so many domains on one CPU, and of so many processes of one domain */
+  readonly first: { readonly oneCpu: number; readonly processes: number };
+  /** once that does not change any more, measured in turn; and of domains on all CPUs */
+  readonly processes: number;
+  readonly oneCpu: number;
+  readonly allCpus: number;
 }
 /** @param cpuTime seconds are the daemon's processor time, for a machine that is busy with other things: then all CPUs do no more than one */
 export async function throughput(daemon: Daemon, count: number, cpus: number, cpuTime: boolean): Promise<Throughput> {
-  const rate = (start: typeof busyDomains, ...words: string[]): Promise<Rate> => rateWhile(daemon, cpuTime, () => start(daemon, count, ...words));
+  const seconds = clock(daemon, cpuTime);
   await warmUp(daemon);
-  const processes = await rate(busyProcesses, 'cpus="0"');
-  const oneCpu = await rate(busyDomains, 'cpus="0"');
-  return { count, processes, oneCpu, allCpus: cpus === 1 || count === 1 ? oneCpu : await rate(busyDomains) };
+  const many = await busyProcesses(daemon, count, 'cpus="0"');
+  /** Both until they are steady, one after the other; then in turn. */
+  const beside = async (...words: string[]): Promise<{ first: number; inTurn: readonly number[] }> => {
+    const busy = await busyDomains(daemon, count, ...words);
+    try {
+      const { first } = await rateOf(busy, seconds);
+      await busy.pause();
+      return { first, inTurn: await rateInTurn([many, busy], seconds) };
+    } finally {
+      await busy.end();
+    }
+  };
+  try {
+    const { first } = await rateOf(many, seconds);
+    await many.pause();
+    const one = await beside('cpus="0"');
+    const [processes, oneCpu] = one.inTurn as [number, number];
+    if (cpus === 1 || count === 1) return { count, first: { processes: first, oneCpu: one.first }, processes, oneCpu, allCpus: oneCpu };
+    const [again, allCpus] = (await beside()).inTurn as [number, number];
+    return { count, first: { processes: first, oneCpu: one.first }, processes, oneCpu, allCpus: allCpus * processes / again };
+  } finally {
+    await many.end();
+  }
 }
+const clock = (daemon: Daemon, cpuTime: boolean): (() => number) => (cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000);
 async function rateWhile(daemon: Daemon, cpuTime: boolean, start: () => Promise<Busy>): Promise<Rate> {
   const busy = await start();
   try {
-    return await rateOf(busy, cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000);
+    return await rateOf(busy, clock(daemon, cpuTime));
   } finally {
     await busy.end();
   }
@@ -45,6 +69,40 @@ async function warmUp(daemon: Daemon): Promise<void> {
   const first = await busyDomains(daemon, 1);
   await wait(WARM_UP_SECONDS * 1000);
   await first.end();
+}
+
+/** A machine full of domains beside as many processes of QEMU. */
+export interface Rival {
+  readonly count: number;
+  /** lines a second on all CPUs, measured in turn */
+  readonly qemu: number;
+  readonly domains: number;
+  /** MiB of resident memory for each */
+  readonly qemuMiB: number;
+  readonly domainMiB: number;
+}
+export async function rival(daemon: Daemon, count: number, cpus: number): Promise<Rival> {
+  const seconds = clock(daemon, false);
+  await warmUp(daemon);
+  const before = residentMiB(daemon.pid);
+  const domains = await busyDomains(daemon, count);
+  try {
+    await rateOf(domains, seconds);
+    await domains.pause();
+    const domainMiB = (residentMiB(daemon.pid) - before) / count;
+    const machines = await busyMachines(count, cpus);
+    try {
+      await rateOf(machines, seconds);
+      await machines.pause();
+      const qemuMiB = machines.resident() / count;
+      const [ours, qemu] = await rateInTurn([domains, machines], seconds) as [number, number];
+      return { count, qemu, domains: ours, qemuMiB, domainMiB };
+    } finally {
+      await machines.end();
+    }
+  } finally {
+    await domains.end();
+  }
 }
 
 export interface Parallel {

@@ -1,7 +1,7 @@
 // The results as text and as an SVG.
 
-import { type Rate, WINDOW } from './busy.ts';
-import type { Creation, Echo, Idle, Parallel, Share, Throughput } from './measurements.ts';
+import { WINDOW } from './busy.ts';
+import type { Creation, Echo, Idle, Parallel, Rival, Share, Throughput } from './measurements.ts';
 
 export interface Results {
   readonly about: Readonly<Record<string, unknown>>;
@@ -9,6 +9,7 @@ export interface Results {
   /** throughput is for each second of processor time */
   readonly perCpu: boolean;
   readonly throughput: readonly Throughput[];
+  readonly rivals: readonly Rival[];
   readonly parallel: readonly Parallel[];
   readonly creation: readonly Creation[];
   readonly idle: readonly Idle[];
@@ -25,15 +26,17 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return all.map((row) => row.map((cell, i) => cell.padStart(widths[i] as number)).join('  ')).join('\n');
 }
 
-const throughputs = (r: Results, when: keyof Rate): string => table(
-  ['domains', 'processes', 'domains', '', `on ${r.cpus} CPUs`, ''],
-  r.throughput.map(({ count, processes, oneCpu, allCpus }) => [`${count}`, processes[when].toFixed(1), ...[oneCpu, allCpus].flatMap((rate) => [rate[when].toFixed(1), percent(rate[when] / processes[when])])]),
+const throughputs = (r: Results): string => table(
+  ['domains', 'processes', 'domains', '', `on ${r.cpus} CPUs`, '', `first ${WINDOW} s: processes`, 'domains', ''],
+  r.throughput.map(({ count, first, processes, oneCpu, allCpus }) => [
+    `${count}`, processes.toFixed(1), ...[oneCpu, allCpus].flatMap((rate) => [rate.toFixed(1), percent(rate / processes)]), first.processes.toFixed(1), first.oneCpu.toFixed(1), percent(first.oneCpu / first.processes),
+  ]),
 );
 
 export function text(r: Results): string {
   const sections: readonly (readonly [string, string])[] = [
-    ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r, 'steady')],
-    [`The same in the first ${WINDOW} s`, throughputs(r, 'first')],
+    ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r)],
+    ['Busy domains, and as many processes of QEMU without KVM, on all CPUs; lines a second once that is steady', table(['machines', 'QEMU', 'domains', 'times', 'MiB each, QEMU', 'domains'], r.rivals.map((v) => [`${v.count}`, v.qemu.toFixed(1), v.domains.toFixed(1), (v.domains / v.qemu).toFixed(2), v.qemuMiB.toFixed(1), v.domainMiB.toFixed(1)]))],
     ['vCPUs of one domain at the same time, a shell that counts on each; lines a second', table(['vCPUs', 'one', 'all', 'times', 'in the first'], r.parallel.map((p) => [`${p.vcpus}`, p.one.steady.toFixed(1), p.all.steady.toFixed(1), ...(['steady', 'first'] as const).map((when) => (p.all[when] / p.one[when] * (r.perCpu ? p.vcpus : 1)).toFixed(2))]))],
     ['Creation of paused domains', table(['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation.map((c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]))],
     ['Idle domains', table(['domains', 'of one processor', 'MiB each'], r.idle.map((i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]))],
@@ -57,8 +60,8 @@ export function chart(r: Results): string {
   const x = (count: number): string => (LEFT + WIDTH * Math.log2(count) / most).toFixed(1);
   const y = (ratio: number): string => (TOP + HEIGHT * (1 - Math.min(ratio, HIGHEST) / HIGHEST)).toFixed(1);
   const series = [
-    { name: 'one', label: 'on one CPU', value: (t: Throughput) => t.oneCpu.steady / t.processes.steady },
-    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus.steady / t.processes.steady / (r.perCpu ? 1 : Math.min(r.cpus, t.count)) },
+    { name: 'one', label: 'on one CPU', value: (t: Throughput) => t.oneCpu / t.processes },
+    { name: 'all', label: `on ${r.cpus} CPUs, for each`, value: (t: Throughput) => t.allCpus / t.processes / (r.perCpu ? 1 : Math.min(r.cpus, t.count)) },
   ];
   const lines = series.map(({ name, value }) => `<polyline class="${name}" points="${r.throughput.map((t) => `${x(t.count)},${y(value(t))}`).join(' ')}"/>${r.throughput.map((t) => `<circle class="${name}" cx="${x(t.count)}" cy="${y(value(t))}" r="3"/>`).join('')}`);
   const grid = [0, 0.25, 0.5, 0.75, 1].map((v) => `<line class="grid" x1="${LEFT}" x2="${LEFT + WIDTH}" y1="${y(v)}" y2="${y(v)}"/><text class="dim" x="${LEFT - 8}" y="${Number(y(v)) + 4}" text-anchor="end">${v * 100} %</text>`);
