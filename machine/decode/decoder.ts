@@ -301,4 +301,8 @@ function countFromPage(d: Decoded, next: number): void {
   if (lo > 0xffff_ffff) d.dispHi = (d.dispHi + 1) | 0;
   d.dispLo = lo | 0;
   d.base = CPU.page;
+  if (d.dispHi === d.dispLo >> 31) return;
+  d.dispHi = -1; // of 32 bits, less than it is by 2^32
+  d.index = CPU.fourGiB;
+  d.form = 'x';
 }

@@ -15,7 +15,7 @@ import type { Row } from '../isa/row.ts';
 import { ROWS } from '../isa/table.ts';
 import type { HandlerSpec } from './handler-spec.ts';
 import type { Handlers } from './handlers.ts';
-import { REC, UNNOTED } from './record.ts';
+import { NEAR, REC, UNNOTED } from './record.ts';
 
 /** What code means beside its bytes, as bits: in compatibility mode; while CR0.TS is set. */
 const VARIANT = { compat32: 1, ts: 2 } as const;
@@ -24,7 +24,7 @@ export const variantOf = (cpu: Cpu): number => (cpu.field32(CPU.mode) & MODE.com
 /** Most instructions of a block. */
 export const MAX_BLOCK = 64;
 /** Room that the records of one take at the most, bytes. */
-export const MAX_BLOCK_SIZE = (MAX_BLOCK + 2) * REC.size;
+export const MAX_BLOCK_SIZE = (MAX_BLOCK + 4) * REC.size;
 
 /** Register forms of these neither fault nor leave: flags that one overwrites are dead before it. */
 const PURE: ReadonlySet<Row> = new Set([...alu, ...mov_, ...shift_, ...bit].filter((r) => !['AAM', 'XLAT'].includes(r.name)));
@@ -36,6 +36,9 @@ const isPure = ROWS.map((row) => PURE.has(row)), usesFpu = ROWS.map((row) => FPU
 
 /** A compare that the jump behind it can share a record with: it must not write memory, which might hold that jump. */
 const fusible = (d: Decoded, entry: Entry): boolean => entry.fuses && !(entry.lock && d.form !== 'r');
+/** How far a jump behind an instruction goes from that. */
+const distance = (d: Decoded, jump: Decoded): number => d.length + jump.length + jump.immLo;
+const isNear = (d: Decoded, jump: Decoded): boolean => Math.abs(distance(d, jump)) <= NEAR;
 /** The variant that is looked up; one object, so that decoding allocates little. */
 const wanted: { -readonly [K in keyof HandlerSpec]: HandlerSpec[K] } = { row: 0, opSize: 64, addrSize: 64, mode64: true, rep: '', form: 'r', dead: false, fused: -1 };
 const live = new Uint8Array(MAX_BLOCK);
@@ -116,7 +119,7 @@ export class BlockDecoder {
       if (d.followed) continue;
       const entry = d.entry as Entry;
       const follower = i + 1 < count ? pool[i + 1] as Decoded : undefined;
-      const fuse = follower && fusible(d, entry) && (follower.entry as Entry).cc >= 0 && (mode64 || follower.opSize === 32) ? follower : undefined;
+      const fuse = follower && fusible(d, entry) && (follower.entry as Entry).cc >= 0 && (mode64 || follower.opSize === 32) && isNear(d, follower) ? follower : undefined;
       wanted.row = entry.number;
       wanted.opSize = d.opSize;
       wanted.addrSize = d.addrSize;
@@ -155,34 +158,32 @@ export class BlockDecoder {
   }
 
   private writeRecord(at: number, d: Decoded, handler: number, icount: number, fuse: Decoded | undefined): void {
-    const { u8, u16, i32 } = this.capsule;
-    const jumping = (fuse ?? d).entry as Entry;
+    const { u8, u16, i32, u32 } = this.capsule;
+    const entry = d.entry as Entry, jumping = (fuse ?? d).entry as Entry;
     this.bare(at, handler, d.offset, icount);
     u16[(at + REC.r1) >>> 1] = d.r1;
     u16[(at + REC.r2) >>> 1] = d.r2;
-    i32[(at + REC.imm) >>> 2] = d.immLo;
-    i32[(at + REC.imm + 4) >>> 2] = d.immHi;
-    i32[(at + REC.disp) >>> 2] = d.dispLo;
-    i32[(at + REC.disp + 4) >>> 2] = d.dispHi;
     u16[(at + REC.base) >>> 1] = d.base;
     u16[(at + REC.index) >>> 1] = d.index;
     u8[at + REC.segment] = d.segment;
     u8[at + REC.scale] = d.scale;
     u8[at + REC.length] = d.length + (fuse ? fuse.length : 0);
     // a relative jump's displacement counts from the next instruction
-    if (!jumping.relative && !jumping.isJmp) i32[(at + REC.link) >>> 2] = UNNOTED;
-    i32[(at + REC.rel) >>> 2] = (fuse ? fuse.immLo + fuse.length : d.immLo) + d.length;
+    i32[(at + REC.imm) >>> 2] = entry.relative ? d.immLo + d.length : d.immLo;
+    i32[(at + REC.disp) >>> 2] = entry.immediate === 'iv' && d.opSize === 64 || entry.immediate === 'cp' ? d.immHi : d.dispLo;
+    if (entry.immediate === 'moffs') {
+      i32[(at + REC.wide) >>> 2] = d.dispLo;
+      i32[(at + REC.wide + 4) >>> 2] = d.dispHi;
+    }
+    if (fuse) u16[(at + REC.near) >>> 1] = distance(d, fuse);
+    if (!jumping.relative && !jumping.isJmp) u32[(at + REC.link) >>> 2] = UNNOTED;
   }
   /** The fields that every record has. */
   private bare(at: number, handler: number, offset: number, icount: number): void {
-    const { u8, u32 } = this.capsule;
-    u32[at >>> 2] = handler;
-    u32[(at + REC.real) >>> 2] = handler;
-    u32[(at + REC.link) >>> 2] = 0;
-    u32[(at + REC.rel) >>> 2] = 0;
-    u8[at + REC.length] = 0;
-    u8[at + REC.passed] = 0;
-    u32[(at + REC.offset) >>> 2] = offset;
+    const { u8, u16, u32 } = this.capsule;
+    for (let word = at >>> 2; word < (at + REC.size) >>> 2; word++) u32[word] = 0;
+    u16[at >>> 1] = handler;
+    u16[(at + REC.offset) >>> 1] = offset;
     u8[at + REC.icount] = icount;
   }
 }

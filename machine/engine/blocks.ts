@@ -17,7 +17,7 @@ import { HotCode } from './hot-code.ts';
 import { DROP } from './mmu-contexts.ts';
 import { canonical, type Mmu } from './mmu.ts';
 import type { RegionCompiler } from './region-job.ts';
-import { BLOCK_TABLE, blockEntry, FRAME_FLAG, REC } from './record.ts';
+import { BLOCK_TABLE, blockEntry, firstRecordAt, FRAME_FLAG, headWord, REC } from './record.ts';
 import type { Siblings } from './siblings.ts';
 
 /** The block that was decoded last, while it may go on. */
@@ -118,7 +118,7 @@ export class Blocks {
     const second = this.straddling.get(record);
     return second === undefined ? -1 : (second - this.capsule.frames) >>> 12;
   }
-  isVoid(record: number): boolean { return this.capsule.u32[record >>> 2] === this.stale; }
+  isVoid(record: number): boolean { return this.capsule.u16[record >>> 1] === this.stale; }
   /** Puts a block into the table that generated code looks into. One that reaches into the next page is not for it. */
   private publish(record: number, key: number): void {
     if (this.straddling.has(record)) return;
@@ -189,8 +189,9 @@ export class Blocks {
       return decoder.outcome === DECODE.tooLong ? this.mmu.generalProtection(cpu, false) : this.mmu.undefinedOpcode(cpu);
     }
     const reaches = offset + decoder.firstLength > PAGE_SIZE;
-    const first = this.top;
+    const first = firstRecordAt(this.top);
     this.top = decoder.write(first, 0, limit === 1);
+    this.capsule.u32[headWord(first, 'entry')] = this.capsule.u16[first >>> 1] as number;
     if (key < 0) return first;
     this.keep(first, host, key, reaches ? second : 0);
     if (decoder.endsOpen && limit === MAX_BLOCK) this.open = { goto: this.top - REC.size, page, variant: key & 3 };
@@ -208,8 +209,8 @@ export class Blocks {
     const { open, decoder } = this;
     if (open?.goto !== record) return false;
     this.close();
-    const { u8, u32 } = this.capsule;
-    const offset = u32[(record + REC.offset) >>> 2] as number, before = u8[record + REC.icount] as number;
+    const { u8, u16 } = this.capsule;
+    const offset = u16[(record + REC.offset) >>> 1] as number, before = u8[record + REC.icount] as number;
     if (variantOf(cpu) !== open.variant || before >= MAX_BLOCK || this.isFull || this.byAddress.has((open.page + offset - this.capsule.frames) * 4 + open.variant)) return false;
     decoder.take({ bytes: u8, page: open.page, beyond: NOTHING }, offset, MAX_BLOCK - before, false, open.variant);
     if (decoder.count === 0) return false;
@@ -226,7 +227,7 @@ export class Blocks {
     this.made++;
     this.byAddress.set(key, first);
     const { u32 } = this.capsule;
-    u32[(first + REC.count) >>> 2] = this.hot.after;
+    u32[headWord(first, 'count')] = this.hot.after;
     this.own((host - this.capsule.frames) >>> 12, first, key);
     if (second === 0) this.publish(first, key);
     if (second > 0) {
@@ -255,9 +256,9 @@ export class Blocks {
 
   /** A void record was met: from now on what was found at its address stands for it. */
   replace(old: number, found: number): void {
-    const { u32 } = this.capsule;
-    const sameOffset = u32[(old + REC.offset) >>> 2] === u32[(found + REC.offset) >>> 2];
-    if (old !== found && u32[old >>> 2] === this.stale && sameOffset && !this.straddling.has(found)) u32[(old + REC.link) >>> 2] = found;
+    const { u16, u32 } = this.capsule;
+    const sameOffset = u16[(old + REC.offset) >>> 1] === u16[(found + REC.offset) >>> 1];
+    if (old !== found && u16[old >>> 1] === this.stale && sameOffset && !this.straddling.has(found)) u32[(old + REC.link) >>> 2] = found;
   }
 
   /** Bytes of a frame with decoded code changed: all that was decoded from it is void, here and on other machines. */
@@ -275,9 +276,10 @@ export class Blocks {
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) {
-        this.capsule.u32[(record + i * REC.size) >>> 2] = this.stale;
+        this.capsule.u16[(record + i * REC.size) >>> 1] = this.stale;
         this.capsule.u32[(record + i * REC.size + REC.link) >>> 2] = 0;
       }
+      this.capsule.u32[headWord(record, 'entry')] = this.stale;
       if (this.byAddress.get(key) === record) this.byAddress.delete(key);
       this.straddling.delete(record);
     }

@@ -86,7 +86,8 @@ export class CompiledEnv extends InterpEnv {
   protected override inPage(distance: Expr): Expr { return this.frame.linear(pageOfNode(this.site.node) + Number(BigInt.asIntN(64, distance.value as bigint))); }
   protected override offsetExpr(): Expr {
     if (this.numberAt(REC.base) !== CPU.page) return super.offsetExpr();
-    return this.inPage(this.fieldOf('i64', 64, REC.disp));
+    const address = this.inPage(this.displacement());
+    return this.form === 'x' && this.numberAt(REC.index) === CPU.fourGiB ? add(address, i64(1n << 32n)) : address;
   }
   protected override addressRegister(offset: Expr): Expr { return offset.value === BigInt(CPU.zero) ? i64(0) : this.frame.register(Number(offset.value) >>> 3); }
   protected override access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
@@ -107,7 +108,7 @@ export class CompiledEnv extends InterpEnv {
     if (part !== 'operand' || !this.mode64 || this.form !== 'm' || this.addrSize !== 64) return undefined;
     const base = this.numberAt(REC.base);
     const page = base === CPU.page ? pageOfNode(this.site.node) : 0;
-    return base === CPU.page || base === CPU.zero ? `page ${Math.floor((page + Number(BigInt.asIntN(64, this.fieldOf('i64', 64, REC.disp).value as bigint))) / PAGE_SIZE)}` : base >>> 3;
+    return base === CPU.page || base === CPU.zero ? `page ${Math.floor((page + Number(BigInt.asIntN(64, this.displacement().value as bigint))) / PAGE_SIZE)}` : base >>> 3;
   }
   private isStack(part: Part): boolean {
     const bySp = part === 'operand' && this.form !== 'x' && this.row.operands.some((o) => 'EMWQ'.includes(o[0] as string)) && this.numberAt(REC.base) === REG.rsp * 8;

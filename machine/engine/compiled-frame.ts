@@ -130,7 +130,7 @@ export class Frame {
     this.takeStackPage();
   }
   /** The code was mapped elsewhere when it was compiled. */
-  private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 32, this.fn.param(1), REC.real), this.fn.param(0), this.fn.param(1)); }
+  private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 16, this.fn.param(1), REC.handler), this.fn.param(0), this.fn.param(1)); }
   /** Nothing is known any more of the pushes and pops to come. */
   endGroup(): void { this.grouped = NO_GROUP; }
   /** What is remembered of the stack's page. */

@@ -14,7 +14,7 @@ import { variantOf } from './block-decoder.ts';
 import type { Blocks } from './blocks.ts';
 import type { Handlers, Order } from './handlers.ts';
 import type { Mmu } from './mmu.ts';
-import { NOTED, REC, ripOf } from './record.ts';
+import { headWord, NOTED, REC, ripOf } from './record.ts';
 import { compileRegions, rethrow, type CompiledModule, type RegionCompiler } from './region-job.ts';
 import { RegionBuilder, type Block, type BlockSource, type Step } from './region.ts';
 import { encodeRegion } from './region-words.ts';
@@ -80,7 +80,7 @@ export class HotCode implements BlockSource {
     this.blocks.close(); // from now on a block is what regions take it for
     this.compiling = cpu;
     if (this.pending.size >= MAX_PENDING) {
-      u32[(record + REC.count) >>> 2] = this.after; // later
+      u32[headWord(record, 'count')] = this.after; // later
       return;
     }
     const seed = this.blockAt(Number(BigInt.asIntN(64, ripOf(cpu, record))));
@@ -88,7 +88,7 @@ export class HotCode implements BlockSource {
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
     if (!region) {
       this.postponed.add(record);
-      u32[(record + REC.count) >>> 2] = this.after * PATIENCE;
+      u32[headWord(record, 'count')] = this.after * PATIENCE;
       return;
     }
     if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
@@ -132,7 +132,7 @@ export class HotCode implements BlockSource {
       const wanted = this.pending.get(record) === slot;
       if (wanted) this.pending.delete(record);
       if (wanted && modules.some(({ regions }) => regions.includes(i))) {
-        this.capsule.u32[record >>> 2] = slot;
+        this.capsule.u32[headWord(record, 'entry')] = slot;
         this.promoted++;
       } else this.handlers.freeSlot(slot);
     });
@@ -144,12 +144,12 @@ export class HotCode implements BlockSource {
   }
   /** Code of a frame is void, and so are regions with some of it: their blocks count anew. */
   written(mfn: number): void {
-    const { u32 } = this.capsule;
+    const { u16, u32 } = this.capsule;
     for (const record of this.byFrame.get(mfn) ?? []) {
       this.pending.delete(record);
       if (this.blocks.isVoid(record)) continue;
-      u32[record >>> 2] = u32[(record + REC.real) >>> 2] as number;
-      u32[(record + REC.count) >>> 2] = this.after;
+      u32[headWord(record, 'entry')] = u16[record >>> 1] as number;
+      u32[headWord(record, 'count')] = this.after;
     }
     this.byFrame.delete(mfn);
   }
@@ -171,10 +171,10 @@ export class HotCode implements BlockSource {
     const record = this.blocks.find(cpu, (host - this.capsule.frames) * 4 + variantOf(cpu), lo, hi);
     const steps = record === 0 ? undefined : this.stepsOf(record);
     if (!steps) return undefined;
-    const left = this.capsule.i32[(record + REC.count) >>> 2] as number;
+    const left = this.capsule.i32[headWord(record, 'count')] as number;
     return {
       record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: this.blocks.secondFrame(record),
-      compiled: this.capsule.u32[record >>> 2] !== this.capsule.u32[(record + REC.real) >>> 2], heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
+      compiled: this.capsule.u32[headWord(record, 'entry')] !== this.capsule.u16[record >>> 1], heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
     };
   }
   /** Undefined for code that is void, or that ends in an unusual way. */
@@ -182,17 +182,18 @@ export class HotCode implements BlockSource {
     if (this.blocks.isVoid(first)) return undefined;
     const known = this.steps.get(first);
     if (known) return known;
-    const { u32, i32 } = this.capsule;
+    const { u16, dv } = this.capsule;
     const steps: Step[] = [];
     for (let record = first; ; record += REC.size) {
-      const spec = this.handlers.spec(u32[(record + REC.real) >>> 2] as number);
+      const spec = this.handlers.spec(u16[record >>> 1] as number);
       if (typeof spec === 'string' && spec !== 'goto' && spec !== 'unavailable') return undefined;
       const row = typeof spec === 'string' ? undefined : ROWS[spec.row] as Row;
       const jumping = typeof spec !== 'string' && spec.fused >= 0 ? ROWS[spec.fused] as Row : row;
       const relative = spec === 'goto' || jumping?.operands[0]?.[0] === 'J';
-      const offset = u32[(record + REC.offset) >>> 2] as number;
+      const offset = u16[(record + REC.offset) >>> 1] as number;
       const bits = typeof spec === 'string' || spec.mode64 ? 64 : spec.opSize === 16 && spec.fused < 0 ? 16 : 32;
-      const jump = relative ? { distance: offset + (i32[(record + REC.rel) >>> 2] as number), bits } : undefined;
+      const by = typeof spec !== 'string' && spec.fused >= 0 ? dv.getInt16(record + REC.near, true) : dv.getInt32(record + REC.imm, true);
+      const jump = relative ? { distance: offset + by, bits } : undefined;
       steps.push({ record, spec, jump });
       if (typeof spec === 'string' || row?.ends) break;
     }

@@ -28,6 +28,8 @@ export interface Shape {
   readonly form: 'r' | 'm' | 'x';
 }
 
+/** Opcodes with an immediate that is 64 bits long, or a far pointer. */
+const WIDE = / (iv|cp)$/;
 const FIXED: Record<string, number> = { AL: 0, AX: 0, eAX: 0, rAX: 0, CL: 8, DX: 16 };
 
 const WIDE_LOCK = VCPU_BASE + CPU.wideLock;
@@ -89,15 +91,17 @@ export class InterpEnv extends Env {
   }
   imm(bits: Bits): Expr {
     if (this.row.operands.includes('1')) return i32(1);
-    return this.fn.let(this.fieldOf(bits === 64 ? 'i64' : 'i32', bits, REC.imm));
+    if (bits === 64) return this.fn.let(WIDE.test(this.row.opcode) ? this.fieldOf('i64', 64, REC.wide) : this.fieldOf('i64', 32, REC.imm, true));
+    return this.fn.let(this.fieldOf('i32', bits, REC.imm));
   }
   protected offsetExpr(): Expr {
     const reg = (offset: number): Expr => this.addressRegister(this.field16(offset));
-    const disp = this.fieldOf('i64', 64, REC.disp);
+    const disp = this.displacement();
     if (this.row.operands.includes('Mxlat')) return add(reg(REC.base), widenU(this.reg(REG.rax, 8)));
     const simple = add(reg(REC.base), disp);
     return this.form === 'm' ? simple : add(simple, shl(reg(REC.index), this.fieldOf('i64', 8, REC.scale)));
   }
+  protected displacement(): Expr { return this.row.operands.some((code) => code[0] === 'O') ? this.fieldOf('i64', 64, REC.wide) : this.fieldOf('i64', 32, REC.disp, true); }
   /** A base or index register by its offset in the context, which may be CPU.zero. */
   protected addressRegister(offset: Expr): Expr { return load('i64', 64, this.contextField(offset)); }
   protected segmentBase(): Expr | undefined { return this.form === 'x' ? this.segmentField() : undefined; }
@@ -135,8 +139,8 @@ export class InterpEnv extends Env {
   }
   /** The address so many bytes from the page that the block begins in. */
   protected inPage(distance: Expr): Expr { return add(load('i64', 64, this.cpu, CPU.page), distance); }
-  rip(): Expr { return this.fn.let(this.inPage(this.fieldOf('i64', 32, REC.offset))); }
-  nextRip(): Expr { return this.fn.let(this.inPage(add(this.fieldOf('i64', 32, REC.offset), this.fieldOf('i64', 8, REC.length)))); }
+  rip(): Expr { return this.fn.let(this.inPage(this.fieldOf('i64', 16, REC.offset))); }
+  nextRip(): Expr { return this.fn.let(this.inPage(add(this.fieldOf('i64', 16, REC.offset), this.fieldOf('i64', 8, REC.length)))); }
   budget(): Expr { return load('i32', 32, this.cpu, CPU.budget); }
 
   // ---- memory
@@ -309,7 +313,8 @@ export class InterpEnv extends Env {
   /** The block's instructions up to and with this one. */
   protected retired(): Expr { return add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions)); }
   target(): Expr {
-    const t = this.inPage(add(this.fieldOf('i64', 32, REC.offset), this.fieldOf('i64', 32, REC.rel, true)));
+    const by = this.instructions > 1 ? this.fieldOf('i64', 16, REC.near, true) : this.fieldOf('i64', 32, REC.imm, true);
+    const t = this.inPage(add(this.fieldOf('i64', 16, REC.offset), by));
     return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
   }
   jumpRelative(condition?: Expr): void {

@@ -40,6 +40,28 @@ both('a block that goes on behind its jumps counts as one that was decoded whole
   for (const count of counts) assert.deepEqual(count, counts[0]);
 });
 
+both('displacements from the next instruction have all of 32 bits', (make) => {
+  const m = make();
+  for (let i = 0; i < 6; i++) {
+    // at 0xff0: lea rax,[rip+0x7fffffff]; lea rbx,[rip-0x80000000]; ud2
+    m.put(0xff0, `48 8d 05 ff ff ff 7f 48 8d 1d 00 00 00 80`);
+    m.put(0x0ffe, UD2);
+    m.finish(0xff0);
+    assert.equal(m.cpu.get(REG.rax), BigInt(BASE) + 0xff7n + 0x7fff_ffffn);
+    assert.equal(m.cpu.get(REG.rbx), BigInt.asUintN(64, BigInt(BASE) + 0xffen - 0x8000_0000n));
+  }
+});
+
+both('a jump behind a compare may go far', (make) => {
+  const m = make();
+  m.put(0, `b9 14 00 00 00 ff c0 39 c8 0f 84 f1 9f 00 00 e9 f1 8f 00 00`); // mov ecx,20; 5: inc eax; cmp eax,ecx; jz 0xa000; jmp 0x9005
+  m.put(0x9005, `e9 fb 6f ff ff`); // jmp 5
+  m.put(0xa000, UD2);
+  m.cpu.set(REG.rax, 0n);
+  assert.equal(m.finish(0), 0xa000);
+  assert.equal(m.cpu.get(REG.rax), 20n);
+});
+
 test('blocks follow the way that control took first, and no other', () => {
   const m = new FlatMachine(0);
   m.put(0, `85 c0 75 04 85 db 75 04 ${UD2} 90 90 ${UD2}`); // test eax,eax; jnz 8; test ebx,ebx; jnz 12; ud2; 8: ud2

@@ -76,6 +76,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   private readonly siblings: Siblings | undefined;
   private readonly handlers: Handlers;
   private readonly enter: Enter;
+  private readonly follow: Enter;
   private readonly resume: Status;
   private readonly status: Status;
   private readonly fill: Fill;
@@ -110,6 +111,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
     handlers.bind({ ...shared, ...host } as ImportValues);
     this.enter = runtime.exports['enter'] as Enter;
+    this.follow = runtime.exports['follow'] as Enter;
     this.resume = runtime.exports['resume'] as Status;
     this.status = runtime.exports['rflags'] as Status;
     this.fill = runtime.exports['fill'] as Fill;
@@ -127,6 +129,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   /** Power-on values of what the hypervisor does not set: FCW, MXCSR, empty x87 stack. */
   private reset(cpu: Cpu): void {
     const fx = cpu.base + CPU.fxState;
+    cpu.setField64(CPU.fourGiB, 1n << 32n);
     this.capsule.dv.setUint16(fx + FX.fcw, 0x37f, true);
     this.capsule.dv.setUint32(fx + FX.mxcsr, 0x1f80, true);
     this.capsule.dv.setUint32(fx + FX.mxcsrMask, 0xffff, true);
@@ -189,10 +192,11 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   private runBlocks(cpu: Cpu): number {
     this.blocks.hot.collect();
     this.blocks.useVariantOf(cpu);
-    let record = 0;
+    let record = 0, isWithin = false;
     for (;;) {
       cpu.setField32(CPU.codeChanged, 0);
-      const code = record === 0 ? this.resume(cpu.base) : this.enter(cpu.base, record);
+      const code = record === 0 ? this.resume(cpu.base) : isWithin ? this.follow(cpu.base, record) : this.enter(cpu.base, record);
+      isWithin = false;
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
@@ -206,6 +210,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
       const from = code === INNER.link && samePage ? cpu.field32(CPU.exitOp) : 0;
       if (from !== 0 && this.blocks.goesOn(cpu, from)) {
         record = from;
+        isWithin = true;
         continue;
       }
       this.blocks.useVariantOf(cpu);

@@ -4,28 +4,43 @@
 import { CPU, REG } from '../cpu-state.ts';
 import type { Cpu } from '../cpu.ts';
 
-/** Offsets in bytes. Register fields are offsets from the vCPU context. */
+/**
+ * Offsets in bytes. Register fields are offsets from the vCPU context. Records are small because code that is executed seldom waits for
+ * them to come into the processor's caches: two of them are a line.
+ */
 export const REC = {
-  handler: 0, // u32: slot in the handler table
-  r1: 4, // u16: modrm.reg register
-  r2: 6, // u16: modrm.rm or opcode register
-  imm: 8, // i64
-  disp: 16, // i64
-  offset: 24, // u32: of the instruction in the page CPU.page; 4096 for what comes behind it
-  base: 32, // u16
-  index: 34, // u16
-  segment: 36, // u8: segment base field, in units of 8 bytes
-  icount: 37, // u8: instructions of the block before this record
-  scale: 38, // u8
-  length: 39, // u8: bytes of the instruction (of both, when fused)
-  link: 40, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
-  rel: 44, // i32: jump target minus the instruction's address
-  // of a block's first record:
-  count: 48, // i32: counts down with each execution; at 0 the block is hot
-  real: 52, // u32: the handler for its instruction; `handler` may be a region's
-  passed: 56, // u8: of a conditional jump: it was not taken once, so what follows it has been executed
-  size: 64, // a cache line
+  handler: 0, // u16: slot in the handler table
+  r1: 2, // u16: modrm.reg register
+  r2: 4, // u16: modrm.rm or opcode register
+  base: 6, // u16
+  index: 8, // u16
+  offset: 10, // u16: of the instruction in the page CPU.page; 4096 for what comes behind it
+  icount: 12, // u8: instructions of the block before this record
+  length: 13, // u8: bytes of the instruction (of both, when fused)
+  segment: 14, // u8: segment base field, in units of 8 bytes
+  scale: 15, // u8
+  link: 16, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
+  near: 20, // i16: of a fused jump, its target minus the address of the record
+  passed: 22, // u8: of a conditional jump: it was not taken once, so what follows it has been executed
+  imm: 24, // i32; of a relative jump that is not fused, its target minus its address
+  disp: 28, // i32
+  wide: 24, // i64: an immediate or displacement of 64 bits, of an instruction that has no other
+  size: 32,
 } as const;
+/** The largest distance for `near`. */
+export const NEAR = 0x7fff;
+
+/** What stands before a block's first record, in the same line: offsets from its start. */
+export const HEAD = {
+  size: 16,
+  count: 0, // i32: counts down with each execution; at 0 the block is hot
+  entry: 4, // u32: the slot that the block is entered by: its first record's handler, or a region's
+} as const;
+/** Index of a word of the head of a block, by its first record. */
+export const headWord = (record: number, field: 'count' | 'entry'): number => (record - HEAD.size + HEAD[field]) >>> 2;
+/** Where the first record of a block may be that begins at `top` or behind. */
+export const firstRecordAt = (top: number): number => Math.ceil((top - (REC.size - HEAD.size)) / LINE) * LINE + REC.size;
+const LINE = 64;
 
 /** Layout of an MMU context: everything cached under one base pointer. Offsets in bytes from its start. */
 export const MMU = {
@@ -48,7 +63,7 @@ export const MMU = {
 export interface EntryLog { readonly count: number; readonly at: number; readonly size: number }
 
 /** Address of the instruction of a record that a vCPU executes. */
-export const ripOf = (cpu: Cpu, record: number): bigint => cpu.field64(CPU.page) + BigInt(cpu.capsule.u32[(record + REC.offset) >>> 2] as number);
+export const ripOf = (cpu: Cpu, record: number): bigint => cpu.field64(CPU.page) + BigInt(cpu.capsule.u16[(record + REC.offset) >>> 1] as number);
 
 /** Exit codes that stay inside the engine, above EXIT. */
 export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104, hot: 105 } as const;

@@ -21,10 +21,10 @@ const USER_END = 2 ** 47;
 export const moves = (page: number): boolean => page >= 0 && page < USER_END;
 
 const GOTO = -1, UNAVAILABLE = -2, NONE = -1;
-/** Words of a record, up to those that only a block's first one has. In place of the handler is its key, in place of the link a node. */
-const RECORD_WORDS = REC.count / 4, LINK = REC.link / 4;
-/** Words of a record that is no instruction: the others are of one that was there before. */
-const BARE: ReadonlySet<number> = new Set([REC.offset, REC.segment, REC.rel].map((at) => at / 4));
+/** Words of a record. Before them is its handler's key; in place of the link is a node. */
+const RECORD_WORDS = REC.size / 4, LINK = REC.link / 4;
+/** Bits of a record's words that are the region's: not the handler's slot, nor what is noted while it is executed. */
+const MASKS = Array.from({ length: RECORD_WORDS }, (_, w) => (w === REC.handler / 4 ? 0xffff_0000 : w === REC.near / 4 ? 0xffff : 0xffff_ffff));
 const FRAME_BITS = (1n << 20n) - 1n;
 
 /** @param u32 the machine's memory, where the records are */
@@ -45,7 +45,7 @@ export function encodeRegion({ nodes, entry }: Region, u32: Uint32Array): { word
     words.push(link(node.next), link(node.returnTo), node.computed.length, ...node.computed.map(link), steps.length);
     steps.forEach(({ record, spec }, i) => {
       words.push(spec === 'goto' ? GOTO : spec === 'unavailable' ? UNAVAILABLE : keyOf(spec));
-      for (let w = 1; w < RECORD_WORDS; w++) words.push(w === LINK ? link(node.jumps.get(i)) : spec !== 'goto' || BARE.has(w) ? u32[record / 4 + w] as number : 0);
+      MASKS.forEach((mask, w) => { words.push(w === LINK ? link(node.jumps.get(i)) : (u32[record / 4 + w] as number) & mask); });
     });
   }
   return {
@@ -82,7 +82,7 @@ export function decodeRegion(words: Int32Array): Region {
     node.returnTo = link();
     node.computed = Array.from({ length: next() }, () => link() as Node);
     node.steps = Array.from({ length: next() }, (_, i): Step => {
-      const key = words[at] as number;
+      const key = words[at++] as number;
       const to = nodes[words[at + LINK] as number];
       if (to) node.jumps.set(i, to);
       const record = at * 4;

@@ -148,7 +148,7 @@ export class RegionBuilder {
     if (block === undefined && !this.known.has(address)) this.known.set(address, block = this.source.blockAt(address));
     return block;
   }
-  private rip(block: Block, step: Step): number { return pageOf(block.start) + this.dv.getUint32(step.record + REC.offset, true); }
+  private rip(block: Block, step: Step): number { return pageOf(block.start) + this.dv.getUint16(step.record + REC.offset, true); }
   private nextRip(block: Block, step: Step): number { return this.rip(block, step) + this.dv.getUint8(step.record + REC.length); }
 
   /** The context of what a call leads to; undefined when it is not to be followed. */

@@ -9,7 +9,7 @@ import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
 import { emitDirectExit, emitIndirectExit } from './interp-env.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { codeEntryOf, enterBlockAt, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
+import { codeEntryOf, continueAt, enterBlockAt, enterUncounted, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
 import { ACCESS_INFO, BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
@@ -64,7 +64,9 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   resumeAtRip(resume.fn, handlerType, g);
   emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
-  enter.returnCallIndirect(handlerType, load('i32', 32, enter.param(1), REC.handler), enter.param(0), enter.param(1));
+  enterUncounted(enter, handlerType, enter.param(1));
+  const follow = m.fn(HANDLER.params, 'i32', 'follow').fn;
+  continueAt(follow, handlerType, follow.param(1));
   return m.bytes();
 }
 
@@ -255,7 +257,7 @@ function fault(fn: Fn, handlerType: number): void {
   const redo = fn.let(load('i32', 32, cpu, CPU.redo));
   fn.if(redo, () => {
     fn.store(32, cpu, i32(0), CPU.redo);
-    fn.returnCallIndirect(handlerType, load('i32', 32, redo, REC.real), cpu, redo);
+    fn.returnCallIndirect(handlerType, load('i32', 16, redo, REC.handler), cpu, redo);
   });
   fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)), CPU.budget);
   fn.return(i32(EXIT.exception));

@@ -59,6 +59,6 @@ function stackUse({ record, spec }: Step, dv: DataView): StackUse | undefined {
   if (!named) return NOTHING;
   const isAdjustment = (row.name === 'ADD' || row.name === 'SUB') && spec.opSize === 64 && spec.form === 'r' && operand === 'Ev' && row.operands[1]?.[0] === 'I';
   if (!isAdjustment) return undefined;
-  const by = Number(dv.getBigInt64(record + REC.imm, true));
+  const by = dv.getInt32(record + REC.imm, true);
   return { touches: undefined, moves: row.name === 'ADD' ? by : -by };
 }

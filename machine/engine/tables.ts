@@ -3,7 +3,7 @@
 import { CPU } from '../cpu-state.ts';
 import { add, and, eq, eqz, i32, i64, load, ltU, mul, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
-import { CODE_HASH, INNER, MMU, REC, type EntryLog } from './record.ts';
+import { CODE_HASH, HEAD, INNER, MMU, REC, type EntryLog } from './record.ts';
 
 /** Address of the TLB entry for an address, less the offset of the read or write half. */
 export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(shrU(wrap(va), i32(8)), i32((MMU.entries - 1) << 4))));
@@ -26,7 +26,7 @@ export function noteFilled(fn: Fn, mmu: Expr, entry: Expr, log: EntryLog): void 
   fn.if(ltU(n, i32(log.size)), () => fn.store(32, add(mmu, shl(n, i32(2))), entry, log.at), undefined, true);
 }
 /** Address of a record's instruction. */
-export const recordRip = (cpu: Expr, record: Expr): Expr => add(load('i64', 64, cpu, CPU.page), load('i64', 32, record, REC.offset));
+export const recordRip = (cpu: Expr, record: Expr): Expr => add(load('i64', 64, cpu, CPU.page), load('i64', 16, record, REC.offset));
 
 /** Bits 47..63 of an address are alike, i32. */
 export function isCanonical(fn: Fn, va: Expr): Expr {
@@ -35,20 +35,25 @@ export function isCanonical(fn: Fn, va: Expr): Expr {
 }
 /** On to a block, which is counted: the machine is left, with nothing done yet, when it has become hot. */
 export function enterBlock(fn: Fn, handlerType: number, record: Expr): void {
-  const left = fn.let(sub(load('i32', 32, record, REC.count), i32(1)));
-  fn.store(32, record, left, REC.count);
+  const head = fn.let(sub(record, i32(HEAD.size)));
+  const left = fn.let(sub(load('i32', 32, head, HEAD.count), i32(1)));
+  fn.store(32, head, left, HEAD.count);
   fn.if(eqz(left), () => {
     fn.store(32, fn.param(0), record, CPU.exitOp);
     fn.return(i32(INNER.hot));
   }, undefined, false);
-  continueAt(fn, handlerType, record);
+  fn.returnCallIndirect(handlerType, load('i32', 32, head, HEAD.entry), fn.param(0), record);
+}
+/** The same without counting. */
+export function enterUncounted(fn: Fn, handlerType: number, record: Expr): void {
+  fn.returnCallIndirect(handlerType, load('i32', 32, sub(record, i32(HEAD.size)), HEAD.entry), fn.param(0), record);
 }
 /** On to a block at an address that may be in another page. */
 export function enterBlockAt(fn: Fn, handlerType: number, record: Expr, va: Expr): void {
   fn.store(64, fn.param(0), and(va, i64(-4096)), CPU.page);
   enterBlock(fn, handlerType, record);
 }
-/** On to a record's handler. */
+/** On to a record's handler, which is not the way into a block. */
 export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
-  fn.returnCallIndirect(handlerType, load('i32', 32, record, REC.handler), fn.param(0), record);
+  fn.returnCallIndirect(handlerType, load('i32', 16, record, REC.handler), fn.param(0), record);
 }
