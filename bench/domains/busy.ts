@@ -6,12 +6,12 @@ import type { Console, Daemon } from '../../tests/daemon/daemon-process.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 
 /** Steps of the shell's loop for each line that it writes: some 10 ms of work. */
-const STEPS = 1500;
+const STEPS = 300;
 export const LOOP = `while :; do i=0; while [ $i -lt ${STEPS} ]; do i=$((i+1)); done; echo @; done`;
 /** MiB for a domain of one such shell, and for each process of a domain that has many. */
 const MEMORY = 32, MEMORY_MORE = 1;
 /** Seconds of a measurement. */
-export const WINDOW = 8;
+export const WINDOW = 6;
 /** The part by which two in a row may differ when code is as well compiled as it will be, and how many there are at the most. */
 const STEADY = 0.03, MOST_WINDOWS = 5;
 /** Windows of each that are measured in turn, and seconds before one. */
