@@ -28,7 +28,8 @@ test('features: what the machine has, and no more', () => {
   for (const [name, n] of Object.entries({ pclmul: 1, monitor: 3, vmx: 5, fma: 12, movbe: 22, aes: 25, xsave: 26, osxsave: 27, avx: 28, f16c: 29 })) assert.ok(!bit(c, n), name);
   for (const [name, n] of Object.entries({ fpu: 0, tsc: 4, msr: 5, pae: 6, cx8: 8, cmov: 15, pat: 16, clfsh: 19, mmx: 23, fxsr: 24, sse: 25, sse2: 26 })) assert.ok(bit(d, n), name);
   for (const [name, n] of Object.entries({ pse: 3, mce: 7, apic: 9, mtrr: 12, pge: 13, mca: 14, htt: 28 })) assert.ok(!bit(d, n), name);
-  assert.deepEqual(read(7), [0, 0, 0, 0]);
+  assert.deepEqual(read(7), [0, 0, 0, 1 << 14]); // serialize
+  assert.deepEqual(read(7, 1), [0, 0, 0, 0]);
   const [, , xc, xd] = read(0x8000_0001) as [number, number, number, number];
   assert.equal(xc, 1);
   assert.equal(xd, (1 << 11) | (1 << 20) | (1 << 29));

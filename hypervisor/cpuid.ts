@@ -29,6 +29,8 @@ const bits = (...n: readonly number[]): number => n.reduce((set, bit) => set | (
 const FEATURES_1C = bits(0, 9, 13, 19, 20, 23, 30, 31);
 /** fpu, de, tsc, msr, pae, cx8, sep, cmov, pat, clflush, mmx, fxsr, sse, sse2 */
 const FEATURES_1D = bits(0, 2, 4, 5, 6, 8, 11, 15, 16, 19, 23, 24, 25, 26);
+/** serialize: without it Linux takes an IRET for each place in its code that it patches, 100,000 at its start */
+const FEATURES_7D = bits(14);
 /** lahf_lm */
 const FEATURES_81C = bits(0);
 /** syscall, nx, lm */
@@ -60,6 +62,7 @@ const BASIC: Readonly<Record<number, Leaf>> = {
   0: [MAX_BASIC, G, N, I],
   1: [SIGNATURE, CLFLUSH_SIZE_8, FEATURES_1C, FEATURES_1D],
   2: LEAF_2,
+  7: [0, 0, 0, FEATURES_7D],
   0x16: [MHZ, MHZ, 100, 0],
   0x8000_0000: [MAX_EXTENDED, 0, 0, 0],
   0x8000_0001: [0, 0, FEATURES_81C, FEATURES_81D],
@@ -95,6 +98,7 @@ function timeLeaf(subleaf: number): Leaf {
 export function cpuid(eax: number, ecx: number): void {
   const found = eax >= XEN_BASE && eax < XEN_BASE + 0x100 ? xenLeaf(eax <= XEN_MAX ? eax - XEN_BASE : -1, ecx)
     : eax === 4 ? CACHES[ecx] ?? NOTHING
+    : eax === 7 && ecx !== 0 ? NOTHING
     : BASIC[eax] ?? NOTHING;
   leaf.eax = found[0] >>> 0;
   leaf.ebx = found[1] >>> 0;

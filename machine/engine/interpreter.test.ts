@@ -52,6 +52,14 @@ both('displacements from the next instruction have all of 32 bits', (make) => {
   }
 });
 
+both('SERIALIZE changes nothing, and has no prefix', (make) => {
+  const m = make({ unimplemented: () => {} });
+  m.put(0, `0f 01 e8 ff c0 66 0f 01 e8`); // serialize; inc eax; #UD
+  m.cpu.set(REG.rax, 1n);
+  assert.equal(m.finish(0), 5);
+  assert.equal(m.cpu.get(REG.rax), 2n);
+});
+
 both('a jump behind a compare may go far', (make) => {
   const m = make();
   m.put(0, `b9 14 00 00 00 ff c0 39 c8 0f 84 f1 9f 00 00 e9 f1 8f 00 00`); // mov ecx,20; 5: inc eax; cmp eax,ecx; jz 0xa000; jmp 0x9005

@@ -95,6 +95,7 @@ export const mov_: readonly Row[] = [
   { name: 'PREFETCHW', opcode: '0F 0D /r', operands: ['E'], sem: nothing },
   { name: 'LFENCE', opcode: 'NP 0F AE /5', operands: ['U'], sem: nothing },
   { name: 'MFENCE', opcode: 'NP 0F AE /6', operands: ['U'], sem: (e) => e.fn.fence() },
+  { name: 'SERIALIZE', opcode: 'NP 0F 01 E8', operands: [], sem: (e) => e.fn.fence(), unchecked: 'few processors have it' },
   { name: 'SFENCE', opcode: 'NP 0F AE /7', operands: ['U'], sem: nothing },
   { name: 'CLFLUSH', opcode: 'NP 0F AE /7', operands: ['Mb'], size: 'b', sem: (e) => { e.read(0); } },
 ];
