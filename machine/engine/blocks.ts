@@ -273,6 +273,7 @@ export class Blocks {
     this.close();
     const list = this.byFrame.get(mfn);
     if (!list) return; // what was read there was no code
+    this.hot.written(mfn);
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) {
@@ -284,7 +285,6 @@ export class Blocks {
       this.straddling.delete(record);
     }
     this.byFrame.delete(mfn);
-    this.hot.written(mfn);
     this.heat.rewritten(mfn, this.made);
   }
   /** The same of all frames. Handlers stay where they are: one may be at work. */

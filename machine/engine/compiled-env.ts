@@ -185,10 +185,14 @@ export class CompiledEnv extends InterpEnv {
       this.spend(this.retired());
       const to = this.site.node.jumps.get(this.site.at);
       if (to) this.stay(to);
-      else this.frame.sayJump('direct', this.record, this.target());
+      else this.frame.sayJump(this.staysInPage() ? 'direct' : 'across', this.record, this.target());
     };
     if (condition) this.fn.if(condition, go);
     else go();
+  }
+  private staysInPage(): boolean {
+    const distance = Number(this.distance().value);
+    return distance >= 0 && distance < PAGE_SIZE;
   }
   override jumpTo(target: Expr): void {
     const t = this.fn.let(target);

@@ -193,12 +193,13 @@ export class Frame {
     fn.returnCall(this.calls.resume, fn.param(0));
   }
   /** To a block outside: of a jump whose record may be linked to it, or of a computed one. */
-  sayJump(way: 'direct' | 'indirect', record: Expr, target: Expr): void {
+  sayJump(way: 'direct' | 'across' | 'indirect', record: Expr, target: Expr): void {
     this.record.set(record);
     this.target.set(target);
     this.out(way);
   }
   private direct(): void { this.jump(this.calls.direct); }
+  private across(): void { this.jump(this.calls.across); }
   private indirect(): void { this.jump(this.calls.indirect); }
   private jump(routine: Callee): void {
     this.spill();
@@ -239,5 +240,5 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'indirect', 'slow', 'systemCall'] as const;
+const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'across', 'indirect', 'slow', 'systemCall'] as const;
 type WayOut = (typeof WAYS_OUT)[number];

@@ -96,6 +96,8 @@ export class Handlers {
 
   /** A slot for a region's function. */
   regionSlot(): number { return this.freed.pop() ?? this.newSlot('block'); }
+  /** What a region's function was put into is the way to its block from now on: jump caches may remember it. */
+  voidRegion(slot: number): void { this.table.set(slot, this.table.get(this.slot('again'))); }
   /** A slot that nothing was put into. */
   freeSlot(slot: number): void { this.freed.push(slot); }
   /** Puts functions of regions into slots. @param orders of the job that the module was compiled for */
@@ -173,4 +175,6 @@ const SPECIAL = {
     });
     fn.returnCall(calls.leave, cpu, record, i32(INNER.lookup), i32(0));
   },
+  /** a region was here that is void: its block begins as the block says */
+  again: (_calls: Calls, fn: Emitted, type: number): void => enterBlock(fn, type, fn.param(1)),
 } as const;

@@ -148,7 +148,9 @@ export class HotCode implements BlockSource {
     for (const record of this.byFrame.get(mfn) ?? []) {
       this.pending.delete(record);
       if (this.blocks.isVoid(record)) continue;
-      u32[headWord(record, 'entry')] = u16[record >>> 1] as number;
+      const entry = headWord(record, 'entry'), handler = u16[record >>> 1] as number;
+      if (u32[entry] !== handler) this.handlers.voidRegion(u32[entry] as number);
+      u32[entry] = handler;
       u32[headWord(record, 'count')] = this.after;
     }
     this.byFrame.delete(mfn);

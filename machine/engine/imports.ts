@@ -25,6 +25,7 @@ export const RUNTIME = {
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
   /** (cpu, record, target): where a jump goes whose record may be linked to its target; where a computed one goes */
   direct: signature(['i32', 'i32', 'i64'], 'i32'),
+  across: signature(['i32', 'i32', 'i64'], 'i32'),
   indirect: signature(['i32', 'i32', 'i64'], 'i32'),
   /** (cpu, record, target): leaves for a target that the jump cache does not have; CPU.exitOp says whether it may be linked */
   jumpMiss: signature(['i32', 'i32', 'i64'], 'i32'),

@@ -14,7 +14,7 @@ import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ROOM, type KnownPage } from './known-pages.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { continueAt, enterBlock, enterBlockAt, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
+import { continueAt, enterBlock, enterCached, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -312,9 +312,13 @@ export class InterpEnv extends Env {
 
   /** The block's instructions up to and with this one. */
   protected retired(): Expr { return add(this.fieldOf('i32', 8, REC.icount), i32(this.instructions)); }
-  target(): Expr {
+  /** How far from the page a relative jump leads. */
+  protected distance(): Expr {
     const by = this.instructions > 1 ? this.fieldOf('i64', 16, REC.near, true) : this.fieldOf('i64', 32, REC.imm, true);
-    const t = this.inPage(add(this.fieldOf('i64', 16, REC.offset), by));
+    return add(this.fieldOf('i64', 16, REC.offset), by);
+  }
+  target(): Expr {
+    const t = this.inPage(this.distance());
     return this.fn.let(this.mode64 ? t : and(t, i64(this.opSize === 16 ? 0xffffn : 0xffff_ffffn)));
   }
   jumpRelative(condition?: Expr): void {
@@ -373,8 +377,12 @@ function emitLinked(fn: Fn, handlerType: number, record: Expr): void {
 }
 /** Where a jump goes whose record may be linked to its target. */
 export function emitDirectExit(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr): void {
-  const cpu = fn.param(0);
   emitLinked(fn, handlerType, record);
+  emitUnlinkedExit(fn, jumpMiss, handlerType, record, target);
+}
+/** The same for a jump that cannot be linked, as it leads to another page. */
+export function emitUnlinkedExit(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr): void {
+  const cpu = fn.param(0);
   fn.if(ltS(load('i32', 32, cpu, CPU.budget), i32(0)), () => {
     fn.store(64, cpu, target, CPU.rip);
     fn.return(i32(EXIT.budget));
@@ -395,7 +403,7 @@ export function emitIndirectExit(fn: Fn, jumpMiss: Callee, handlerType: number, 
 function throughCache(fn: Fn, jumpMiss: Callee, handlerType: number, record: Expr, target: Expr, linked: Expr): void {
   const cpu = fn.param(0);
   const entry = jumpEntry(fn, cpu, target);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterBlockAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8)), target), undefined, true);
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), target), () => enterCached(fn, handlerType, entry, target), undefined, true);
   fn.store(32, cpu, linked, CPU.exitOp);
   fn.returnCall(jumpMiss, cpu, record, target);
 }

@@ -157,6 +157,7 @@ export class MmuContexts {
     u32[at >>> 2] = lo;
     u32[(at >>> 2) + 1] = hi;
     u32[(at >>> 2) + 2] = record;
+    u32[(at >>> 2) + 3] = 0;
     this.note(cpu, MMU.targets, at);
   }
   /** As tables.ts noteFilled. */

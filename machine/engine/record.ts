@@ -47,7 +47,7 @@ export const MMU = {
   entries: 1024, // of each TLB, 16 bytes each: u64 page address (1: empty), u32 capsule offset minus page address
   read: 0,
   write: 0x4000,
-  jumps: 0x8000, // jump cache, 16 bytes an entry: u64 rip, u32 record
+  jumps: 0x8000, // jump cache, 16 bytes an entry: u64 rip, u32 record, u32 slot of the region that it is entered by; or 0
   jumpEntries: 8192,
   code: 0x28000, // where pages of code lie, for jumps between pages inside compiled code: u64 page number << 20 | frame number
   codeEntries: 4096,

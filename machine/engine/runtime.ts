@@ -7,9 +7,9 @@ import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, o
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, RUNTIME } from './imports.ts';
-import { emitDirectExit, emitIndirectExit } from './interp-env.ts';
+import { emitDirectExit, emitIndirectExit, emitUnlinkedExit } from './interp-env.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
-import { codeEntryOf, continueAt, enterBlockAt, enterUncounted, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
+import { codeEntryOf, continueAt, enterBlockAt, enterCached, enterUncounted, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
 import { ACCESS_INFO, BLOCK_TABLE, INNER, MMU, NOTED, REC } from './record.ts';
 
 /** Where the frames of a domain lie: constants of the routines' module. */
@@ -43,8 +43,9 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   leave(define('leave').fn);
   const miss = define('jumpMiss');
   jumpMiss(miss.fn, handlerType, g);
-  const direct = define('direct').fn, indirect = define('indirect').fn;
+  const direct = define('direct').fn, across = define('across').fn, indirect = define('indirect').fn;
   emitDirectExit(direct, miss.callee, handlerType, direct.param(1), direct.param(2));
+  emitUnlinkedExit(across, miss.callee, handlerType, across.param(1), across.param(2));
   emitIndirectExit(indirect, miss.callee, handlerType, indirect.param(1), indirect.param(2));
   divide(define('div128').fn);
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
@@ -108,7 +109,7 @@ function resumeAtRip(fn: Fn, handlerType: number, g: FrameGeometry): void {
   const cpu = fn.param(0);
   const rip = fn.let(load('i64', 64, cpu, CPU.rip));
   const entry = jumpEntry(fn, cpu, rip);
-  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterBlockAt(fn, handlerType, fn.let(load('i32', 32, entry, MMU.jumps + 8)), rip));
+  fn.if(eq(load('i64', 64, entry, MMU.jumps), rip), () => enterCached(fn, handlerType, entry, rip));
   fn.block((unknown) => enterBlockAt(fn, handlerType, findBlock(fn, cpu, rip, g, unknown), rip));
   fn.store(32, cpu, i32(0), CPU.exitOp);
   fn.return(i32(INNER.lookup));
@@ -144,7 +145,7 @@ function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label
   fn.brIf(unknown, and(record, i32(3)));
   const jump = jumpEntry(fn, cpu, va);
   fn.store(64, jump, va, MMU.jumps);
-  fn.store(32, jump, record, MMU.jumps + 8);
+  fn.store(64, jump, widenU(record), MMU.jumps + 8); // and no region
   noteFilled(fn, mmu, add(jump, i32(MMU.jumps)), MMU.targets);
   return record;
 }

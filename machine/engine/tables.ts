@@ -1,7 +1,7 @@
 // Where an MMU context keeps what is known of an address, as expressions, and how control goes on at a record.
 
 import { CPU } from '../cpu-state.ts';
-import { add, and, eq, eqz, i32, i64, load, ltU, mul, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, eqz, i32, i64, load, ltU, mul, ne, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CODE_HASH, HEAD, INNER, MMU, REC, type EntryLog } from './record.ts';
 
@@ -51,6 +51,20 @@ export function enterUncounted(fn: Fn, handlerType: number, record: Expr): void 
 /** On to a block at an address that may be in another page. */
 export function enterBlockAt(fn: Fn, handlerType: number, record: Expr, va: Expr): void {
   fn.store(64, fn.param(0), and(va, i64(-4096)), CPU.page);
+  enterBlock(fn, handlerType, record);
+}
+/**
+ * On to what an entry of the jump cache leads to. Where that is a region, the entry says so from the second time on: there are lines enough
+ * to wait for without the one that the record is in.
+ */
+export function enterCached(fn: Fn, handlerType: number, entry: Expr, va: Expr): void {
+  const cpu = fn.param(0);
+  fn.store(64, cpu, and(va, i64(-4096)), CPU.page);
+  const record = fn.let(load('i32', 32, entry, MMU.jumps + 8));
+  const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
+  fn.if(region, () => fn.returnCallIndirect(handlerType, region, cpu, record), undefined, true);
+  const way = fn.let(load('i32', 32, sub(record, i32(HEAD.size)), HEAD.entry));
+  fn.if(ne(way, load('i32', 16, record, REC.handler)), () => fn.store(32, entry, way, MMU.jumps + 12), undefined, false);
   enterBlock(fn, handlerType, record);
 }
 /** On to a record's handler, which is not the way into a block. */
