@@ -77,19 +77,18 @@ export interface Rival {
   /** lines a second on all CPUs, measured in turn */
   readonly qemu: number;
   readonly domains: number;
-  /** MiB of resident memory for each */
+  /** MiB of resident memory for each: of all processes, and of the daemon as a whole */
   readonly qemuMiB: number;
   readonly domainMiB: number;
 }
 export async function rival(daemon: Daemon, count: number, cpus: number): Promise<Rival> {
   const seconds = clock(daemon, false);
   await warmUp(daemon);
-  const before = residentMiB(daemon.pid);
   const domains = await busyDomains(daemon, count);
   try {
     await rateOf(domains, seconds);
     await domains.pause();
-    const domainMiB = (residentMiB(daemon.pid) - before) / count;
+    const domainMiB = residentMiB(daemon.pid) / count;
     const machines = await busyMachines(count, cpus);
     try {
       await rateOf(machines, seconds);
