@@ -5,6 +5,7 @@
 // weights and caps hold; what two vCPUs of one domain do on two CPUs; and what as many processes of QEMU without KVM do. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
 //
 //   --domains N  1, 2, 4 … N domains (128)
+//   --counts LIST  so many busy ones, in place of all these
 //   --idle N     so many idle and paused domains (as many as --domains)
 //   --cpus N     physical CPUs of the daemon (as many as there are processors)
 //   --only LIST  of throughput,qemu,creation,idle,echo,shares,smp; the others are as they were found last
@@ -42,14 +43,14 @@ async function each<T>(counts: readonly number[], what: string, measure: (count:
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      domains: { type: 'string', default: '128' }, idle: { type: 'string' }, cpus: { type: 'string', default: String(availableParallelism()) }, only: { type: 'string', default: PARTS.join() },
+      domains: { type: 'string', default: '128' }, counts: { type: 'string' }, idle: { type: 'string' }, cpus: { type: 'string', default: String(availableParallelism()) }, only: { type: 'string', default: PARTS.join() },
       cpu: { type: 'boolean', default: false }, publish: { type: 'boolean', default: false },
     },
   });
   const [most, cpus] = [Number(values.domains), Number(values.cpus)];
   const quiet = Number(values.idle ?? most);
   const wanted = (part: Part): boolean => values.only.split(',').includes(part);
-  const counts = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
+  const counts = values.counts?.split(',').map(Number) ?? Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i);
   const few = [...new Set([1, Math.ceil(most / 8), most])];
   const daemon = new Daemon(['--cpus', String(cpus)]);
   await daemon.start();

@@ -44,6 +44,24 @@ describe('vCPUs on two CPUs', { timeout: 280_000 }, () => {
     w.assertAllOk('parallel');
     audit(domain);
   });
+  test('each goes to the CPU that it is pinned to, while they run', async () => {
+    const domain = await create('parallel', { cmdline: 'short' });
+    const only = (cpu: number) => [{ first: cpu, last: cpu }];
+    const moves = w.again(domain, 20, async () => {
+      const here = domain.cpu, there = 1 - here;
+      for (const [vcpu, cpu] of [[0, there], [1, here]] as const) {
+        await domains.pin(domain, vcpu, only(cpu));
+        if (domain.ended === undefined) assert.deepEqual([0, 1].map((each) => domain.glance.cpuOf(each)), [there, here]);
+      }
+      await domains.pin(domain, 1, only(there)); // both are there
+      if (domain.ended === undefined) assert.deepEqual([domain.cpu, domain.glance.cpuOf(1)], [there, undefined]);
+      await domains.pin(domain, 'all', undefined);
+    });
+    await runs(domain);
+    assert.ok(await moves > 0, 'they were moved');
+    w.assertAllOk('parallel');
+    audit(domain);
+  });
   test('all stand still while the domain is paused', async () => {
     const domain = await create('parallel', { cmdline: 'short' });
     const times = (): number[] => [0, 1].map((vcpu) => domain.glance.timeRunning(vcpu));

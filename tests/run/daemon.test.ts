@@ -133,12 +133,16 @@ describe('a machine of several domains', { timeout: 290_000 }, () => {
 
   test('pins that cannot be are refused; cpus= of a file holds', async () => {
     assert.match((await call('vcpu-pin', 'anna', '1', '0')).err, /vCPU 1: the domain has vCPUs 0 to 0/);
-    assert.match((await call('vcpu-pin', 'anna', 'all', '7')).err, /there is no CPU that all vCPUs may run on/);
+    assert.match((await call('vcpu-pin', 'anna', 'all', '7')).err, /the vCPUs cannot be distributed so/);
     assert.match((await call('vcpu-pin', 'anna', 'all', 'x')).err, /cpus: “x” is not a CPU/);
     assert.match((await call('vcpu-pin', 'anna', 'x', '0')).err, /neither the number of a vCPU nor all/);
-    assert.match((await call('create', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0","1"]')).err, /there is no CPU that all vCPUs may run on/);
+    assert.match((await call('create', 'name="three"', 'memory=48', 'vcpus=3', 'cpus=["0","0","1"]')).err, /the vCPUs cannot be distributed so: there are CPUs 0 to 1/);
+    await ok('create', 'name="each"', 'memory=48', 'vcpus=2', 'cpus=["1","0"]');
+    await converse('each', 'echo cp""us $(grep -c ^processor /proc/cpuinfo)\n', /cpus 2/);
+    assert.match(await ok('vcpu-list', 'each'), /each +\d+ +0 +1 .* 1 \/ all\neach +\d+ +1 +0 .* 0 \/ all$/);
+    await ok('destroy', 'each');
     await ok('create', '-p', 'name="two"', 'memory=48', 'vcpus=2', 'cpus=["0-1","1"]');
-    assert.match(await ok('vcpu-list', 'two'), /two +\d+ +0 +1 +--- .* all \/ all\ntwo +\d+ +1 +- +--p .* 1 \/ all$/);
+    assert.match(await ok('vcpu-list', 'two'), /two +\d+ +0 +0 +--- .* all \/ all\ntwo +\d+ +1 +- +--p .* 1 \/ all$/);
     await ok('destroy', 'two');
   });
 

@@ -3,7 +3,7 @@
 // (cpu-link.ts); what is asked of them takes until the end of a slice.
 
 import { messageOf } from '#base/error-text.ts';
-import { MAX_MACHINES } from '#machine/engine/siblings.ts';
+import { machinesOf } from '#machine/engine/siblings.ts';
 import type { Host, LogLevel } from '#base/host.ts';
 import { MAX_WEIGHT, MIN_WEIGHT } from '#hypervisor/credit.ts';
 import { keyHead, unknownKey } from '#hypervisor/debug-keys/debug-keys.ts';
@@ -14,7 +14,7 @@ import { domainPath } from '../xenstore/path.ts';
 import { coreFile } from '../dump/core-file.ts';
 import { releaseDomain } from '../xenstore/domain-tree.ts';
 import type { Store } from '../xenstore/store.ts';
-import { type Affinity, affinityWords, allowedCpus } from './affinity.ts';
+import { type Affinity, affinityWords, homeCpus, noWay } from './affinity.ts';
 import { connectDomain } from './connect-domain.ts';
 import { ConsoleLog } from './console-log.ts';
 import { CpuDied, CpuLink, type StartCpu, startLater } from './cpu-link.ts';
@@ -26,7 +26,7 @@ import { NO_KEEPER, type DomainKeeper } from './domain-keeper.ts';
 import { type DomainSpec, ManagedDomain } from './managed-domain.ts';
 import { bestMove, leastLoaded, type Load } from './placement.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import { capOfEach, gather, spread } from './several-cpus.ts';
+import { capOfEach, gather, machinesFor, spread } from './several-cpus.ts';
 
 /** Told what an administrator wants in the log; without a level it is information. */
 export type Log = (line: string, level?: LogLevel) => void;
@@ -130,7 +130,7 @@ export class Domains {
     this.requireFree(spec.name);
     if (this.list().some((d) => d.spec.uuid === spec.uuid) || [...this.claims].some((c) => c.uuid === spec.uuid)) throw new DomainError(`${spec.uuid}: there is a domain of that uuid`);
     checkShare(spec);
-    const allowed = this.allowed(spec.affinity, spec.maxvcpus);
+    const machines = machinesFor(spec.maxvcpus, this.links.length), allowed = this.homes(spec.affinity, spec.maxvcpus, machines);
     const images = spec.images();
     const link = this.leastLoaded(allowed);
     const { name, uuid, memory, maxmem, vcpus: online, maxvcpus: vcpus, weight, cap } = spec;
@@ -139,7 +139,7 @@ export class Domains {
     const claim: Claim = { name, uuid, domid, cpu: link.id, load: weight, allowed, settled };
     this.claims.add(claim);
     try {
-      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, machines: Math.min(vcpus, this.links.length, MAX_MACHINES), ...images });
+      const { capsule: shape, wires, origin } = await link.ask('make', { domid, name, uuid, memory, maxmem, vcpus, weight, cap, machines, ...images });
       const domain = this.takeOver(link, domid, () => {
         if (this.isEnding) throw new DomainError('the daemon is about to end');
         const capsule = mapForeign(DOMAIN_0)(shape);
@@ -241,13 +241,12 @@ export class Domains {
   }
   /** Says where a vCPU may run, or all of them; the domain is moved if it has to be. @throws DomainError */
   async pin(domain: ManagedDomain, vcpu: number | 'all', list: Affinity): Promise<void> {
-    const { maxvcpus: vcpus, affinity } = domain.spec;
+    const { uuid, maxvcpus: vcpus, affinity } = domain.spec;
     if (vcpu !== 'all' && (!Number.isInteger(vcpu) || vcpu < 0 || vcpu >= vcpus)) throw new DomainError(`vCPU ${vcpu}: the domain has vCPUs 0 to ${vcpus - 1}`);
     const lists = Array.from({ length: vcpus }, (_, i) => (vcpu === 'all' || vcpu === i ? list : affinity[i]));
-    const allowed = this.allowed(lists, vcpus);
-    this.keeper.change(domain.spec.uuid, { cpus: lists.map(affinityWords) });
-    domain.allowed = allowed;
-    domain.spec = { ...domain.spec, affinity: lists };
+    const allowed = this.homes(lists, vcpus, machinesOf(domain.capsule));
+    this.keeper.change(uuid, { cpus: lists.map(affinityWords) });
+    [domain.allowed, domain.spec] = [allowed, { ...domain.spec, affinity: lists }];
     await domain.arrived(() => (domain.allowed.has(domain.cpu) ? undefined : this.move(domain, this.leastLoaded(domain.allowed))));
     await domain.arrived(() => this.respread(domain));
   }
@@ -380,10 +379,11 @@ export class Domains {
   async ask(domain: ManagedDomain, question: (link: CpuLink) => Promise<unknown>): Promise<void> {
     await domain.arrived(() => (domain.ended === undefined ? question(domain.link) : undefined));
   }
-  private allowed(lists: readonly Affinity[], vcpus: number): ReadonlySet<number> {
-    const allowed = allowedCpus(lists, vcpus, this.links.length);
-    if (allowed.size === 0) throw new DomainError(`there is no CPU that all vCPUs may run on: a domain's CPUs are on all its vCPUs' lists, of 0 to ${this.links.length - 1}`);
-    return allowed;
+  /** The CPUs that a domain may be on with its first vCPUs. @throws DomainError */
+  private homes(lists: readonly Affinity[], vcpus: number, machines: number): ReadonlySet<number> {
+    const count = this.links.length, homes = homeCpus(lists, vcpus, count, machines);
+    if (homes.size === 0) throw new DomainError(noWay(count));
+    return homes;
   }
   /** Domains, and what they are on other CPUs: those that are on several stay. */
   private loads(): readonly Load[] {

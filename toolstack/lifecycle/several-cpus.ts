@@ -1,9 +1,13 @@
 // A domain whose vCPUs run on several CPUs at the same time: its own one (ManagedDomain.link), which tells of its end, and others
 // that help. Which vCPU is on which is hypervisor/domain-threads.ts's affair.
 
-import { machinesOf } from '#machine/engine/siblings.ts';
+import { machinesOf, MAX_MACHINES } from '#machine/engine/siblings.ts';
+import { cpusOfThreads } from './affinity.ts';
 import type { CpuLink } from './cpu-link.ts';
 import type { ManagedDomain } from './managed-domain.ts';
+
+/** On how many of so many CPUs at the same time a domain can run. */
+export const machinesFor = (vcpus: number, cpus: number): number => Math.min(vcpus, cpus, MAX_MACHINES);
 
 /** What is allowed to a domain, per cent of a CPU, is shared out among those that run it. */
 export function capOfEach({ spec: { cap }, helpers }: ManagedDomain): number { return Math.ceil(cap / (helpers.length + 1)); }
@@ -13,9 +17,9 @@ export function capOfEach({ spec: { cap }, helpers }: ManagedDomain): number { r
  * being moved. It stays there when that cannot be.
  */
 export async function spread(domain: ManagedDomain, links: readonly CpuLink[]): Promise<void> {
-  const { domid, capsule, link, allowed, spec: { maxvcpus: vcpus, weight } } = domain;
-  const room = Math.min(vcpus, machinesOf(capsule));
-  const helpers = [...allowed].filter((id) => id !== link.id).slice(0, room - 1).map((id) => links[id] as CpuLink);
+  const { domid, capsule, link, spec: { affinity, maxvcpus: vcpus, weight } } = domain;
+  const cpus = cpusOfThreads(affinity, vcpus, links.length, machinesOf(capsule), link.id);
+  const helpers = cpus.slice(1).map((id) => links[id] as CpuLink);
   if (helpers.length === 0 || domain.dying || domain.ended !== undefined) return;
   const answer = await link.ask('spread', domid, [link, ...helpers].map(({ id }) => id)).catch(() => undefined);
   if (!answer) return; // it has ended meanwhile
