@@ -13,7 +13,7 @@ const MEMORY = 32, MEMORY_MORE = 1;
 /** Seconds of a measurement. */
 export const WINDOW = 6;
 /** The part by which two in a row may differ when code is as well compiled as it will be, and how many there are at the most. */
-const STEADY = 0.03, MOST_WINDOWS = 5;
+const STEADY = 0.02, MOST_WINDOWS = 8;
 /** Windows of each that are measured in turn, and seconds before one. */
 const TURNS = 3, SETTLE = 2;
 
@@ -44,8 +44,8 @@ export async function busyDomains(daemon: Daemon, count: number, ...words: strin
 }
 /** @param words of `xenith create` */
 export async function busyProcesses(daemon: Daemon, count: number, ...words: string[]): Promise<Busy> {
-  const console = await boot(daemon, 'many', ...words, `memory=${MEMORY + count * MEMORY_MORE}`);
-  return start(daemon, ['many'], [console], `p() { ${LOOP}; }; n=0; while [ $n -lt ${count} ]; do p & n=$((n+1)); done; wait`);
+  const name = `many${count}`, console = await boot(daemon, name, ...words, `memory=${MEMORY + count * MEMORY_MORE}`);
+  return start(daemon, [name], [console], `p() { ${LOOP}; }; n=0; while [ $n -lt ${count} ]; do p & n=$((n+1)); done; wait`);
 }
 function start(daemon: Daemon, names: readonly string[], consoles: readonly Console[], program: string): Busy {
   let lines = 0;

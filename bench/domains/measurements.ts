@@ -4,7 +4,7 @@ import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
-import { boot, type Busy, busyDomains, busyProcesses, type Rate, rateInTurn, rateOf } from './busy.ts';
+import { boot, type Busy, busyDomains, busyProcesses, rateInTurn, rateOf } from './busy.ts';
 import { cpuSeconds } from './process-usage.ts';
 import { busyMachines } from './qemu.ts';
 
@@ -56,14 +56,6 @@ export async function throughput(daemon: Daemon, count: number, cpus: number, cp
   }
 }
 const clock = (daemon: Daemon, cpuTime: boolean): (() => number) => (cpuTime ? () => cpuSeconds(daemon.pid) : () => performance.now() / 1000);
-async function rateWhile(daemon: Daemon, cpuTime: boolean, start: () => Promise<Busy>): Promise<Rate> {
-  const busy = await start();
-  try {
-    return await rateOf(busy, clock(daemon, cpuTime));
-  } finally {
-    await busy.end();
-  }
-}
 /** What all share is compiled before anything is measured. */
 async function warmUp(daemon: Daemon): Promise<void> {
   const first = await busyDomains(daemon, 1);
@@ -106,15 +98,28 @@ export async function rival(daemon: Daemon, count: number, cpus: number): Promis
 
 export interface Parallel {
   readonly vcpus: number;
-  /** lines a second: of one process on one vCPU, and of as many processes as vCPUs in one domain, on as many CPUs */
-  readonly one: Rate;
-  readonly all: Rate;
+  /** lines a second: of one process on one vCPU, and of as many processes as vCPUs in one domain, on as many CPUs; measured in turn */
+  readonly one: number;
+  readonly all: number;
+  /** in the first WINDOW seconds */
+  readonly first: { readonly one: number; readonly all: number };
 }
 /** @param cpuTime seconds are the daemon's processor time: then all vCPUs together do as much as one if nothing is lost */
 export async function parallel(daemon: Daemon, vcpus: number, cpuTime: boolean): Promise<Parallel> {
   await warmUp(daemon);
-  const rate = (count: number): Promise<Rate> => rateWhile(daemon, cpuTime, () => busyProcesses(daemon, count, `vcpus=${count}`));
-  return { vcpus, one: await rate(1), all: await rate(vcpus) };
+  const seconds = clock(daemon, cpuTime), both: Busy[] = [], first: number[] = [];
+  try {
+    for (const count of [1, vcpus]) {
+      const busy = await busyProcesses(daemon, count, `vcpus=${count}`);
+      both.push(busy);
+      first.push((await rateOf(busy, seconds)).first);
+      await busy.pause();
+    }
+    const [one, all] = await rateInTurn(both, seconds) as [number, number];
+    return { vcpus, one, all, first: { one: first[0] as number, all: first[1] as number } };
+  } finally {
+    for (const busy of both) await busy.end();
+  }
 }
 
 export interface Creation {
