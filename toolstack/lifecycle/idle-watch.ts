@@ -5,8 +5,11 @@
 import type { Share } from '#hypervisor/credit.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 
-/** For how long a domain is watched, ns, and the part of that time which an idle one runs at the most. */
-const WATCH_NS = 20e9, IDLE = 0.005;
+/**
+ * For how long a domain is watched, ns, and the part of that time which an idle one runs at the most: three times what a kernel does that has
+ * nothing to do, and less than what one of 256 busy domains on one CPU gets.
+ */
+const WATCH_NS = 20e9, IDLE = 0.002;
 /** Bytes of decoded code that are not worth the decoding: what an idle kernel executes is less. */
 const SMALL = 2 << 20;
 
