@@ -13,7 +13,9 @@ const MEMORY = 32, MEMORY_MORE = 1;
 /** Seconds of a measurement. */
 export const WINDOW = 6;
 /** The part by which two in a row may differ when code is as well compiled as it will be, and how many there are at the most. */
-const STEADY = 0.02, MOST_WINDOWS = 8;
+const STEADY = 0.02, MOST_WINDOWS = 30;
+/** Seconds of one CPU that a domain takes until its code is compiled. */
+const WARM_UP = 1;
 /** Windows of each that are measured in turn, and seconds before one. */
 const TURNS = 3, SETTLE = 2;
 
@@ -73,13 +75,13 @@ async function window(busy: Busy, seconds: () => number): Promise<number> {
   await wait(WINDOW * 1000);
   return (busy.count() - count) / (seconds() - begin);
 }
-/** @param seconds the clock */
-export async function rateOf(busy: Busy, seconds: () => number): Promise<Rate> {
+/** @param seconds the clock @param domains on one CPU, which all have to warm up */
+export async function rateOf(busy: Busy, seconds: () => number, domains = 1): Promise<Rate> {
   const first = await window(busy, seconds);
   let last = first;
   for (let i = 1; i < MOST_WINDOWS; i++) {
     const rate = await window(busy, seconds);
-    if (Math.abs(rate - last) < STEADY * rate) return { first, steady: (rate + last) / 2 };
+    if (i * WINDOW >= domains * WARM_UP && Math.abs(rate - last) < STEADY * rate) return { first, steady: (rate + last) / 2 };
     last = rate;
   }
   return { first, steady: last };

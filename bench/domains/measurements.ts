@@ -36,7 +36,7 @@ export async function throughput(daemon: Daemon, count: number, cpus: number, cp
   const beside = async (...words: string[]): Promise<{ first: number; inTurn: readonly number[] }> => {
     const busy = await busyDomains(daemon, count, ...words);
     try {
-      const { first } = await rateOf(busy, seconds);
+      const { first } = await rateOf(busy, seconds, count);
       await busy.pause();
       return { first, inTurn: await rateInTurn([many, busy], seconds) };
     } finally {
@@ -78,7 +78,7 @@ export async function rival(daemon: Daemon, count: number, cpus: number): Promis
   await warmUp(daemon);
   const domains = await busyDomains(daemon, count);
   try {
-    await rateOf(domains, seconds);
+    await rateOf(domains, seconds, count);
     await domains.pause();
     const domainMiB = residentMiB(daemon.pid) / count;
     const machines = await busyMachines(count, cpus);
