@@ -8,11 +8,11 @@
 //   --counts LIST  so many busy ones, in place of all these
 //   --idle N     so many idle and paused domains (as many as --domains)
 //   --cpus N     physical CPUs of the daemon (as many as there are processors)
-//   --only LIST  of throughput,qemu,creation,idle,echo,shares,smp; the others are as they were found last
+//   --only LIST  of throughput,qemu,creation,idle,echo,shares,smp
 //   --cpu        compares work for each second of processor time, for a machine that is busy with other things
 //   --publish    writes the results into docs/ as well
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus as processors, loadavg, release } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -58,19 +58,18 @@ async function main(): Promise<void> {
     const sum = WEIGHTS.reduce((a, b) => a + b, 0);
     const weighed = WEIGHTS.map((w) => ({ name: `weight${w}`, weight: w * 256, cap: 0, wanted: w / sum }));
     const capped = CAPS.map((cap) => ({ name: `cap${cap}`, weight: 256, cap, wanted: cap / 100 }));
-    const last = lastResults();
     const sharesOf = async (setups: typeof weighed): Promise<Share[]> => (await each([setups.length], 'shares', () => shares(daemon, setups)))[0] as Share[];
     const results: Results = {
       about: { date: new Date().toISOString().slice(0, 10), processor: processors()[0]?.model, host: `Linux ${release()}`, node: `Node ${process.versions.node}`, cpus: `${cpus} CPUs`, ...(values.cpu ? { clock: 'seconds of processor time' } : {}), load: `load ${loadavg()[0]?.toFixed(1)}` },
       cpus, perCpu: values.cpu,
-      creation: wanted('creation') ? await each([quiet], 'creation', (count) => creation(daemon, count, MEMORY)) : last.creation ?? [],
-      idle: wanted('idle') ? await each([quiet], 'idle', (count) => idle(daemon, count)) : last.idle ?? [],
-      weights: wanted('shares') ? await sharesOf(weighed) : last.weights ?? [],
-      caps: wanted('shares') ? await sharesOf(capped) : last.caps ?? [],
-      echo: wanted('echo') ? await each(few, 'echo', (count) => echo(daemon, count)) : last.echo ?? [],
-      parallel: wanted('smp') && cpus > 1 ? await each([2], 'smp', (vcpus) => parallel(daemon, vcpus, values.cpu)) : last.parallel ?? [],
-      rivals: wanted('qemu') ? await each([...new Set([...few, Math.ceil(most / 2)])].sort((a, b) => a - b).filter(isPossible), 'QEMU', (count) => rival(daemon, count, cpus)) : last.rivals ?? [],
-      throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus, values.cpu)) : last.throughput ?? [],
+      creation: wanted('creation') ? await each([quiet], 'creation', (count) => creation(daemon, count, MEMORY)) : [],
+      idle: wanted('idle') ? await each([quiet], 'idle', (count) => idle(daemon, count)) : [],
+      weights: wanted('shares') ? await sharesOf(weighed) : [],
+      caps: wanted('shares') ? await sharesOf(capped) : [],
+      echo: wanted('echo') ? await each(few, 'echo', (count) => echo(daemon, count)) : [],
+      parallel: wanted('smp') && cpus > 1 ? await each([2], 'smp', (vcpus) => parallel(daemon, vcpus, values.cpu)) : [],
+      rivals: wanted('qemu') ? await each([...new Set([...few, Math.ceil(most / 2)])].sort((a, b) => a - b).filter(isPossible), 'QEMU', (count) => rival(daemon, count, cpus)) : [],
+      throughput: wanted('throughput') ? await each(counts, 'throughput', (count) => throughput(daemon, count, cpus, values.cpu)) : [],
     };
     report(results, values.publish);
   } finally {
@@ -78,10 +77,6 @@ async function main(): Promise<void> {
   }
 }
 
-function lastResults(): Partial<Results> {
-  const file = join(OUTPUT, 'domains.json');
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Results : {};
-}
 function isPossible(count: number): boolean {
   const missing = missingQemu(count);
   if (missing !== undefined) console.error(`QEMU, ${count}: left out: ${missing}`);

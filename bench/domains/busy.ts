@@ -67,24 +67,27 @@ function start(daemon: Daemon, names: readonly string[], consoles: readonly Cons
   };
 }
 
-/** Lines a second: in the first WINDOW seconds, and once that does not change any more. */
-export interface Rate { readonly first: number; readonly steady: number }
-
+/** Lines a second. */
 async function window(busy: Busy, seconds: () => number): Promise<number> {
   const [count, begin] = [busy.count(), seconds()];
   await wait(WINDOW * 1000);
   return (busy.count() - count) / (seconds() - begin);
 }
-/** @param seconds the clock @param domains on one CPU, which all have to warm up */
-export async function rateOf(busy: Busy, seconds: () => number, domains = 1): Promise<Rate> {
+/**
+ * Waits until as much is done in one window as in that before it.
+ * @param seconds the clock
+ * @param domains on one CPU, which all have to warm up
+ * @returns lines a second in the first window
+ */
+export async function warm(busy: Busy, seconds: () => number, domains = 1): Promise<number> {
   const first = await window(busy, seconds);
   let last = first;
   for (let i = 1; i < MOST_WINDOWS; i++) {
     const rate = await window(busy, seconds);
-    if (i * WINDOW >= domains * WARM_UP && Math.abs(rate - last) < STEADY * rate) return { first, steady: (rate + last) / 2 };
+    if (i * WINDOW >= domains * WARM_UP && Math.abs(rate - last) < STEADY * rate) break;
     last = rate;
   }
-  return { first, steady: last };
+  return first;
 }
 /**
  * The rates of several in turn, each while the others are paused, so that a machine that gets slower or faster does so for all: medians

@@ -4,7 +4,7 @@ import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
-import { boot, type Busy, busyDomains, busyProcesses, rateInTurn, rateOf } from './busy.ts';
+import { boot, type Busy, busyDomains, busyProcesses, rateInTurn, warm } from './busy.ts';
 import { cpuSeconds } from './process-usage.ts';
 import { busyMachines } from './qemu.ts';
 
@@ -36,7 +36,7 @@ export async function throughput(daemon: Daemon, count: number, cpus: number, cp
   const beside = async (...words: string[]): Promise<{ first: number; inTurn: readonly number[] }> => {
     const busy = await busyDomains(daemon, count, ...words);
     try {
-      const { first } = await rateOf(busy, seconds, count);
+      const first = await warm(busy, seconds, count);
       await busy.pause();
       return { first, inTurn: await rateInTurn([many, busy], seconds) };
     } finally {
@@ -44,7 +44,7 @@ export async function throughput(daemon: Daemon, count: number, cpus: number, cp
     }
   };
   try {
-    const { first } = await rateOf(many, seconds);
+    const first = await warm(many, seconds);
     await many.pause();
     const one = await beside('cpus="0"');
     const [processes, oneCpu] = one.inTurn as [number, number];
@@ -78,12 +78,12 @@ export async function rival(daemon: Daemon, count: number, cpus: number): Promis
   await warmUp(daemon);
   const domains = await busyDomains(daemon, count);
   try {
-    await rateOf(domains, seconds, count);
+    await warm(domains, seconds, count);
     await domains.pause();
     const domainMiB = residentMiB(daemon.pid) / count;
     const machines = await busyMachines(count, cpus);
     try {
-      await rateOf(machines, seconds);
+      await warm(machines, seconds);
       await machines.pause();
       const qemuMiB = machines.resident() / count;
       const [ours, qemu] = await rateInTurn([domains, machines], seconds) as [number, number];
@@ -112,7 +112,7 @@ export async function parallel(daemon: Daemon, vcpus: number, cpuTime: boolean):
     for (const count of [1, vcpus]) {
       const busy = await busyProcesses(daemon, count, `vcpus=${count}`);
       both.push(busy);
-      first.push((await rateOf(busy, seconds)).first);
+      first.push(await warm(busy, seconds));
       await busy.pause();
     }
     const [one, all] = await rateInTurn(both, seconds) as [number, number];

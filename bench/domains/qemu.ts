@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from '../../tests/stock/guests.ts';
+import { QEMU, tcg } from '../suite/engines.ts';
 import { type Busy, LOOP } from './busy.ts';
 
-const QEMU = 'qemu-system-x86_64';
 /** MiB: with fewer than 80 that kernel does not always begin; and what QEMU and a domain beside it take in all, about. */
 const MEMORY = 96, RESIDENT = 230;
 const BOOT_SECONDS = 600;
@@ -38,8 +38,7 @@ export async function busyMachines(count: number, atOnce: number): Promise<Machi
   let lines = 0;
   const boot = async (): Promise<void> => {
     const machine = spawn(QEMU, [
-      '-accel', 'tcg', '-m', `${MEMORY}M`, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
-      '-kernel', debianKernel('cloud-amd64'), '-initrd', initrd, '-append', 'console=ttyS0 quiet mitigations=off panic=-1',
+      ...tcg(MEMORY), '-kernel', debianKernel('cloud-amd64'), '-initrd', initrd, '-append', 'console=ttyS0 quiet mitigations=off panic=-1',
     ], { stdio: ['pipe', 'pipe', 'ignore'] });
     machines.push(machine);
     let said = '', works = false;

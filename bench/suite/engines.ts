@@ -100,8 +100,8 @@ const native: Engine = {
   },
 };
 
-const QEMU = 'qemu-system-x86_64';
-const tcg = (mebibytes: number): string[] => ['-accel', 'tcg', '-m', `${mebibytes}M`, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'];
+export const QEMU = 'qemu-system-x86_64';
+export const tcg = (mebibytes: number): string[] => ['-accel', 'tcg', '-m', `${mebibytes}M`, '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio'];
 
 function qemu(version: string): Engine {
   return {

@@ -10,9 +10,9 @@ import { add, eq, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr
 import type { Callee, Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
-import { REC } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
+import { continueAt } from './tables.ts';
 
 const REGISTERS = 16;
 const NO_GROUP = { node: undefined, until: -1 };
@@ -130,7 +130,7 @@ export class Frame {
     this.takeStackPage();
   }
   /** The code was mapped elsewhere when it was compiled. */
-  private interpret(): void { this.fn.returnCallIndirect(this.handlerType, load('i32', 16, this.fn.param(1), REC.handler), this.fn.param(0), this.fn.param(1)); }
+  private interpret(): void { continueAt(this.fn, this.handlerType, this.fn.param(1)); }
   /** Nothing is known any more of the pushes and pops to come. */
   endGroup(): void { this.grouped = NO_GROUP; }
   /** What is remembered of the stack's page. */

@@ -1,8 +1,8 @@
 // Blocks that are executed often, and the regions that are made of them. Whoever enters a block counts it down
 // (tables.ts, enterBlock); at 0 the machine leaves, and the block is promoted.
 //
-// Invariant: a region's function is reached through the first record of the block that it was made for, and only while
-// no frame that it has code of was written.
+// Invariant: a region's function is reached through the head of the block that it was made for, or by a jump cache that found it there,
+// and only while no frame that it has code of was written.
 
 import { assert } from '#base/assert.ts';
 import type { Capsule } from '#base/capsule.ts';

@@ -23,7 +23,7 @@ export const RUNTIME = {
   fault: signature(['i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
   leave: signature(['i32', 'i32', 'i32', 'i32'], 'i32'),
-  /** (cpu, record, target): where a jump goes whose record may be linked to its target; where a computed one goes */
+  /** (cpu, record, target): where a jump goes whose record may be linked to its target; where one to another page goes; where a computed one goes */
   direct: signature(['i32', 'i32', 'i64'], 'i32'),
   across: signature(['i32', 'i32', 'i64'], 'i32'),
   indirect: signature(['i32', 'i32', 'i64'], 'i32'),

@@ -258,7 +258,7 @@ function fault(fn: Fn, handlerType: number): void {
   const redo = fn.let(load('i32', 32, cpu, CPU.redo));
   fn.if(redo, () => {
     fn.store(32, cpu, i32(0), CPU.redo);
-    fn.returnCallIndirect(handlerType, load('i32', 16, redo, REC.handler), cpu, redo);
+    continueAt(fn, handlerType, redo);
   });
   fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)), CPU.budget);
   fn.return(i32(EXIT.exception));
