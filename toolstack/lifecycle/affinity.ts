@@ -43,9 +43,10 @@ function complete(allowed: readonly ReadonlySet<number>[], cpus: readonly number
   }
   return undefined;
 }
-/** The CPUs that the first thread of a domain may be on. */
+/** The CPUs that the first thread of a domain is to be on: those from which the domain gets as many threads as from any. */
 export function homeCpus(lists: readonly Affinity[], vcpus: number, count: number, most: number): ReadonlySet<number> {
-  return new Set(Array.from({ length: count }, (_, cpu) => cpu).filter((cpu) => cpusOfThreads(lists, vcpus, count, most, cpu).length > 0));
+  const threads = Array.from({ length: count }, (_, cpu) => cpusOfThreads(lists, vcpus, count, most, cpu).length), best = Math.max(...threads);
+  return new Set(best > 0 ? threads.flatMap((n, cpu) => (n === best ? [cpu] : [])) : []);
 }
 
 /** Says that there are none. */
