@@ -4,6 +4,26 @@ import type { WasmMemory } from './webassembly.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
+/**
+ * A memory that others can be made of, in whole pages of 4096 bytes: each has it in common with the rest, up to where it writes. Who has
+ * made it fills it; from the first `put` on it is not written to. Other threads may have it too.
+ */
+export interface CommonMemory {
+  readonly memory: WasmMemory;
+  /** by which the host knows it */
+  readonly file: number;
+  readonly inode: number;
+}
+export interface CommonMemories {
+  /** One of all zeros; undefined: it cannot be had. */
+  create(bytes: number): CommonMemory | undefined;
+  /**
+   * Puts `bytes` bytes from `from` on in the place of as many of a memory. Nobody may write to those meanwhile.
+   * @returns false: it could not, and all is as it was
+   */
+  put(common: CommonMemory, from: number, memory: WasmMemory, offset: number, bytes: number): boolean;
+}
+
 export interface Host {
   /** monotonic time in nanoseconds, from any origin */
   now(): number;
@@ -17,6 +37,8 @@ export interface Host {
    * host leaves out what is not whole pages of its own.
    */
   discard?(memory: WasmMemory, offset: number, bytes: number): void;
+  /** Absent where memories have nothing in common. */
+  readonly common?: CommonMemories | undefined;
   /** What `make` gives, which is the same in each run of this program: made now, or kept from an earlier run. */
   kept?(name: string, make: () => Uint8Array): Uint8Array;
 }

@@ -2,8 +2,8 @@
 
 import { randomFillSync } from 'node:crypto';
 import type { Host, LogLevel } from '#base/host.ts';
-import { discard } from './discard.ts';
 import { keptBytes } from './kept-bytes.ts';
+import { commonMemories, discard } from './memory-map.ts';
 
 /**
  * Time of the machine at which this thread's `performance.now()` was 0, in ns. Each thread counts from its own start; domains
@@ -29,6 +29,7 @@ export function nodeHost(log: (level: LogLevel, message: string) => void): Host 
     random: (into) => { randomFillSync(into); },
     log,
     discard,
+    common: commonMemories(),
     kept: keptBytes,
   };
 }

@@ -5,10 +5,12 @@
 // them adopted (hypervisor/mm) before the first vCPU runs, and connects the two event channels that it names here.
 
 import { type Capsule, PAGE_SIZE } from '#base/capsule.ts';
+import type { CommonMemories } from '#base/host.ts';
 import { grant_entry_v1, GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE, GTF_permit_access } from '#abi/grant-table.ts';
 import * as xen from '#abi/xen.ts';
 import { XEN_FRAME } from '#hypervisor/layout.ts';
 import { BuilderError } from './builder-error.ts';
+import { type CommonBytes, placeBytes } from './common-bytes.ts';
 import { gunzipInitrd } from './initrd.ts';
 import { DECOMPRESSORS, type Decompressors } from './decompress/decompressors.ts';
 import type { KernelImage } from './kernel-image.ts';
@@ -22,7 +24,7 @@ export interface BuildRequest {
   readonly image: KernelImage;
   readonly initrd?: Uint8Array;
   /** the same unzipped, by who builds many domains with it */
-  readonly unzippedInitrd?: Uint8Array;
+  readonly unzippedInitrd?: CommonBytes | undefined;
   readonly commandLine?: string;
   /** the guest's ports of its event channels to xenstore and to the console */
   readonly storePort: number;
@@ -32,6 +34,8 @@ export interface BuildRequest {
   /** writes the hypercall stubs into a page of the capsule; called for kernels that have a page for them */
   readonly fillHypercallPage: (capsule: Capsule, offset: number) => void;
   readonly decompressors?: Decompressors;
+  /** the host's: without them all is copied */
+  readonly commons?: CommonMemories | undefined;
 }
 
 /** How the first vCPU starts, and what the toolstack must know of the domain. Addresses are the guest's. */
@@ -57,11 +61,11 @@ export function buildDomain(request: BuildRequest): DomainEntry {
   const { capsule, image } = request;
   const commandLine = encodeCommandLine(request.commandLine ?? '');
   const { initrd, layout } = fit(request);
-  loadSegments(capsule, image);
-  capsule.u8.set(initrd, ramOffset(capsule, layout.initrd.pfn));
+  loadSegments(request);
+  placeBytes(capsule, ramOffset(capsule, layout.initrd.pfn), initrd, 0, initrd.bytes.length, request.commons);
   writeP2m(capsule, layout, pagesOf(request));
   layout.tables.write(capsule);
-  writeStartInfo(request, layout, initrd.length, commandLine);
+  writeStartInfo(request, layout, initrd.bytes.length, commandLine);
   grantRings(request, layout);
   if (image.hypercallPage !== undefined) request.fillHypercallPage(capsule, ramOffset(capsule, image.hypercallPage / PAGE_SIZE));
   const va = (pfn: number): bigint => virtual(image, pfn);
@@ -87,13 +91,13 @@ export function memoryNeeded(image: KernelImage, initrdSize: number): number {
 }
 
 /** The initrd as it goes into memory (unzipped where that fits), and the layout with it. */
-function fit(request: BuildRequest): { initrd: Uint8Array; layout: DomainLayout } {
+function fit(request: BuildRequest): { initrd: CommonBytes; layout: DomainLayout } {
   const { image } = request;
   const pages = pagesOf(request);
   const packed = request.initrd ?? new Uint8Array(0);
-  const initrd = request.unzippedInitrd ?? gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed;
-  for (const candidate of [initrd, packed]) {
-    const layout = layOut(image, candidate.length, pages);
+  const initrd = request.unzippedInitrd ?? { bytes: gunzipInitrd(packed, pages * PAGE_SIZE, request.decompressors ?? DECOMPRESSORS) ?? packed };
+  for (const candidate of [initrd, { bytes: packed }]) {
+    const layout = layOut(image, candidate.bytes.length, pages);
     if (layout.pagesNeeded <= pages) return { initrd: candidate, layout };
   }
   const have = `the domain has ${mebibytes(pages * PAGE_SIZE)}`;
@@ -112,12 +116,13 @@ function ramOffset(capsule: Capsule, pfn: number): number { return capsule.frame
 function virtual(image: KernelImage, pfn: number): bigint { return BigInt.asUintN(64, image.virtBase + BigInt(pfn * PAGE_SIZE)); }
 
 /** Memory of a new domain is all zeros: only what segments leave in the way of later ones is cleared. */
-function loadSegments(capsule: Capsule, image: KernelImage): void {
+function loadSegments({ capsule, image, commons }: BuildRequest): void {
   const ram = ramOffset(capsule, 0);
   let end = 0; // of what earlier segments have written
-  for (const { bytes, at, memSize, runs } of image.segments) {
+  for (const segment of image.segments) {
+    const { bytes, at, memSize, runs } = segment;
     if (at < end) capsule.u8.fill(0, ram + at, ram + Math.min(end, at + memSize));
-    for (const [from, to] of runs) capsule.u8.set(bytes.subarray(from, to), ram + at + from);
+    for (const [from, to] of runs) placeBytes(capsule, ram + at, segment, from, to, commons);
     end = Math.max(end, at + bytes.length);
   }
 }

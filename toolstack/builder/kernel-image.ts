@@ -10,13 +10,13 @@ import * as xen from '#abi/xen.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { BuilderError } from './builder-error.ts';
 import { extractPayload, isBzImage, unpack } from './bzimage.ts';
+import type { CommonBytes } from './common-bytes.ts';
 import { compressionOf, DECOMPRESSORS, type Decompressors } from './decompress/decompressors.ts';
 import { type Elf, isElf, parseElf } from './elf.ts';
 import { readXenNotes, type XenNotes } from './elf-notes.ts';
 
 /** A segment as it is copied: all numbers are in bytes. */
-export interface LoadSegment {
-  readonly bytes: Uint8Array;
+export interface LoadSegment extends CommonBytes {
   /** guest-physical address */
   readonly at: number;
   readonly memSize: number;

@@ -23,6 +23,7 @@ import { setMachines } from '#machine/engine/siblings.ts';
 import type { Machine, MachineHooks } from '#machine/machine.ts';
 import { BuilderError } from '../builder/builder-error.ts';
 import { buildDomain, memoryNeeded } from '../builder/builder.ts';
+import type { CommonBytes } from '../builder/common-bytes.ts';
 import { DECOMPRESSORS, type Decompressors } from '../builder/decompress/decompressors.ts';
 import { enterKernel } from '../builder/first-vcpu.ts';
 import { loadKernel, type KernelImage } from '../builder/kernel-image.ts';
@@ -33,7 +34,7 @@ export interface DomainImages {
   readonly kernel: Uint8Array | KernelImage;
   readonly initrd?: Uint8Array;
   /** the same unzipped, for many domains */
-  readonly unzippedInitrd?: Uint8Array | undefined;
+  readonly unzippedInitrd?: CommonBytes | undefined;
   readonly commandLine: string;
 }
 export interface DomainConfig extends DomainImages {
@@ -100,7 +101,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   const storePort = allocUnboundFor(domain, 0);
   const consolePort = allocUnboundFor(domain, 0);
   const entry = buildDomain({
-    capsule, pages, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}), ...(config.unzippedInitrd ? { unzippedInitrd: config.unzippedInitrd } : {}),
+    capsule, pages, image, commandLine: config.commandLine, storePort, consolePort, fillHypercallPage, decompressors, ...(config.initrd ? { initrd: config.initrd } : {}), unzippedInitrd: config.unzippedInitrd, commons: host.common,
   });
   const rc = adoptInitialTables(domain, entry.l4Mfn);
   if (rc !== 0) throw new BuilderError('corrupt', `the initial page tables break the rules of page types (error ${-rc})`);

@@ -8,6 +8,7 @@
 import { SHUTDOWN } from '#abi/xen.ts';
 import { stackOf } from '#base/error-text.ts';
 import { Heap } from '#base/heap.ts';
+import type { CommonFrames } from '#hypervisor/common-frames.ts';
 import type { Domain } from '#hypervisor/domain.ts';
 import { DOMAIN_0, sysctl } from '#hypervisor/management.ts';
 import { RunQueue } from '#hypervisor/run-queue.ts';
@@ -28,6 +29,7 @@ export class PhysicalCpu {
   readonly id: number;
   private readonly mail: Mailbox;
   private readonly now: () => number;
+  private readonly common: CommonFrames | undefined;
   private readonly ready = new RunQueue<PlacedDomain>();
   private readonly sleepers = new Heap<PlacedDomain>((a, b) => a.wakeAt < b.wakeAt);
   private readonly byId = new Map<number, PlacedDomain>();
@@ -44,11 +46,15 @@ export class PhysicalCpu {
   /** what the domains are traced into */
   private ring: TraceRing | undefined;
 
-  /** @param now monotonic time in ns, the same for all CPUs */
-  constructor(id: number, mail: Mailbox, now: () => number) {
+  /**
+   * @param now monotonic time in ns, the same for all CPUs
+   * @param common what its domains have in common, where the host can do that
+   */
+  constructor(id: number, mail: Mailbox, now: () => number, common?: CommonFrames | undefined) {
     this.id = id;
     this.mail = mail;
     this.now = now;
+    this.common = common;
   }
 
   get(domid: number): PlacedDomain | undefined { return this.byId.get(domid); }
@@ -190,14 +196,19 @@ export class PhysicalCpu {
     const end = this.now();
     if (result && !this.ready.charge(placed, end - begin)) this.preempted = true;
     if (result?.reason === 'shutdown') return this.end(placed);
-    if (result?.reason === 'blocked') {
-      this.rest(placed, placed.nextTimer);
-      return this.disturb(placed, () => placed.idleWatch.look(placed.domain, share, end));
-    }
+    if (result?.reason === 'blocked') return this.disturb(placed, () => this.block(placed, end));
     const parked = share.parkedUntil(end);
     if (parked > 0) return this.rest(placed, parked);
     this.noteWish(placed, end);
     this.ready.put(placed);
+  }
+  private block(placed: PlacedDomain, now: number): void {
+    const other = placed.idleWatch.look(placed.domain, placed.share, now, this.common);
+    this.rest(placed, placed.nextLook);
+    const waiting = other && this.byId.get(other.domid);
+    if (!waiting || waiting.domain !== other) return;
+    waiting.idleWatch.again(waiting.share, now);
+    this.awaken(waiting);
   }
   private noteWish(placed: PlacedDomain, now: number): void {
     placed.share.want(now - placed.wantsSince);

@@ -33,5 +33,7 @@ export class PlacedDomain implements Sharer {
   get isPaused(): boolean { return this.domain.threads.vcpus.every((v) => (v.pauseFlags & VPF.paused) !== 0); }
   get isRunnable(): boolean { return this.domain.threads.vcpus.some((v) => v.runnable); }
   /** Host time of its next timer; Infinity when none is set. */
-  get nextTimer(): number { return clockOf(this.domain).hostTime(nextTimer(this.domain)); }
+  private get nextTimer(): number { return clockOf(this.domain).hostTime(nextTimer(this.domain)); }
+  /** Host time when to look at it, if nothing happens before. */
+  get nextLook(): number { return Math.min(this.nextTimer, this.idleWatch.next); }
 }

@@ -1,6 +1,7 @@
 // The worker of cpu-thread.ts: a physical CPU.
 
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { CommonFrames } from '#hypervisor/common-frames.ts';
 import type { CpuReport, CpuRequest, Mailbox } from '#toolstack/lifecycle/cpu-mail.ts';
 import { cpuServices, readMail } from '#toolstack/lifecycle/cpu-services.ts';
 import { PhysicalCpu } from '#toolstack/lifecycle/physical-cpu.ts';
@@ -39,6 +40,6 @@ const data = workerData as CpuWorkerData;
 const mail = new ThreadMailbox(data);
 const host = nodeHost((level, message) => mail.send({ kind: 'log', level, message }));
 const compilers = new CompilerClient(data.compiler);
-const cpu = new PhysicalCpu(data.id, mail, () => host.now());
+const cpu = new PhysicalCpu(data.id, mail, () => host.now(), CommonFrames.of(host));
 const services = cpuServices(cpu, { host, decompressors: NODE_DECOMPRESSORS, compiler: () => compilers.open(), collect: collectGarbage });
 await cpu.run(() => readMail(mail, services));

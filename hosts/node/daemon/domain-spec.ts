@@ -1,16 +1,19 @@
 // From a request to what a domain is made from.
 
 import { readFileSync, statSync } from 'node:fs';
+import { commonBytes } from '#toolstack/builder/common-bytes.ts';
 import { gunzipInitrd } from '#toolstack/builder/initrd.ts';
 import { loadKernel, type KernelImage } from '#toolstack/builder/kernel-image.ts';
 import type { Affinity } from '#toolstack/lifecycle/affinity.ts';
 import { guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
 import { DomainError } from '#toolstack/lifecycle/domains.ts';
+import type { DomainImages } from '#toolstack/lifecycle/make-domain.ts';
 import type { DomainSpec } from '#toolstack/lifecycle/managed-domain.ts';
 import { parseCpuList } from '#toolstack/xlcfg/cpu-list.ts';
 import { SpecError } from '#toolstack/xlcfg/settings-reader.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { guestFile, reasonOf } from '../input-file.ts';
+import { commonMemories } from '../memory-map.ts';
 import type { KeptRequest } from './domain-records.ts';
 
 /** @throws DomainError */
@@ -47,23 +50,18 @@ function remembered<T>(kind: string, path: string, make: () => T): T {
   for (const oldest of read.keys()) if (read.size > KEPT) read.delete(oldest);
   return image;
 }
+const commons = commonMemories();
 const kernelAt = (path: string): KernelImage => remembered('kernel', path, () => {
   const image = loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
-  return { ...image, segments: image.segments.map((s) => ({ ...s, bytes: shared(s.bytes) })) };
+  return { ...image, segments: image.segments.map((s) => ({ ...s, ...commonBytes(s.bytes, s.at, commons) })) };
 });
-const initrdAt = (path: string): { readonly initrd: Uint8Array; readonly unzippedInitrd?: Uint8Array } => remembered('ramdisk', path, () => {
+const initrdAt = (path: string): Pick<DomainImages, 'initrd' | 'unzippedInitrd'> => remembered('ramdisk', path, () => {
   const packed = readInput('ramdisk', path);
   const unzipped = gunzipInitrd(packed, MOST_UNZIPPED, NODE_DECOMPRESSORS);
-  return { initrd: shared(packed), ...(unzipped ? { unzippedInitrd: shared(unzipped) } : {}) };
+  return { initrd: commonBytes(packed, 0, undefined).bytes, unzippedInitrd: unzipped && commonBytes(unzipped, 0, commons) };
 });
 /** What is larger is unzipped by who needs it. */
 const MOST_UNZIPPED = 256 << 20;
-
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
-}
 
 function readInput(key: string, path: string): Uint8Array {
   try {
