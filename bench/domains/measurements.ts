@@ -1,6 +1,6 @@
 // What is measured of many domains: one function each. All leave the machine without domains.
 
-import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
+import { proportionalMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { median } from '../suite/results.ts';
 import type { Daemon } from '../../tests/daemon/daemon-process.ts';
@@ -11,7 +11,7 @@ import { busyMachines } from './qemu.ts';
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 /** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */
 const WARM_UP = 8;
-const IDLE_SECONDS = 20, WARM_UP_SECONDS = 10, SHARE_SECONDS = 20, PRESSES = 100;
+const IDLE_SECONDS = 20, SETTLE_SECONDS = 60, AT_A_TIME = 4, WARM_UP_SECONDS = 10, SHARE_SECONDS = 20, PRESSES = 100;
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `d${i}`);
 async function destroyAll(daemon: Daemon): Promise<void> {
@@ -69,7 +69,7 @@ export interface Rival {
   /** lines a second on all CPUs, measured in turn */
   readonly qemu: number;
   readonly domains: number;
-  /** MiB of resident memory for each: of all processes, and of the daemon as a whole */
+  /** MiB of memory for each, what is shared counted once: of all processes, and of the daemon as a whole */
   readonly qemuMiB: number;
   readonly domainMiB: number;
 }
@@ -80,7 +80,7 @@ export async function rival(daemon: Daemon, count: number, cpus: number): Promis
   try {
     await warm(domains, seconds, count);
     await domains.pause();
-    const domainMiB = residentMiB(daemon.pid) / count;
+    const domainMiB = proportionalMiB(daemon.pid) / count;
     const machines = await busyMachines(count, cpus);
     try {
       await warm(machines, seconds);
@@ -127,7 +127,7 @@ export interface Creation {
   /** ms for a paused domain: medians of the first and the last tenth */
   readonly first: number;
   readonly last: number;
-  /** MiB of resident memory for each */
+  /** MiB of memory for each, what they share counted once */
   readonly paused: number;
 }
 /** @param memory of each, MiB */
@@ -137,14 +137,14 @@ export async function creation(daemon: Daemon, count: number, memory: number): P
   });
   for (const name of names(WARM_UP)) await create(name);
   await destroyAll(daemon);
-  const before = residentMiB(daemon.pid);
+  const before = proportionalMiB(daemon.pid);
   const times: number[] = [];
   for (const name of names(count)) {
     const begin = performance.now();
     await create(name);
     times.push(performance.now() - begin);
   }
-  const paused = (residentMiB(daemon.pid) - before) / count;
+  const paused = (proportionalMiB(daemon.pid) - before) / count;
   await destroyAll(daemon);
   const tenth = Math.ceil(count / 10);
   return { count, first: median(times.slice(0, tenth)), last: median(times.slice(-tenth)), paused };
@@ -154,20 +154,21 @@ export interface Idle {
   readonly count: number;
   /** per cent of a processor that all take together */
   readonly cpu: number;
-  /** MiB of resident memory for each */
+  /** MiB of memory for each, what they share counted once */
   readonly resident: number;
 }
 export async function idle(daemon: Daemon, count: number): Promise<Idle> {
   for (const name of names(2)) (await boot(daemon, name)).close(); // what all share is there then
   await destroyAll(daemon);
   await wait(5000);
-  const before = residentMiB(daemon.pid);
-  for (const name of names(count)) (await boot(daemon, name)).close();
-  await wait(5000);
+  const before = proportionalMiB(daemon.pid);
+  const all = names(count).values(); // some at a time
+  await Promise.all(Array.from({ length: AT_A_TIME }, async () => { for (const name of all) (await boot(daemon, name)).close(); }));
+  await wait(SETTLE_SECONDS * 1000); // a domain is watched for a while before it shares its memory
   const [cpu, begin] = [cpuSeconds(daemon.pid), performance.now()];
   await wait(IDLE_SECONDS * 1000);
   const used = (cpuSeconds(daemon.pid) - cpu) / (performance.now() - begin) * 1e5;
-  const resident = (residentMiB(daemon.pid) - before) / count;
+  const resident = (proportionalMiB(daemon.pid) - before) / count;
   await destroyAll(daemon);
   return { count, cpu: used, resident };
 }

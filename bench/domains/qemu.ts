@@ -2,9 +2,10 @@
 // (tests/stock/fetch.sh) and busybox.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { proportionalMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { busyboxInitramfs, debianKernel, missingGuests } from '../../tests/stock/guests.ts';
 import { QEMU, tcg } from '../suite/engines.ts';
@@ -63,16 +64,11 @@ export async function busyMachines(count: number, atOnce: number): Promise<Machi
     count: () => lines,
     pause: () => signal('SIGSTOP'),
     unpause: () => signal('SIGCONT'),
-    resident: () => machines.reduce((sum, { pid }) => sum + proportional(pid as number), 0),
+    resident: () => machines.reduce((sum, { pid }) => sum + proportionalMiB(pid as number), 0),
     async end() {
       process.off('exit', kill);
       kill();
       await Promise.all(machines.map((machine) => machine.exitCode ?? machine.signalCode ?? new Promise((done) => { machine.on('close', done); })));
     },
   };
-}
-/** MiB of a process, with its part of what it shares (proc(5), smaps_rollup). */
-function proportional(pid: number): number {
-  const file = `/proc/${pid}/smaps_rollup`;
-  return existsSync(file) ? Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(file, 'utf8'))?.[1]) / 1024 : NaN;
 }
