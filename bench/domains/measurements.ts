@@ -11,7 +11,7 @@ import { busyMachines } from './qemu.ts';
 const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
 /** Domains that are made before creation is measured: the first one on each CPU compiles what all of them share. */
 const WARM_UP = 8;
-const IDLE_SECONDS = 20, SETTLE_SECONDS = 60, AT_A_TIME = 4, WARM_UP_SECONDS = 10, SHARE_SECONDS = 20, PRESSES = 100;
+const IDLE_SECONDS = 20, SETTLE_SECONDS = 120, AT_A_TIME = 4, WARM_UP_SECONDS = 10, SHARE_SECONDS = 20, PRESSES = 100;
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `d${i}`);
 async function destroyAll(daemon: Daemon): Promise<void> {
