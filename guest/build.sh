@@ -20,7 +20,7 @@ update=no
 
 # What goes in. A newer Debian package needs a new line here and, as its output differs, a run with --update.
 packages="linux-source-6.1=6.1.192-2 busybox-static=1:1.35.0-4+deb12u1+b1"
-tools="gcc-12 make flex bison bc libelf-dev libc6-dev xz-utils lz4 gzip"
+tools="gcc-12 make flex bison bc libelf-dev libc6-dev xz-utils lz4 gzip patch"
 tarball=/usr/src/linux-source-6.1.tar.xz
 tarball_sha256=4d415b3d364834fd818270e88813e90323bbfce4f519a0e6bd4940ddcd7df693
 busybox=/bin/busybox
@@ -56,7 +56,7 @@ check_machine() {
         # shellcheck disable=SC2086 # lists of words
         apt-get install --yes --no-install-recommends $packages $tools
     fi
-    for tool in gcc-12 make flex bison bc xz lz4 gzip; do
+    for tool in gcc-12 make flex bison bc xz lz4 gzip patch; do
         [ -n "$(command -v $tool)" ] || fail 2 "$tool is missing: install the packages $tools, or use --install"
     done
     [ -e /usr/include/libelf.h ] || fail 2 "libelf.h is missing: install libelf-dev, or use --install"
@@ -64,13 +64,21 @@ check_machine() {
     check_sha256 $busybox $busybox_sha256 "${packages##* }"
 }
 
+# The source with guest/patches/*.patch applied, each exactly (no fuzz). source.done says of what it was made: anything
+# else is unpacked again, and its objects go too, as they are newer than the files of the tarball.
 unpack() {
-    [ ! -e "$work/source.done" ] || return 0
+    local inputs file
+    inputs=$(cd "$guest/patches" && sha256sum $tarball ./*.patch)
+    [ "$(cat "$work/source.done" 2>/dev/null)" != "$inputs" ] || return 0
     say "unpacking $tarball"
-    rm -rf "$work/source"
+    rm -rf "$work/source.done" "$work/source" "$work/kernel"
     mkdir -p "$work/source"
     tar -xf $tarball -C "$work/source" --strip-components=1
-    touch "$work/source.done"
+    for file in "$guest"/patches/*.patch; do
+        patch --directory="$work/source" --strip=1 --fuzz=0 --batch --forward --quiet --no-backup-if-mismatch <"$file" ||
+            fail 1 "${file##*/} does not fit this source"
+    done
+    echo "$inputs" >"$work/source.done"
 }
 
 kernel_make() { nice -n 10 make -s -C "$work/source" O="$work/kernel" CC=$CC HOSTCC=$HOSTCC "$@"; }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { memoryNeeded } from '#toolstack/builder/builder.ts';
@@ -48,6 +48,17 @@ test('the notice names the source that the build takes', () => {
   assert.ok(versions);
   for (const version of versions.slice(1)) assert.ok(text('dist/NOTICE').includes(version), version);
   for (const [, sum = '?'] of text('build.sh').matchAll(/_sha256=(\w+)/g)) assert.ok(text('dist/NOTICE').includes(sum), sum);
+});
+
+test('the notice names every change of the kernel’s source, and the files changed', () => {
+  const names = readdirSync(new URL('patches', import.meta.url));
+  assert.deepEqual(names.filter((name) => !name.endsWith('.patch')), []);
+  for (const name of names) {
+    assert.ok(text('dist/NOTICE').includes(`guest/patches/${name} `), name);
+    const changed = [...text(`patches/${name}`).matchAll(/^\+\+\+ b\/(\S+)$/gm)];
+    assert.ok(changed.length > 0, name);
+    for (const [, path = '?'] of changed) assert.ok(text('dist/NOTICE').includes(path), path);
+  }
 });
 
 test('the kernel is a PV kernel that can be built into 32 MiB and leaves half of that', () => {
