@@ -19,7 +19,7 @@ export interface CommonMemories {
   create(bytes: number): CommonMemory | undefined;
   /**
    * Puts `bytes` bytes from `from` on in the place of as many of a memory. Nobody may write to those meanwhile.
-   * @returns false: it could not, and all is as it was
+   * @returns false: it could not; what was there is as it was, or zero where the common memory is another thread's that drops it
    */
   put(common: CommonMemory, from: number, memory: WasmMemory, offset: number, bytes: number): boolean;
 }

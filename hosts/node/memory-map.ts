@@ -70,12 +70,17 @@ const closer = new FinalizationRegistry<number>((file) => { closeSync(file); });
 
 function put(sys: System, { file, inode }: CommonMemory, from: number, memory: WasmMemory, offset: number, bytes: number): boolean {
   for (const n of [from, offset, bytes]) if (n % sys.pageSize !== 0) return false;
+  if (!isFile(file, inode) || !map(sys, memory, offset, bytes, MAP_PRIVATE, file, from)) return false;
+  if (isFile(file, inode)) return true;
+  map(sys, memory, offset, bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); // another thread has closed it in between: whose number it is now is not known
+  return false;
+}
+function isFile(file: number, inode: number): boolean {
   try {
-    if (fstatSync(file).ino !== inode) return false;
+    return fstatSync(file).ino === inode;
   } catch {
     return false;
   }
-  return map(sys, memory, offset, bytes, MAP_PRIVATE, file, from);
 }
 
 function map({ ffi, mmap, madvise }: System, memory: WasmMemory, offset: number, bytes: number, flags: number, file: number, from: number): boolean {

@@ -36,7 +36,8 @@ export class IdleWatch {
     if (!domain.host.discard) return undefined;
     if (this.isDone && share.ran - this.ran < ANEW_NS) return undefined;
     if (this.sharing) return this.goOn(share, now);
-    if (now - this.since < WATCH_NS) return undefined;
+    this.next = this.since + WATCH_NS;
+    if (now < this.next) return undefined;
     const isIdle = this.since > 0 && share.ran - this.ran < IDLE * (now - this.since);
     this.since = now;
     this.ran = share.ran;

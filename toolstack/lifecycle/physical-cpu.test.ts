@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { EVTCHNOP, evtchn_bind_virq } from '#abi/event-channel.ts';
 import { SHUTDOWN, VIRQ } from '#abi/xen.ts';
+import type { CommonMemories } from '#base/host.ts';
+import { Wasm } from '#base/webassembly.ts';
+import { CommonFrames } from '#hypervisor/common-frames.ts';
 import { Share } from '#hypervisor/credit.ts';
 import { allocUnboundFor, bindBackend, notifyBackend } from '#hypervisor/event-backend.ts';
 import { do_event_channel_op } from '#hypervisor/event-channel.ts';
@@ -14,7 +17,7 @@ import { do_set_timer_op } from '#hypervisor/timer.ts';
 import { schedOf } from '#hypervisor/vcpu-sched.ts';
 import { vcpuContext } from '#hypervisor/vcpu-context.ts';
 import { VPF } from '#hypervisor/vcpu.ts';
-import type { CpuReport, CpuRequest, Mailbox } from './cpu-mail.ts';
+import type { CpuReport, CpuRequest, CpuServices, Mailbox } from './cpu-mail.ts';
 import { cpuServices, readMail } from './cpu-services.ts';
 import { PhysicalCpu } from './physical-cpu.ts';
 import { PlacedDomain } from './placed-domain.ts';
@@ -45,10 +48,15 @@ class FakeMailbox implements Mailbox {
 class World {
   time = 1e9;
   readonly mail: FakeMailbox = new FakeMailbox(this);
-  readonly cpu: PhysicalCpu = new PhysicalCpu(3, this.mail, () => this.time);
-  private readonly services = cpuServices(this.cpu, { host: { now: () => this.time } as never, decompressors: {} as never, compiler: () => ({}) as never, collect: () => {} });
+  readonly cpu: PhysicalCpu;
+  private readonly services: CpuServices;
   /** domids in the order in which they had the CPU */
   readonly ran: number[] = [];
+
+  constructor(common?: CommonFrames) {
+    this.cpu = new PhysicalCpu(3, this.mail, () => this.time, common);
+    this.services = cpuServices(this.cpu, { host: { now: () => this.time } as never, decompressors: {} as never, compiler: () => ({}) as never, collect: () => {} });
+  }
 
   /** A domain that runs as its `body` says, which is called for each slice of a vCPU and takes 1 ms unless it says otherwise. */
   add(domid: number, body: (u: DomU) => void = () => { this.time += MS; }, more: { weight?: number; cap?: number } = {}): DomU {
@@ -258,6 +266,20 @@ describe('a physical CPU', () => {
     assert.ok(discarded.filter((time) => time < 200e9).length > 0);
     const shed = (u: DomU): number => u.fake.machine.calls.filter(({ call }) => call === 'shed').length;
     assert.deepEqual(others.map(shed), [1, 1], 'when they have become idle, though they execute nothing any more');
+  });
+
+  test('idle domains that are alike have their memory in common, also the one that was idle first', async () => {
+    const put: unknown[] = [];
+    const common: CommonMemories = { create: (bytes) => ({ memory: new Wasm.Memory({ initial: bytes >>> 16, maximum: bytes >>> 16, shared: true }), file: 1, inode: 1 }), put: (_common, _from, memory) => put.push(memory) > 0 };
+    w = new World(CommonFrames.of({ common }));
+    const domains = [1, 2, 3].map((domid) => w.add(domid, (u) => { w.time += MS; block(u); }));
+    for (const { fake, guest } of domains) {
+      fake.host.discard = () => {};
+      for (let pfn = 20; pfn < 60; pfn++) guest.words(pfn).fill(pfn);
+    }
+    await w.run();
+    assert.deepEqual(new Set(put), new Set(domains.map(({ domain }) => domain.capsule.memory)));
+    assert.ok(w.time < 60e9, 'they are not looked at again and again');
   });
 
   test('a request for a domain that is not here is answered with an error', async () => {
