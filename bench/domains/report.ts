@@ -34,17 +34,18 @@ const throughputs = (r: Results): string => table(
 );
 
 export function text(r: Results): string {
-  const sections: readonly (readonly [string, string])[] = [
-    ['Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs', throughputs(r)],
-    ['Busy domains, and as many processes of QEMU without KVM, on all CPUs; lines a second once that is steady', table(['machines', 'QEMU', 'domains', 'times', 'MiB each, QEMU', 'domains'], r.rivals.map((v) => [`${v.count}`, v.qemu.toFixed(1), v.domains.toFixed(1), (v.domains / v.qemu).toFixed(2), v.qemuMiB.toFixed(1), v.domainMiB.toFixed(1)]))],
-    ['vCPUs of one domain at the same time, a shell that counts on each; lines a second', table(['vCPUs', 'one', 'all', 'times', 'in the first'], r.parallel.map((p) => [`${p.vcpus}`, p.one.toFixed(1), p.all.toFixed(1), ...[p, p.first].map(({ one, all }) => (all / one * (r.perCpu ? p.vcpus : 1)).toFixed(2))]))],
-    ['Creation of paused domains', table(['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation.map((c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]))],
-    ['Idle domains', table(['domains', 'of one processor', 'MiB each'], r.idle.map((i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]))],
-    ['A key press comes back from an idle domain while others are busy', table(['busy', 'ms, median', 'ms, 95 %'], r.echo.map((e) => [`${e.busy}`, e.median.toFixed(2), e.p95.toFixed(2)]))],
-    ['Shares of one CPU by weight', table(['domain', 'wanted', 'got'], r.weights.map((s) => [s.name, percent(s.wanted), percent(s.got)]))],
-    ['Caps', table(['domain', 'wanted', 'got'], r.caps.map((s) => [s.name, percent(s.wanted), percent(s.got)]))],
+  const section = <T>(title: string, head: readonly string[], of: readonly T[], row: (of: T) => readonly string[]): string[] => (of.length > 0 ? [`${title}\n\n${table(head, of.map(row))}\n`] : []);
+  const sections = [
+    ...(r.throughput.length > 0 ? [`Busy domains, each a shell that counts; lines a second on one CPU, against as many processes of one domain, and on all CPUs\n\n${throughputs(r)}\n`] : []),
+    ...section('Busy domains, and as many processes of QEMU without KVM, on all CPUs; lines a second once that is steady', ['machines', 'QEMU', 'domains', 'times', 'MiB each, QEMU', 'domains'], r.rivals, (v) => [`${v.count}`, v.qemu.toFixed(1), v.domains.toFixed(1), (v.domains / v.qemu).toFixed(2), v.qemuMiB.toFixed(1), v.domainMiB.toFixed(1)]),
+    ...section('vCPUs of one domain at the same time, a shell that counts on each; lines a second', ['vCPUs', 'one', 'all', 'times', 'in the first'], r.parallel, (p) => [`${p.vcpus}`, p.one.toFixed(1), p.all.toFixed(1), ...[p, p.first].map(({ one, all }) => (all / one * (r.perCpu ? p.vcpus : 1)).toFixed(2))]),
+    ...section('Creation of paused domains', ['domains', 'ms, first tenth', 'ms, last tenth', 'MiB each'], r.creation, (c) => [`${c.count}`, c.first.toFixed(1), c.last.toFixed(1), c.paused.toFixed(1)]),
+    ...section('Idle domains', ['domains', 'of one processor', 'MiB each'], r.idle, (i) => [`${i.count}`, `${i.cpu.toFixed(2)} %`, i.resident.toFixed(1)]),
+    ...section('A key press comes back from an idle domain while others are busy', ['busy', 'ms, median', 'ms, 95 %'], r.echo, (e) => [`${e.busy}`, e.median.toFixed(2), e.p95.toFixed(2)]),
+    ...section('Shares of one CPU by weight', ['domain', 'wanted', 'got'], r.weights, (s) => [s.name, percent(s.wanted), percent(s.got)]),
+    ...section('Caps', ['domain', 'wanted', 'got'], r.caps, (s) => [s.name, percent(s.wanted), percent(s.got)]),
   ];
-  return `${Object.values(r.about).join(', ')}\n\n${sections.map(([title, body]) => `${title}\n\n${body}\n`).join('\n')}`;
+  return `${Object.values(r.about).join(', ')}\n\n${sections.join('\n')}`;
 }
 
 const LEFT = 60, WIDTH = 560, TOP = 56, HEIGHT = 240, HIGHEST = 1.2;

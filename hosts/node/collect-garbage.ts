@@ -15,8 +15,8 @@ export function collectGarbage(): void {
   collect();
 }
 
-/** Heap growth, in bytes, that is worth a collection, and how often it is looked at: ms. */
-const WORTHWHILE = 24 << 20, LOOK = 5000;
+/** Heap growth, in bytes and as a part of what was there, that is worth a collection, and how often it is looked at: ms. */
+const WORTHWHILE = 24 << 20, PART = 0.25, LOOK = 5000;
 let looked = 0, used = 0;
 
 /** To be called now and then by a thread with many domains: V8, which takes their memory for a large heap, would let garbage pile up. */
@@ -25,7 +25,7 @@ export function collectIfWorthwhile(): void {
   if (now < looked + LOOK) return;
   looked = now;
   const { used_heap_size: size } = getHeapStatistics();
-  if (size < used + WORTHWHILE) return;
+  if (size < used + Math.max(WORTHWHILE, used * PART)) return; // a collection takes the longer the more there is
   collectGarbage();
   used = getHeapStatistics().used_heap_size;
 }
