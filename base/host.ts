@@ -6,7 +6,7 @@ export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 /**
  * A memory that others can be made of, in whole pages of 4096 bytes: each has it in common with the rest, up to where it writes. Who has
- * made it fills it; from the first `put` on it is not written to. Other threads may have it too.
+ * made it fills it; what was `put` anywhere is not written to any more. Other threads may have it too.
  */
 export interface CommonMemory {
   readonly memory: WasmMemory;

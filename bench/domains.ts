@@ -1,8 +1,9 @@
 // npm run bench:domains -- [--domains N] [--cpus N] [--only LIST] [--idle N] [--publish]
 //
-// Many domains of the default guest on one daemon, a new one for each part: what they get done together, against as many processes in one domain; what
-// they cost when they are idle; how long it takes to make one; how soon an idle one answers while others are busy; whether
-// weights and caps hold; what two vCPUs of one domain do on two CPUs; and what as many processes of QEMU without KVM do. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
+// Many domains of the default guest on one daemon, a new one for each part: what they get done together, against as many
+// processes in one domain; what they cost when they are idle; how long it takes to make one; how soon an idle one answers while
+// others are busy; whether weights and caps hold; what two vCPUs of one domain do on two CPUs; and what as many processes of QEMU
+// without KVM do. Text, JSON and a chart go to .build/bench. The machine should have nothing else to do.
 //
 //   --domains N  1, 2, 4 … N domains (128)
 //   --counts LIST  so many busy ones, in place of all these

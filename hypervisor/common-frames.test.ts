@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GTF_permit_access, grant_entry_v1 } from '#abi/grant-table.ts';
 import { FRAME_INFO_SIZE, FRAME_TABLE, PAGE_SIZE } from '#base/capsule.ts';
-import type { CommonMemories, Host } from '#base/host.ts';
-import { Wasm } from '#base/webassembly.ts';
+import type { Host } from '#base/host.ts';
 import { CommonFrames } from './common-frames.ts';
 import type { Domain } from './domain.ts';
 import { initGrantTable } from './grant-entry.ts';
 import { XEN_FRAME } from './layout.ts';
 import { OWNER } from './mm/frame-table.ts';
+import { copyingCommons } from './testing/copying-commons.ts';
 import { fakeDomain } from './testing/fake-machine.ts';
 import { PvGuest } from './testing/pv-guest.ts';
 
@@ -21,15 +21,7 @@ interface Row { readonly domid: number; readonly first: number; readonly length:
 class World {
   readonly rows: Row[] = [];
   private readonly domains: Domain[] = [];
-  private readonly commons: CommonMemories = {
-    create: (bytes) => ({ memory: new Wasm.Memory({ initial: Math.ceil(bytes / 0x1_0000), maximum: Math.ceil(bytes / 0x1_0000), shared: true }), file: 1, inode: 1 }),
-    put: (common, from, memory, offset, bytes) => {
-      const domain = this.note(memory, offset, bytes, false);
-      domain.capsule.u8.set(new Uint8Array(common.memory.buffer, from, bytes), offset);
-      return true;
-    },
-  };
-  readonly host: Pick<Host, 'common' | 'discard'> = { common: this.commons, discard: (memory, offset, bytes) => { this.note(memory, offset, bytes, true).capsule.u8.fill(0, offset, offset + bytes); } };
+  readonly host: Pick<Host, 'common' | 'discard'> = { common: copyingCommons((memory, offset, bytes) => { this.note(memory, offset, bytes, false); }), discard: (memory, offset, bytes) => { this.note(memory, offset, bytes, true).capsule.u8.fill(0, offset, offset + bytes); } };
   readonly frames: CommonFrames = CommonFrames.of(this.host) as CommonFrames;
 
   private note(memory: unknown, offset: number, bytes: number, zero: boolean): Domain {

@@ -90,7 +90,7 @@ export class CommonFrames {
       const frame = Math.floor(i * step);
       if (frame >= frames || isZero(own, frame)) continue;
       used++;
-      if (common ? common.present[frame] === 1 && isEqual(own, theirs, frame) : isEqual(own, theirs, frame)) equal++;
+      if ((!common || common.present[frame] === 1) && isEqual(own, theirs, frame)) equal++;
     }
     return equal > 0 && equal >= used * ALIKE;
   }

@@ -29,7 +29,7 @@ export function nodeHost(log: (level: LogLevel, message: string) => void): Host 
     random: (into) => { randomFillSync(into); },
     log,
     discard,
-    common: commonMemories(),
+    get common() { return commonMemories(); }, // most runs have no use for it
     kept: keptBytes,
   };
 }

@@ -46,8 +46,11 @@ export function discard(memory: WasmMemory, offset: number, bytes: number): void
 /** As Host.common; undefined: there is no way here. */
 export function commonMemories(): CommonMemories | undefined {
   system ??= open();
-  return system ? { create: (bytes) => create(system as System, bytes), put: (...parameters) => put(system as System, ...parameters) } : undefined;
+  const sys = system;
+  if (sys) commons ??= { create: (bytes) => create(sys, bytes), put: (...parameters) => put(sys, ...parameters) };
+  return commons;
 }
+let commons: CommonMemories | undefined;
 
 const NAME = new TextEncoder().encode('xenith\0');
 function create(sys: System, bytes: number): CommonMemory | undefined {

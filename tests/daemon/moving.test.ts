@@ -1,8 +1,8 @@
 // Domains that are moved from one physical CPU to the other while they work, and what is left when domains are gone.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { residentMiB } from '#hosts/node/testing/resident-memory.ts';
 import { wait } from '#hosts/node/testing/wait.ts';
 import { Daemon } from './daemon-process.ts';
 
@@ -47,7 +47,7 @@ describe('moving', { timeout: 240_000 }, () => {
   });
 
   test('memory of domains that are gone is given back', { skip: process.platform !== 'linux' && 'needs /proc' }, async () => {
-    const resident = (): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
+    const resident = (): number => residentMiB(daemon.pid);
     const names = Array.from({ length: 60 }, (_, i) => `p${i}`);
     await daemon.ok('create', '-p', 'name="first"', 'memory=48');
     const before = resident();

@@ -4,13 +4,12 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { EVTCHNOP, evtchn_bind_virq } from '#abi/event-channel.ts';
 import { SHUTDOWN, VIRQ } from '#abi/xen.ts';
-import type { CommonMemories } from '#base/host.ts';
-import { Wasm } from '#base/webassembly.ts';
 import { CommonFrames } from '#hypervisor/common-frames.ts';
 import { Share } from '#hypervisor/credit.ts';
 import { allocUnboundFor, bindBackend, notifyBackend } from '#hypervisor/event-backend.ts';
 import { do_event_channel_op } from '#hypervisor/event-channel.ts';
 import { portIsPending } from '#hypervisor/event-port.ts';
+import { copyingCommons } from '#hypervisor/testing/copying-commons.ts';
 import { DomU } from '#hypervisor/testing/domu.ts';
 import { TRACE_KIND, TraceRing } from '#hypervisor/trace-ring.ts';
 import { do_set_timer_op } from '#hypervisor/timer.ts';
@@ -270,8 +269,7 @@ describe('a physical CPU', () => {
 
   test('idle domains that are alike have their memory in common, also the one that was idle first', async () => {
     const put: unknown[] = [];
-    const common: CommonMemories = { create: (bytes) => ({ memory: new Wasm.Memory({ initial: bytes >>> 16, maximum: bytes >>> 16, shared: true }), file: 1, inode: 1 }), put: (_common, _from, memory) => put.push(memory) > 0 };
-    w = new World(CommonFrames.of({ common }));
+    w = new World(CommonFrames.of({ common: copyingCommons((memory) => { put.push(memory); }) }));
     const domains = [1, 2, 3].map((domid) => w.add(domid, (u) => { w.time += MS; block(u); }));
     for (const { fake, guest } of domains) {
       fake.host.discard = () => {};

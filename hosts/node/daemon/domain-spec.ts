@@ -50,15 +50,14 @@ function remembered<T>(kind: string, path: string, make: () => T): T {
   for (const oldest of read.keys()) if (read.size > KEPT) read.delete(oldest);
   return image;
 }
-const commons = commonMemories();
 const kernelAt = (path: string): KernelImage => remembered('kernel', path, () => {
   const image = loadKernel(readInput('kernel', path), NODE_DECOMPRESSORS);
-  return { ...image, segments: image.segments.map((s) => ({ ...s, ...commonBytes(s.bytes, s.at, commons) })) };
+  return { ...image, segments: image.segments.map((s) => ({ ...s, ...commonBytes(s.bytes, s.at, commonMemories()) })) };
 });
 const initrdAt = (path: string): Pick<DomainImages, 'initrd' | 'unzippedInitrd'> => remembered('ramdisk', path, () => {
   const packed = readInput('ramdisk', path);
   const unzipped = gunzipInitrd(packed, MOST_UNZIPPED, NODE_DECOMPRESSORS);
-  return { initrd: commonBytes(packed, 0, undefined).bytes, unzippedInitrd: unzipped && commonBytes(unzipped, 0, commons) };
+  return { initrd: commonBytes(packed, 0, undefined).bytes, unzippedInitrd: unzipped && commonBytes(unzipped, 0, commonMemories()) };
 });
 /** What is larger is unzipped by who needs it. */
 const MOST_UNZIPPED = 256 << 20;
