@@ -25,24 +25,36 @@ export interface CompilerAccess {
 const LIMITS = { maxYoungGenerationSizeMb: 8 } as const;
 
 export class CompilerThread {
-  private readonly worker: Worker;
+  private readonly failed: (reason: string) => void;
+  private worker: Worker | undefined;
   private readonly alive = new Int32Array(new SharedArrayBuffer(4)).fill(1);
 
   /** @param failed is told why the worker ended, if it does */
-  constructor(failed: (reason: string) => void) {
-    this.worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: LIMITS });
-    this.worker.unref();
-    this.worker.on('error', (error: Error) => {
+  constructor(failed: (reason: string) => void) { this.failed = failed; }
+
+  private start(): Worker {
+    const worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: LIMITS });
+    worker.unref();
+    worker.on('error', (error: Error) => {
       Atomics.store(this.alive, 0, 0);
-      failed(error.message);
+      this.failed(error.message);
     });
+    return worker;
+  }
+  private connect(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.worker ??= this.start();
+    this.worker.postMessage({ thread: port2 } satisfies CompileOpening, [port2]);
+    return port1;
   }
 
   /** A way to the worker for another thread, which makes a CompilerClient of it. The port has to be transferred. */
-  access(): CompilerAccess {
-    const { port1, port2 } = new MessageChannel();
-    this.worker.postMessage({ thread: port2 } satisfies CompileOpening, [port2]);
-    return { port: port1, alive: this.alive };
+  access(): CompilerAccess { return { port: this.connect(), alive: this.alive }; }
+  /** The same for this thread. A worker takes a fifth of a second of a processor to start: it does so when the port is first asked for. */
+  accessLater(): CompilerAccess {
+    const connect = (): MessagePort => this.connect();
+    let port: MessagePort | undefined;
+    return { get port(): MessagePort { return port ??= connect(); }, alive: this.alive };
   }
 }
 
@@ -52,33 +64,33 @@ export class CompilerClient {
   constructor(access: CompilerAccess) { this.access = access; }
 
   /** A compiler for one machine. To be closed when the machine is gone. */
-  open(): RegionCompiler {
-    const { port1, port2 } = new MessageChannel();
-    const answered = new Int32Array(new SharedArrayBuffer(4));
-    this.access.port.postMessage({ port: port2, answered } satisfies CompileOpening, [port2]);
-    return new MachineCompiler(this.access.alive, port1, answered);
-  }
+  open(): RegionCompiler { return new MachineCompiler(this.access); }
 }
 
 class MachineCompiler implements RegionCompiler {
-  private readonly threadAlive: Int32Array;
-  private readonly port: MessagePort;
-  private readonly answered: Int32Array;
+  private readonly access: CompilerAccess;
+  /** there once something was to be compiled */
+  private channel: CompileChannel | undefined;
   private taken = 0;
 
-  constructor(threadAlive: Int32Array, port: MessagePort, answered: Int32Array) {
-    this.threadAlive = threadAlive;
-    this.port = port;
-    this.answered = answered;
-  }
-  get alive(): boolean { return this.threadAlive[0] !== 0; }
+  constructor(access: CompilerAccess) { this.access = access; }
+  get alive(): boolean { return this.access.alive[0] !== 0; }
 
-  compile(job: RegionJob): void { this.port.postMessage(job, job.regions.map((words) => words.buffer as ArrayBuffer)); }
+  private connect(): CompileChannel {
+    const { port1, port2 } = new MessageChannel();
+    const answered = new Int32Array(new SharedArrayBuffer(4));
+    this.access.port.postMessage({ port: port2, answered } satisfies CompileOpening, [port2]);
+    return { port: port1, answered };
+  }
+  compile(job: RegionJob): void {
+    this.channel ??= this.connect();
+    this.channel.port.postMessage(job, job.regions.map((words) => words.buffer as ArrayBuffer));
+  }
   take(): CompiledRegions | undefined {
-    if (this.answered[0] === this.taken) return undefined;
-    const received = receiveMessageOnPort(this.port) as { message: CompiledRegions } | undefined;
+    if (this.channel === undefined || this.channel.answered[0] === this.taken) return undefined;
+    const received = receiveMessageOnPort(this.channel.port) as { message: CompiledRegions } | undefined;
     if (received) this.taken++;
     return received?.message;
   }
-  close(): void { this.port.close(); }
+  close(): void { this.channel?.port.close(); }
 }

@@ -73,16 +73,15 @@ export class HotCode implements BlockSource {
     this.compiler = compiler;
   }
 
+  /** A block is hot, but too soon. */
+  postpone(record: number): void { this.capsule.u32[headWord(record, 'count')] = this.after; }
   /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
   promote(cpu: Cpu, record: number): void {
     const { u32, dv } = this.capsule;
     if (this.after === 0) return; // counted down all of 32 bits
     this.blocks.close(); // from now on a block is what regions take it for
     this.compiling = cpu;
-    if (this.pending.size >= MAX_PENDING) {
-      u32[headWord(record, 'count')] = this.after; // later
-      return;
-    }
+    if (this.pending.size >= MAX_PENDING) return this.postpone(record);
     const seed = this.blockAt(Number(BigInt.asIntN(64, ripOf(cpu, record))));
     if (seed?.record !== record) return;
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));

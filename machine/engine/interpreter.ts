@@ -50,6 +50,8 @@ type Fill = (at: number, byte: number, length: number) => void;
 export interface InterpreterOptions {
   /** executions after which a block's region is compiled; 0: none is */
   readonly compileAfter?: number | undefined;
+  /** instructions that a vCPU has executed before any is, where compileAfter does not say when */
+  readonly compileFrom?: number;
   /** compiles regions on another thread, at a time of its own: runs do not repeat then */
   readonly compiler?: RegionCompiler | undefined;
   /** code for the system calls that need no exit */
@@ -79,12 +81,15 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   private readonly follow: Enter;
   private readonly resume: Status;
   private readonly status: Status;
+  private readonly compileFrom: number;
+  private compiles = false;
   private readonly fill: Fill;
 
   /** @param hooks may be filled in after construction, before the first run */
   constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: InterpreterOptions = {}) {
     this.capsule = capsule;
     this.hooks = hooks;
+    this.compileFrom = options.compileAfter === undefined ? options.compileFrom ?? 0 : 0;
     this.cpus = Array.from({ length: vcpus }, (_, id) => new Cpu(capsule, id));
     const { sibling = 0 } = options;
     const further = capsule.scratch + siblingsAt(capsule.totalFrames) + align(Siblings.size) + (sibling - 1) * FURTHER_SIZE;
@@ -221,6 +226,8 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     }
   }
   private compile(cpu: Cpu, record: number): void {
+    this.compiles ||= this.cpus.some((c) => this.retired(c) >= this.compileFrom);
+    if (!this.compiles) return this.blocks.hot.postpone(record);
     const began = this.hooks.compiling?.(cpu);
     this.blocks.hot.promote(cpu, record);
     this.blocks.hot.collect();

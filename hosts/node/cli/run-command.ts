@@ -77,7 +77,7 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
-    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerClient(new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`)).access());
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerClient(new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`)).accessLater());
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
