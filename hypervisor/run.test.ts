@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SCHEDOP } from '#abi/sched.ts';
 import { HYPERVISOR, vcpu_info } from '#abi/xen.ts';
 import { CPU, EXIT, MODE, NO_ERROR_CODE, PRIV, REG } from '#machine/cpu-state.ts';
 import { machineHooks } from './hooks.ts';
@@ -79,6 +80,34 @@ describe('a slice ends', () => {
       runVcpu(g.v, 1000);
       assert.equal(count.runs, 1);
     }
+  });
+});
+
+describe('a hypercall in the middle of a run', () => {
+  /** What its hook says, and what it takes off the budget. */
+  const serve = (g: TrapGuest, number: number, ...args: readonly number[]): { exit: number | undefined; charged: number } => {
+    g.v.cpu.set(REG.rax, BigInt(number));
+    [REG.rdi, REG.rsi].forEach((r, i) => g.v.cpu.set(r, BigInt(args[i] ?? 0)));
+    const exit = machineHooks(g.fake.domain).hypercall?.(g.v.cpu);
+    return { exit, charged: g.fake.machine.charged };
+  };
+  test('is served and charged, and the guest goes on', () => {
+    const g = new TrapGuest();
+    const { exit, charged } = serve(g, HYPERVISOR.fpu_taskswitch, 1);
+    assert.equal(exit, EXIT.none);
+    assert.equal(g.v.state.cr0_ts, 1);
+    assert.ok(charged >= 250, `charged ${charged}`);
+  });
+  test('ends the run when the vCPU may not go on', () => {
+    const g = new TrapGuest();
+    assert.equal(serve(g, HYPERVISOR.sched_op, SCHEDOP.block).exit, EXIT.budget);
+    assert.ok(g.v.pauseFlags & VPF.blocked);
+  });
+  test('is left to the exit when exits are traced', () => {
+    const g = new TrapGuest();
+    g.fake.domain.trace.set('exec', true);
+    assert.deepEqual(serve(g, HYPERVISOR.fpu_taskswitch, 1), { exit: EXIT.syscall, charged: 0 });
+    assert.equal(g.v.state.cr0_ts, 0);
   });
 });
 

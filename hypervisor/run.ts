@@ -51,6 +51,19 @@ function runSlice(v: Vcpu, budget: number): void {
   }
 }
 
+/**
+ * A hypercall in the middle of a run (MachineHooks.hypercall). Where others may hold the domain's lock, or somebody watches the exits, it is left
+ * to `runSlice`, which has a look too when the vCPU may not go on.
+ */
+export function serveWithin(v: Vcpu): number {
+  const { domain } = v;
+  if (domain.threads.areShared || domain.trace.exec) return EXIT.syscall;
+  const served = servedSoFar(v);
+  serveHypercall(v);
+  domain.machine.charge(v.cpu, EXIT_COST + Math.max(0, servedSoFar(v) - served));
+  return v.runnable && !domain.isShutDown && !preemptionPending(domain) ? EXIT.none : EXIT.budget;
+}
+
 function handleExit(v: Vcpu, exit: number): void {
   const { cpu } = v;
   switch (exit) {

@@ -8,7 +8,7 @@ import {
 } from '#abi/xen.ts';
 import { CPU, FLAG, MODE, REG, SEG } from '#machine/cpu-state.ts';
 import type { SystemCallPaths, SystemCallTools } from '#machine/engine/system-call.ts';
-import { add, and, eq, eqz, gtU, i32, i64, load, ne, or, select, shl, sub, widenU, wrap, type Expr } from '#machine/wasm/expr.ts';
+import { add, and, eq, eqz, geU, gtU, i32, i64, load, ne, or, select, shl, shrU, sub, widenU, wrap, type Expr } from '#machine/wasm/expr.ts';
 import { HYPERCALL_RING, hypercall_record, vcpu_state } from './vcpu.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import { vcpu_mm } from './mm/gdt.ts';
@@ -24,6 +24,12 @@ const INFO = vcpu_info.offset;
 const FRAME_WORDS = 7;
 /** What both segments of a return must be: there, and for ring 3. */
 const RING3 = PRESENT | DPL | NOT_SYSTEM;
+
+/** Hypercalls that are frequent, and after which the guest goes on at once: nobody has to look at what else is to be run. */
+const SERVED = [
+  HYPERVISOR.mmu_update, HYPERVISOR.stack_switch, HYPERVISOR.fpu_taskswitch, HYPERVISOR.multicall, HYPERVISOR.update_va_mapping, HYPERVISOR.xen_version,
+  HYPERVISOR.set_segment_base, HYPERVISOR.mmuext_op,
+].reduce((bits, number) => bits | 1n << BigInt(number), 0n);
 
 export const systemCallPaths: SystemCallPaths = {
   user(t) {
@@ -61,7 +67,13 @@ export const systemCallPaths: SystemCallPaths = {
   kernel(t) {
     const { fn, cpu } = t;
     const field = (offset: number): Expr => fn.let(load('i64', 64, cpu, offset));
-    t.giveUpIf(ne(field(register(REG.rax)), i64(HYPERVISOR.iret)));
+    const number = field(register(REG.rax));
+    fn.if(ne(number, i64(HYPERVISOR.iret)), () => {
+      t.giveUpIf(geU(number, i64(64)));
+      t.giveUpIf(eqz(and(shrU(i64(SERVED), number), i64(1))));
+      const served = infoOf(t);
+      t.serve(() => eventsWait(t, served));
+    });
     t.giveUpIf(load('i32', 16, cpu, at('nmi_pending'))); // and nmi_masked
     const info = infoOf(t);
     const sp = field(register(REG.rsp));

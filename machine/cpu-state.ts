@@ -53,6 +53,7 @@ export const CPU = {
   wideLock: 0x4c0, // u32, vCPU 0's for all: held while 16 bytes, or what lies across boundaries, are changed as one
   machines: 0x4c4, // u32, vCPU 0's for all: how many machines may run them at the same time (engine/siblings.ts); 0: one
   fourGiB: 0x4c8, // u64, always 2^32: an index register for a displacement that does not fit 32 bits
+  once: 0x500, // 64 bytes: a record that is executed by itself, and one that ends that
   size: 0x1000,
 } as const;
 

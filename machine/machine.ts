@@ -39,6 +39,8 @@ export interface Machine {
 
   /** Instructions retired by this vCPU since it was made. Exact. */
   retired(cpu: Cpu): number;
+  /** Takes so many instructions that were not executed off the budget of the run that is going on. */
+  charge(cpu: Cpu, instructions: number): void;
 
   /**
    * Makes `mfn` the base of the vCPU's current page tables (the L4 frame) for the given mode and switches to it.
@@ -143,6 +145,12 @@ export interface MachineHooks {
    *   be read there: a page fault with error code 0, its address is in CPU.cr2
    */
   descriptor(cpu: Cpu, selector: number): number;
+  /**
+   * A system call in the middle of a run, from what was given as SystemCallPaths: state is as after EXIT.syscall. What it is charged for
+   * comes off the run's budget, by `charge`.
+   * @returns 0 to go on at rip, or an exit code to leave the run with: EXIT.syscall when it was not served
+   */
+  hypercall?(cpu: Cpu): number;
   /** Somebody wants to hear of every system call: none is delivered without an exit. */
   traced?(): boolean;
   /** Guest code is about to be compiled, or was, on the thread that runs the vCPU. @returns what `compiled` is given */

@@ -33,6 +33,7 @@ export class FakeMachine implements Machine {
   /** memory of other domains, as a machine has it from its hooks */
   foreign: ForeignMemory | undefined;
   tlbMisses = 0;
+  charged = 0;
   /** what `run` does; a test that lets vCPUs run sets it */
   onRun: ((cpu: Cpu, budget: number) => number) | undefined;
   /** what exitLength answers */
@@ -58,6 +59,7 @@ export class FakeMachine implements Machine {
   }
   statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0 }; }
   retired(cpu: Cpu): number { return this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number; }
+  charge(_cpu: Cpu, instructions: number): void { this.charged += instructions; }
 
   setBase(cpu: Cpu, mfn: number, kernel: boolean): void {
     this.calls.push({ call: 'setBase', cpu: cpu.id, mfn, kernel });

@@ -268,6 +268,11 @@ export class Blocks {
     this.siblings?.postCode(mfn);
     this.siblings?.settle();
   }
+  /** More is known of the page that executes now than when its regions were made. */
+  recompile(cpu: Cpu): void {
+    const host = this.mmu.translate(cpu, cpu.field32(CPU.page), cpu.field32(CPU.page + 4), ACCESS.execute);
+    if (host >= 0) this.hot.written((host - this.capsule.frames) >>> 12);
+  }
   /** All that was decoded from a frame is void. */
   forget(mfn: number): void {
     this.close();

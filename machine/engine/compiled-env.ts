@@ -7,7 +7,7 @@ import type { Part, Place, SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
-import type { Callee, Var } from '../wasm/fn.ts';
+import type { Callee, Label, Var } from '../wasm/fn.ts';
 import type { Frame } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
@@ -37,6 +37,8 @@ export interface Site {
   readonly record: number;
   /** jumps to a node from here */
   go(to: Node): void;
+  /** for an instruction whose stores go to page tables: behind it */
+  readonly redone?: Label;
 }
 
 export class CompiledEnv extends InterpEnv {
@@ -149,6 +151,19 @@ export class CompiledEnv extends InterpEnv {
     const host = fn.let(fn.call(this.calls.stack, this.cpu, this.record, va, i32(info)));
     this.faultIf(eq(host, i32(0)));
     frame.takeStackPage();
+    return host;
+  }
+  /** The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it. */
+  protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
+    const { fn, frame, site: { redone } } = this;
+    if (!write || !redone) return super.outside(va, bits, write, part);
+    const host = fn.let(this.missed(va, bits, write, part === 'stack'));
+    fn.if(eq(host, i32(0)), () => {
+      this.setField(CPU.redo, i32(0));
+      this.slowed = true;
+      frame.around(() => fn.call(this.calls.once, this.cpu, this.record));
+      fn.br(redone);
+    }, undefined, false);
     return host;
   }
   protected override writeRoutine(): Callee { return this.calls.store; }

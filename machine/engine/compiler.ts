@@ -2,7 +2,7 @@
 
 import { Flags } from '../isa/flags.ts';
 import { i32, sub, type Expr } from '../wasm/expr.ts';
-import { Fn } from '../wasm/fn.ts';
+import { Fn, type Label } from '../wasm/fn.ts';
 import { CompiledEnv, type Site } from './compiled-env.ts';
 import { Frame, type Imported } from './compiled-frame.ts';
 import { handlerModule } from './handler-module.ts';
@@ -76,8 +76,13 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
   if (spec === 'goto') { bare(frame, flags, site).jumpRelative(); return; }
   if (spec === 'unavailable') { bare(frame, flags, site).raise(7); return; }
   flags.dead = spec.dead;
-  const env = emitInstruction(spec, (row, shape, instructions) => new CompiledEnv(frame, row, shape, flags, instructions, site));
-  if (!env.row.ends) env.leaveIfStale();
+  const emit = (redone?: Label): CompiledEnv =>
+    emitInstruction(spec, (row, shape, instructions) => new CompiledEnv(frame, row, shape, flags, instructions, redone ? { ...site, redone } : site));
+  const isWatched = frame.dv.getUint8(step.record + REC.watched) !== 0 && spec.fused < 0;
+  let env: CompiledEnv | undefined;
+  if (isWatched) frame.fn.block((redone) => { env = emit(redone); });
+  else env = emit();
+  if (env && !env.row.ends) env.leaveIfStale();
 }
 /** For what is not an instruction. */
 const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new CompiledEnv(frame, JMP, JUMP, flags, 0, site);

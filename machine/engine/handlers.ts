@@ -163,6 +163,8 @@ const SPECIAL = {
   goto: (calls: Calls, fn: Emitted, type: number): void => bare(fn, calls, type).jumpRelative(),
   /** ends a single step */
   step: (calls: Calls, fn: Emitted): void => { fn.returnCall(calls.leave, fn.param(0), fn.param(1), i32(INNER.step), i32(0)); },
+  /** ends an instruction that is executed by itself (CPU.once) */
+  done: (_calls: Calls, fn: Emitted): void => fn.return(i32(0)),
   /** #NM: an instruction that needs the FPU while CR0.TS is set */
   unavailable: (calls: Calls, fn: Emitted, type: number): void => bare(fn, calls, type).raise(7),
   /** what it stood for was overwritten; who linked to it goes on at what took its place, once that is known */

@@ -29,8 +29,8 @@ export const HOT = 2000;
 const WARM = 4, PATIENCE = 1;
 /** Most regions that wait to be compiled. */
 const MAX_PENDING = 64;
-/** Regions of a module, and how long the first waits for the others: in calls of collect, some 20 us each. */
-const BATCH = 8, MAX_WAIT = 100;
+/** Regions of a module, and how long the first waits for the others: in calls of collect, some 20 us each, and in instructions, for a loop that is seldom left. */
+const BATCH = 8, MAX_WAIT = 100, MAX_EXECUTED = 400_000;
 /** Most targets of a computed jump that are remembered. */
 const MAX_TARGETS = 8;
 
@@ -55,10 +55,11 @@ export class HotCode implements BlockSource {
   /** slots of regions that are being compiled, by first record; what is void meanwhile leaves */
   private readonly pending = new Map<number, number>();
   private readonly orders = new Map<number, readonly Order[]>();
-  /** regions that wait for others to be compiled with; calls of collect since one does */
+  /** regions that wait for others to be compiled with; calls of collect since one does, and instructions executed before */
   private batch: Order[] = [];
   private words: Int32Array[] = [];
   private waited = 0;
+  private executed = 0;
   private sent = 0;
   /** regions made */
   promoted = 0;
@@ -115,9 +116,10 @@ export class HotCode implements BlockSource {
     this.words = [];
     this.waited = 0;
   }
-  /** Takes in what was compiled meanwhile. To be called often. */
-  collect(): void {
-    if (this.batch.length > 0 && ++this.waited > MAX_WAIT) this.send();
+  /** Takes in what was compiled meanwhile. To be called often. @param executed instructions of the vCPU so far */
+  collect(executed: number): void {
+    if (this.waited === 0) this.executed = executed;
+    if (this.batch.length > 0 && (++this.waited > MAX_WAIT || executed - this.executed > MAX_EXECUTED)) this.send();
     for (let done = this.compiler?.take(); done; done = this.compiler?.take()) {
       const orders = this.orders.get(done.id);
       if (!orders) continue; // everything was dropped since
@@ -141,7 +143,7 @@ export class HotCode implements BlockSource {
     if (set) set.add(record);
     else this.byFrame.set(mfn, new Set([record]));
   }
-  /** Code of a frame is void, and so are regions with some of it: their blocks count anew. */
+  /** Regions with code of a frame are void: their blocks count anew. */
   written(mfn: number): void {
     const { u16, u32 } = this.capsule;
     for (const record of this.byFrame.get(mfn) ?? []) {

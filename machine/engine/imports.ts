@@ -19,6 +19,8 @@ export const RUNTIME = {
   stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu, record, address, bytes) → 1: they are in a page of the stack that may be written, see CPU.stackPage; or as store */
   stackRange: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** (cpu, record) → 0, or an exit code: executes one instruction by its handler, with the state in the context */
+  once: signature(['i32', 'i32'], 'i32'),
   /** (cpu): leaves compiled code where one of these gave 0, or with an exception that a routine has noted */
   fault: signature(['i32'], 'i32'),
   /** (cpu, record, code, done): charges instructions, sets rip (to the next when done), returns the code */
@@ -51,4 +53,6 @@ export const HOST = {
   slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
 } as const;
 
+/** (cpu) → 0 to go on at rip, or an exit code: a system call that the routines' module leaves for in the middle of a run */
+export const HYPERCALL = signature(['i32'], 'i32');
 export const HANDLER = signature(['i32', 'i32'], 'i32');

@@ -154,7 +154,7 @@ export class InterpEnv extends Env {
   }
   /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
-  private missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
+  protected missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0) | more;
     return this.fn.call(write ? this.writeRoutine() : this.calls.translate, this.cpu, this.record, va, i32(info));
   }

@@ -111,7 +111,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     };
     const blockTable = scratch + align(sibling === 0 ? Mmu.size(capsule.totalFrames) : MmuContexts.size);
     const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags.at, blockTable }, options.systemCalls), {
-      env: { memory: capsule.memory, table: handlers.table, ...host },
+      env: { memory: capsule.memory, table: handlers.table, hypercall: (base: number): number => this.hypercall(cpu(base)), ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
     handlers.bind({ ...shared, ...host } as ImportValues);
@@ -123,6 +123,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     this.mmu.contexts.reset();
     this.siblings = this.mmu.siblings = machinesOf(capsule) > 1 ? new Siblings(capsule, capsule.scratch + siblingsAt(capsule.totalFrames), sibling, this) : undefined;
     this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler, this.siblings);
+    for (const c of this.cpus) capsule.u16[(c.base + CPU.once + REC.size + REC.handler) >>> 1] = handlers.slot('done');
     if (sibling > 0) return;
     for (const c of this.cpus) {
       if (options.takenUp === true) this.forgetPlaces(c);
@@ -195,7 +196,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     return this.end(cpu, stepping ? runStepped(this, cpu, budget) : this.runBlocks(cpu));
   }
   private runBlocks(cpu: Cpu): number {
-    this.blocks.hot.collect();
+    this.blocks.hot.collect(this.retired(cpu));
     this.blocks.useVariantOf(cpu);
     let record = 0, isWithin = false;
     for (;;) {
@@ -230,7 +231,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     if (!this.compiles) return this.blocks.hot.postpone(record);
     const began = this.hooks.compiling?.(cpu);
     this.blocks.hot.promote(cpu, record);
-    this.blocks.hot.collect();
+    this.blocks.hot.collect(this.retired(cpu));
     if (began !== undefined) this.hooks.compiled?.(cpu, began);
   }
   private noteComputed(cpu: Cpu): void {
@@ -239,6 +240,16 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     cpu.setField32(CPU.jumpedFrom, 0);
     this.blocks.hot.noteTarget(record, Number(BigInt.asIntN(64, cpu.rip - cpu.field64(CPU.page))));
   }
+  /** What is done before each run is done before the guest goes on. */
+  private hypercall(cpu: Cpu): number {
+    const exit = this.hooks.hypercall?.(cpu) ?? EXIT.syscall;
+    if (exit !== EXIT.none) return exit;
+    this.mmu.flushNow();
+    this.mmu.contexts.attach(cpu);
+    this.blocks.useVariantOf(cpu);
+    return EXIT.none;
+  }
+  charge(cpu: Cpu, instructions: number): void { for (const field of [CPU.budget, CPU.slice]) cpu.setField32(field, cpu.field32(field) - instructions); }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
   private within<T>(cpu: Cpu, ask: (cpu: Cpu) => T): T {
     const budget = cpu.field32(CPU.budget);
@@ -319,6 +330,10 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   private commit(cpu: Cpu, record: number): number {
     const code = this.mmu.commit(cpu);
     if (code !== 0) this.restartAt(cpu, record);
+    else if (this.mmu.wasDenied(cpu) && this.capsule.u8[record + REC.watched] === 0) {
+      this.capsule.u8[record + REC.watched] = 1;
+      this.blocks.recompile(cpu);
+    }
     return code;
   }
   private restartAt(cpu: Cpu, record: number): void {

@@ -283,6 +283,8 @@ export class Mmu {
     if (room < size) this.storeTo(second + frames, at + room, size - room);
     return 0;
   }
+  /** The store that was committed was to a page table. */
+  wasDenied(cpu: Cpu): boolean { return this.capsule.u32[(cpu.base + CPU.bounceInfo) >>> 2] === BOUNCE.denied; }
   /** Up to 4 bytes of the bounce buffer as a number. */
   private bounced(at: number, bytes: number): number {
     const { u8, dv } = this.capsule;

@@ -22,6 +22,7 @@ export const REC = {
   link: 16, // u32: record to go on at when the relative jump is taken, or instead of this one when it is void; 0 until known
   near: 20, // i16: of a fused jump, its target minus the address of the record
   passed: 22, // u8: of a conditional jump: it was not taken once, so what follows it has been executed
+  watched: 23, // u8: its store has gone to a page table, so compiled code expects that
   imm: 24, // i32; of a relative jump that is not fused, its target minus its address
   disp: 28, // i32
   wide: 24, // i64: an immediate or displacement of 64 bits, of an instruction that has no other

@@ -24,7 +24,7 @@ const GOTO = -1, UNAVAILABLE = -2, NONE = -1;
 /** Words of a record. Before them is its handler's key; in place of the link is a node. */
 const RECORD_WORDS = REC.size / 4, LINK = REC.link / 4;
 /** Bits of a record's words that are the region's: not the handler's slot, nor what is noted while it is executed. */
-const MASKS = Array.from({ length: RECORD_WORDS }, (_, w) => (w === REC.handler / 4 ? 0xffff_0000 : w === REC.near / 4 ? 0xffff : 0xffff_ffff));
+const MASKS = Array.from({ length: RECORD_WORDS }, (_, w) => (w === REC.handler / 4 ? 0xffff_0000 : w === REC.near / 4 ? ~(0xff << 8 * (REC.passed & 3)) : 0xffff_ffff));
 const FRAME_BITS = (1n << 20n) - 1n;
 
 /** @param u32 the machine's memory, where the records are */

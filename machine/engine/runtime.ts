@@ -6,7 +6,7 @@ import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
 import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
-import { HANDLER, HOST, RUNTIME } from './imports.ts';
+import { HANDLER, HOST, HYPERCALL, RUNTIME } from './imports.ts';
 import { emitDirectExit, emitIndirectExit, emitUnlinkedExit } from './interp-env.ts';
 import { emitSystemCall, type SystemCallPaths } from './system-call.ts';
 import { codeEntryOf, continueAt, enterBlockAt, enterCached, enterUncounted, isCanonical, jumpEntry, noteFilled, recordRip, tlbEntry } from './tables.ts';
@@ -30,6 +30,7 @@ export interface FrameGeometry {
 export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Array {
   const m = new ModuleBuilder('runtime', HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
+  const hypercall = m.import('hypercall', HYPERCALL.params, HYPERCALL.result);
   const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
   const define = (name: keyof typeof RUNTIME): { fn: Fn; callee: Callee } => m.fn(RUNTIME[name].params, RUNTIME[name].result, name);
 
@@ -52,9 +53,10 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   const translate = define('translate');
   fillTlb(translate.fn, slow, g);
   const store = define('store');
-  storeAddress(store.fn, translate.callee);
+  storeAddress(store.fn, g);
   stackPage(define('stack').fn, translate.callee, store.callee);
   stackRange(define('stackRange').fn);
+  once(define('once').fn, handlerType);
   fault(define('fault').fn, handlerType);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
@@ -63,7 +65,7 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
   const resume = define('resume');
   resumeAtRip(resume.fn, handlerType, g);
-  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, frames: g.frames });
+  emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, hypercall, frames: g.frames });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enterUncounted(enter, handlerType, enter.param(1));
   const follow = m.fn(HANDLER.params, 'i32', 'follow').fn;
@@ -242,15 +244,18 @@ function stackRange(fn: Fn): void {
   fn.store(32, cpu, record, CPU.redo);
   fn.return(i32(0));
 }
-/** A write that has to be committed, to a frame with code or page tables or across pages, is left to the interpreter. */
-function storeAddress(fn: Fn, translate: Callee): void {
-  const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
-  const host = fn.let(fn.call(translate, cpu, record, va, info));
-  fn.if(eq(host, add(cpu, i32(CPU.bounce))), () => {
-    fn.store(32, cpu, record, CPU.redo);
-    fn.return(i32(0));
-  }, undefined, false);
-  fn.return(host);
+/** A write that is not plain, as those to frames with code or page tables or across pages, is left to the handler. */
+function storeAddress(fn: Fn, g: FrameGeometry): void {
+  const [cpu, record] = [fn.param(0), fn.param(1)];
+  walkTables(fn, g);
+  fn.store(32, cpu, record, CPU.redo);
+  fn.return(i32(0));
+}
+/** Behind the record's copy stands one that ends the handlers' chain. */
+function once(fn: Fn, handlerType: number): void {
+  const [cpu, record] = [fn.param(0), fn.param(1)];
+  for (let at = 0; at < REC.size; at += 8) fn.store(64, cpu, load('i64', 64, record, at), CPU.once + at);
+  continueAt(fn, handlerType, fn.let(add(cpu, i32(CPU.once))));
 }
 /** The state is that before an instruction, which raises an exception or is now executed by its handler. */
 function fault(fn: Fn, handlerType: number): void {
@@ -264,13 +269,18 @@ function fault(fn: Fn, handlerType: number): void {
   fn.return(i32(EXIT.exception));
 }
 
-/**
- * The page walk for an access that missed the TLB. It decides what is plain: canonical, within one page, present and
- * permitted at every level, accessed (and dirty, for writes) bits already set, no flags on the frame of a write.
- * Everything else is TypeScript's (engine/mmu.ts, which is the whole truth about translation).
- */
+/** What the walk does not decide is TypeScript's (engine/mmu.ts, which is the whole truth about translation). */
 function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
   const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  walkTables(fn, g);
+  fn.return(fn.call(slow, cpu, record, wrap(va), wrap(shrU(va, i64(32))), info));
+}
+/**
+ * The page walk for an access that missed the TLB. It returns where that is if it is plain: canonical, within one page, present and
+ * permitted at every level, accessed (and dirty, for writes) bits already set, no flags on the frame of a write.
+ */
+function walkTables(fn: Fn, g: FrameGeometry): void {
+  const [cpu, , va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   const lo = fn.let(wrap(va));
   fn.block((giveUp) => {
     const size = and(info, i32(0xff));
@@ -301,5 +311,4 @@ function fillTlb(fn: Fn, slow: Callee, g: FrameGeometry): void {
     noteFilled(fn, mmu, half, MMU.pages);
     fn.return(add(host, and(lo, i32(4095))));
   });
-  fn.return(fn.call(slow, cpu, record, lo, wrap(shrU(va, i64(32))), info));
 }

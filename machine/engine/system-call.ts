@@ -26,6 +26,8 @@ export interface SystemCallTools {
   flags(): Expr;
   /** As Machine.setFlags. */
   setFlags(rflags: Expr): void;
+  /** Has the hypervisor serve the call, and goes on behind it or where that says. @param stop for when it has, as for goOn */
+  serve(stop: () => Expr): void;
   /** Goes on at an address; where `stop` holds, after the hypervisor has had a look. */
   goOn(rip: Expr, stop: Expr): void;
 }
@@ -37,6 +39,7 @@ export interface SystemCallPaths {
 interface Shared {
   readonly rflags: Callee;
   readonly resume: Callee;
+  readonly hypercall: Callee;
   readonly frames: number;
 }
 
@@ -46,6 +49,16 @@ export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, share
   const nextRip = fn.let(add(recordRip(cpu, record), i64(2)));
   const rflags = fn.let(or(or(fn.call(shared.rflags, cpu), load('i32', 32, cpu, CPU.flags)), i32(2)));
   fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), add(load('i32', 8, record, REC.icount), i32(1))), CPU.budget);
+  const enter = (): void => {
+    fn.store(64, cpu, nextRip, CPU.rip);
+    fn.store(64, cpu, nextRip, CPU.regs + REG.rcx * 8);
+    fn.store(64, cpu, widenU(rflags), CPU.regs + REG.r11 * 8);
+  };
+  const resumeUnless = (stop: Expr): void => {
+    const spent = shrU(load('i32', 32, cpu, CPU.budget), i32(31));
+    fn.if(or(stop, spent), () => fn.return(i32(EXIT.budget)));
+    fn.returnCall(shared.resume, cpu);
+  };
   if (paths) {
     fn.block((ordinary) => {
       fn.brUnless(ordinary, load('i32', 32, cpu, CPU.shortcuts));
@@ -73,19 +86,21 @@ export function emitSystemCall(fn: Fn, paths: SystemCallPaths | undefined, share
           fn.store(64, cpu, widenU(and(value, i32(STATUS))), CPU.ccA);
           fn.store(32, cpu, and(value, i32(~STATUS & ~2)), CPU.flags);
         },
+        serve(stop) {
+          enter();
+          const exit = fn.let(fn.call(shared.hypercall, cpu));
+          fn.if(exit, () => fn.return(exit));
+          resumeUnless(stop());
+        },
         goOn(rip, stop) {
           fn.store(64, cpu, rip, CPU.rip);
-          const spent = shrU(load('i32', 32, cpu, CPU.budget), i32(31));
-          fn.if(or(stop, spent), () => fn.return(i32(EXIT.budget)));
-          fn.returnCall(shared.resume, cpu);
+          resumeUnless(stop);
         },
       };
       const kernel = and(load('i32', 32, cpu, CPU.mode), i32(MODE.kernel));
       fn.if(kernel, () => paths.kernel(tools), () => paths.user(tools));
     });
   }
-  fn.store(64, cpu, nextRip, CPU.rip);
-  fn.store(64, cpu, nextRip, CPU.regs + REG.rcx * 8);
-  fn.store(64, cpu, widenU(rflags), CPU.regs + REG.r11 * 8);
+  enter();
   fn.return(i32(EXIT.syscall));
 }
