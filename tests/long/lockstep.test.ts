@@ -19,7 +19,7 @@ import { encodeCommand, guestCommandLine, offerCommand } from '#toolstack/lifecy
 import { Store } from '#toolstack/xenstore/store.ts';
 
 /** One slice in so many is executed twice: each costs copies of all memory. */
-const EVERY = 7;
+const EVERY = 2;
 /** Executions after which code is compiled. */
 const SOON = 30;
 /** Fields that say how a slice was executed, not what it did. */
@@ -30,12 +30,13 @@ class Lockstep extends Interpreter {
   private readonly before: Uint8Array;
   private readonly after: Uint8Array;
   private slices = 0;
+  private isChecking = false;
   compared = 0;
   missed = 0;
 
   constructor(capsule: Capsule, vcpus: number, hooks: MachineHooks, options: ConstructorParameters<typeof Interpreter>[3] = {}) {
     super(capsule, vcpus, hooks, { ...options, compileAfter: SOON });
-    this.checker = new Interpreter(capsule, vcpus, hooks, { compileAfter: 0, scratch: capsule.scratch + scratchSize(capsule.totalFrames) });
+    this.checker = new Interpreter(capsule, vcpus, hooks, { ...options, compileAfter: 0, scratch: capsule.scratch + scratchSize(capsule.totalFrames) });
     this.before = new Uint8Array(capsule.scratch);
     this.after = new Uint8Array(capsule.scratch);
   }
@@ -49,8 +50,10 @@ class Lockstep extends Interpreter {
     const flags = this.getFlags(cpu);
     u8.set(this.before);
     this.checker.forget();
+    this.isChecking = true;
     let other = this.checker.run(cpu, budget);
     while (other === EXIT.budget && this.checker.retired(cpu) < retired) other = this.checker.run(cpu, 1);
+    this.isChecking = false;
     if (this.checker.retired(cpu) === retired && other === code) {
       this.compared++;
       assert.equal(this.checker.getFlags(cpu), flags, `flags at ${cpu.rip.toString(16)}`);
@@ -62,6 +65,11 @@ class Lockstep extends Interpreter {
   // what the hypervisor asks of its machine while the checker runs concerns the checker
   override flushTlb(mfn?: number): void { super.flushTlb(mfn); this.checker.flushTlb(mfn); }
   override flushTlbPage(lo: number, hi: number, mfn?: number): void { super.flushTlbPage(lo, hi, mfn); this.checker.flushTlbPage(lo, hi, mfn); }
+  override dropBase(mfn: number): void { super.dropBase(mfn); this.checker.dropBase(mfn); }
+  override setBase(cpu: Cpu, mfn: number, kernel: boolean): void {
+    if (this.isChecking) this.checker.setBase(cpu, mfn, kernel);
+    else super.setBase(cpu, mfn, kernel);
+  }
   override frameWritten(mfn: number): void { super.frameWritten(mfn); this.checker.frameWritten(mfn); }
   private compare(cpu: Cpu): void {
     const { u8, scratch } = this.capsule;
