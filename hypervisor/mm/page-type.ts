@@ -137,13 +137,18 @@ export function scrub(mm: Mm, mfn: number): void {
   mm.machine.frameWritten(mfn);
 }
 
+/** The next present entry of a table, as an index of `u32`, or the table's end. Most tables are nearly empty. */
+function nextPresent(u32: Uint32Array, from: number, end: number): number {
+  let i = from;
+  while (i < end && ((u32[i] as number) & PTE.PRESENT) === 0) i += 2;
+  return i;
+}
+
 function promoteL1(mm: Mm, mfn: number): number {
   const { u32 } = mm;
-  const first = mm.entry(mfn, 0);
-  for (let i = first; i < first + 1024; i += 2) {
-    const lo = u32[i] as number;
-    if ((lo & PTE.PRESENT) === 0) continue;
-    const rc = getPageFromL1e(mm, lo, u32[i + 1] as number);
+  const first = mm.entry(mfn, 0), end = mm.entry(mfn + 1, 0);
+  for (let i = nextPresent(u32, first, end); i < end; i = nextPresent(u32, i + 2, end)) {
+    const rc = getPageFromL1e(mm, u32[i] as number, u32[i + 1] as number);
     if (rc !== 0) {
       for (let j = i - 2; j >= first; j -= 2) putPageFromL1e(mm, u32[j] as number);
       return rc;
@@ -154,8 +159,9 @@ function promoteL1(mm: Mm, mfn: number): number {
 }
 
 function demoteL1(mm: Mm, mfn: number): void {
-  const first = mm.entry(mfn, 0);
-  for (let i = first; i < first + 1024; i += 2) putPageFromL1e(mm, mm.u32[i] as number);
+  const { u32 } = mm;
+  const end = mm.entry(mfn + 1, 0);
+  for (let i = nextPresent(u32, mm.entry(mfn, 0), end); i < end; i = nextPresent(u32, i + 2, end)) putPageFromL1e(mm, u32[i] as number);
 }
 
 /** True for the slots of a table that are the guest's. */
@@ -165,11 +171,11 @@ export function isGuestSlot(level: number, slot: number): boolean {
 
 function promoteTable(mm: Mm, mfn: number, level: number): number {
   const { u32 } = mm;
-  for (let slot = 0; slot < 512; slot++) {
-    const i = mm.entry(mfn, slot);
-    const lo = u32[i] as number;
-    if ((lo & PTE.PRESENT) === 0 || !isGuestSlot(level, slot)) continue;
-    const rc = getPageFromTableEntry(mm, level, lo, u32[i + 1] as number, mfn, slot);
+  const first = mm.entry(mfn, 0), end = mm.entry(mfn + 1, 0);
+  for (let i = nextPresent(u32, first, end); i < end; i = nextPresent(u32, i + 2, end)) {
+    let slot = (i - first) >>> 1;
+    if (!isGuestSlot(level, slot)) continue;
+    const rc = getPageFromTableEntry(mm, level, u32[i] as number, u32[i + 1] as number, mfn, slot);
     if (rc !== 0) {
       while (--slot >= 0) if (isGuestSlot(level, slot)) putPageFromTableEntry(mm, level, u32[mm.entry(mfn, slot)] as number, mfn, slot);
       return rc;
@@ -182,7 +188,10 @@ function promoteTable(mm: Mm, mfn: number, level: number): number {
 
 function demoteTable(mm: Mm, mfn: number, level: number): void {
   if (level === 4) mm.machine.dropBase(mfn);
-  for (let slot = 0; slot < 512; slot++) {
-    if (isGuestSlot(level, slot)) putPageFromTableEntry(mm, level, mm.u32[mm.entry(mfn, slot)] as number, mfn, slot);
+  const { u32 } = mm;
+  const first = mm.entry(mfn, 0), end = mm.entry(mfn + 1, 0);
+  for (let i = nextPresent(u32, first, end); i < end; i = nextPresent(u32, i + 2, end)) {
+    const slot = (i - first) >>> 1;
+    if (isGuestSlot(level, slot)) putPageFromTableEntry(mm, level, u32[i] as number, mfn, slot);
   }
 }
