@@ -4,16 +4,21 @@
 // instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
 // before the instruction, because descriptions fault before they change anything.
 
+import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
-import { add, eq, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, geS, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
+import { MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
-import { continueAt } from './tables.ts';
+import { continueAt, jumpEntryOf } from './tables.ts';
 
+/** Jumps by the routines that they go to. */
+const JUMPS = ['direct', 'across', 'indirect'] as const;
+type JumpKind = (typeof JUMPS)[number];
 const REGISTERS = 16;
 const NO_GROUP = { node: undefined, until: -1 };
 
@@ -193,17 +198,28 @@ export class Frame {
     fn.returnCall(this.calls.resume, fn.param(0));
   }
   /** To a block outside: of a jump whose record may be linked to it, or of a computed one. */
-  sayJump(way: 'direct' | 'across' | 'indirect', record: Expr, target: Expr): void {
+  sayJump(kind: JumpKind, record: Expr, target: Expr): void {
+    this.code.set(i32(JUMPS.indexOf(kind)));
     this.record.set(record);
     this.target.set(target);
-    this.out(way);
+    this.out('jump');
   }
-  private direct(): void { this.jump(this.calls.direct); }
-  private across(): void { this.jump(this.calls.across); }
-  private indirect(): void { this.jump(this.calls.indirect); }
-  private jump(routine: Callee): void {
+  /** Where the jump cache leads to a region, there; the rest is a routine's. */
+  private jump(): void {
+    const { fn } = this;
+    const cpu = fn.param(0), target = this.target.get;
     this.spill();
-    this.fn.returnCall(routine, this.fn.param(0), this.record.get, this.target.get);
+    const entry = jumpEntryOf(fn, this.mmu.get, target);
+    fn.if(and(geS(this.budget.get, i32(0)), eq(load('i64', 64, entry, MMU.jumps), target)), () => {
+      const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
+      fn.if(region, () => {
+        fn.store(64, cpu, and(target, i64(-PAGE_SIZE)), CPU.page);
+        fn.returnCallIndirect(this.handlerType, region, cpu, load('i32', 32, entry, MMU.jumps + 8));
+      }, undefined, true);
+    }, undefined, true);
+    const to = (kind: JumpKind): void => fn.returnCall(this.calls[kind], cpu, this.record.get, target);
+    JUMPS.forEach((kind, code) => { if (code < JUMPS.length - 1) fn.if(eq(this.code.get, i32(code)), () => to(kind)); });
+    to('indirect');
   }
   /** The rest of an instruction that ends its block is a routine's outside. */
   saySlow(record: Expr, routine: number, argument: Expr, va: Expr): void {
@@ -240,5 +256,5 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-const WAYS_OUT = ['fault', 'leave', 'away', 'direct', 'across', 'indirect', 'slow', 'systemCall'] as const;
+const WAYS_OUT = ['fault', 'leave', 'away', 'jump', 'slow', 'systemCall'] as const;
 type WayOut = (typeof WAYS_OUT)[number];

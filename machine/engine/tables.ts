@@ -8,10 +8,11 @@ import { CODE_HASH, HEAD, INNER, MMU, REC, type EntryLog } from './record.ts';
 /** Address of the TLB entry for an address, less the offset of the read or write half. */
 export const tlbEntry = (fn: Fn, mmu: Expr, va: Expr): Expr => fn.let(add(mmu, and(shrU(wrap(va), i32(8)), i32((MMU.entries - 1) << 4))));
 /** Address of the jump cache entry for a target, less MMU.jumps. */
-export function jumpEntry(fn: Fn, cpu: Expr, target: Expr): Expr {
+export const jumpEntry = (fn: Fn, cpu: Expr, target: Expr): Expr => jumpEntryOf(fn, load('i32', 32, cpu, CPU.mmu), target);
+export function jumpEntryOf(fn: Fn, mmu: Expr, target: Expr): Expr {
   const low = fn.let(wrap(target));
   const hash = and(xor(low, shrU(low, i32(12))), i32(MMU.jumpEntries - 1));
-  return fn.let(add(load('i32', 32, cpu, CPU.mmu), shl(hash, i32(4))));
+  return fn.let(add(mmu, shl(hash, i32(4))));
 }
 
 /** Address of the entry in MMU.code for a page, as record.ts codeEntry, less MMU.code. */
