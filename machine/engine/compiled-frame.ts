@@ -8,7 +8,7 @@ import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
 import { add, and, eq, geS, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
-import type { Callee, Fn, Label, Var } from '../wasm/fn.ts';
+import type { Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
 import { MMU } from './record.ts';
