@@ -51,7 +51,7 @@ export interface InterpreterOptions {
   /** executions after which a block's region is compiled; 0: none is */
   readonly compileAfter?: number | undefined;
   /** instructions that a vCPU has executed before any is, where compileAfter does not say when */
-  readonly compileFrom?: number;
+  readonly compileFrom?: number | undefined;
   /** compiles regions on another thread, at a time of its own: runs do not repeat then */
   readonly compiler?: RegionCompiler | undefined;
   /** code for the system calls that need no exit */

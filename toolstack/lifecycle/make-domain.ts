@@ -52,6 +52,8 @@ export interface DomainConfig extends DomainImages {
   readonly deterministic: boolean;
   /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
   readonly compileAfter?: number | undefined;
+  /** instructions that a vCPU executes before any is, where that is left to the machine; 0 unless said otherwise */
+  readonly compileFrom?: number | undefined;
   /** compiles the domain's code on another thread; not for deterministic domains */
   readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
@@ -95,7 +97,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
   }
   const maker = config.machine ?? ORDINARY;
   const capsule = newCapsule(guestFrames, maker, config.machines ?? 1);
-  const domain = assemble(config.domid, capsule, config.vcpus, host, maker, 0, { compileAfter: config.compileAfter, compiler: config.deterministic ? undefined : config.compiler });
+  const domain = assemble(config.domid, capsule, config.vcpus, host, maker, 0, { compileAfter: config.compileAfter, compileFrom: config.compileFrom, compiler: config.deterministic ? undefined : config.compiler });
   domctl(DOMAIN_0).createdomain(domain, { pages, handle: uuidBytes(config.uuid), deterministic: config.deterministic });
 
   const storePort = allocUnboundFor(domain, 0);
@@ -130,16 +132,10 @@ export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: H
 
 function assemble(domid: number, capsule: Capsule, vcpus: number, host: Host, maker: MachineMaker, thread: number, options: InterpreterOptions): Domain {
   const hooks = {} as MachineHooks; // the domain, which answers them, needs the machine first
-  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, kept: host.kept, compileFrom: COMPILE_FROM, ...options }), host, thread);
+  const domain = new Domain(domid, maker.make(capsule, vcpus, hooks, { systemCalls: systemCallPaths, kept: host.kept, ...options }), host, thread);
   Object.assign(hooks, machineHooks(domain));
   return domain;
 }
-
-/**
- * A small guest is at its shell by then, and executes little of what it has executed ever again. Without regions, which two other threads would
- * be busy with, the default guest's start takes three quarters of the time (2026-11, Node 26.10, `npm run bench:boot`).
- */
-const COMPILE_FROM = 50_000_000;
 
 /** A capsule has 4 GiB with all that is in it. */
 const MAX_FRAMES = 2 ** 20;

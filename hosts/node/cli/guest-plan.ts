@@ -1,7 +1,7 @@
 // Which guest to boot, from the command line: its images and what it is told.
 
 import { readFileSync } from 'node:fs';
-import { encodeCommand, guestCommandLine } from '#toolstack/lifecycle/default-guest.ts';
+import { encodeCommand, guestCommandLine, STARTED } from '#toolstack/lifecycle/default-guest.ts';
 import { guestFile, reasonOf } from '../input-file.ts';
 import type { RunArgs } from './args.ts';
 import type { Terminal } from './terminal.ts';
@@ -13,6 +13,8 @@ export interface GuestPlan {
   readonly commandLine: string;
   /** the command to run in it, encoded */
   readonly command: string | undefined;
+  /** DomainConfig.compileFrom */
+  readonly compileFrom: number;
   /** the default guest with bytes passed unchanged (PipeInput) */
   readonly pipe: boolean;
 }
@@ -22,7 +24,7 @@ export function planGuest(args: RunArgs, terminal: Terminal): GuestPlan {
   if (args.kernel !== undefined) {
     return {
       kernel: readInput('--kernel', args.kernel), initrd: args.initrd === undefined ? undefined : readInput('--initrd', args.initrd),
-      commandLine: args.append, command: undefined, pipe: false,
+      commandLine: args.append, command: undefined, compileFrom: 0, pipe: false,
     };
   }
   const pipe = !terminal.isPerson;
@@ -34,6 +36,7 @@ export function planGuest(args: RunArgs, terminal: Terminal): GuestPlan {
       ...(pipe ? {} : { terminal: { rows: terminal.rows, columns: terminal.columns, type: process.env['TERM'] } }),
     }),
     command: args.command === undefined ? undefined : encoded(args.command),
+    compileFrom: STARTED,
     pipe,
   };
 }

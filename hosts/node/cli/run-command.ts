@@ -77,7 +77,10 @@ class Run {
     this.plan = plan;
     this.terminal = terminal;
     const host = nodeHost((level, message) => this.log(level, message));
-    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) this.compilers = new CompilerClient(new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`)).accessLater());
+    if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) {
+      const thread = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
+      this.compilers = new CompilerClient(plan.compileFrom > 0 ? thread.accessLater() : thread.access());
+    }
     this.host = args.deterministic ? deterministicHost(host) : host;
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
@@ -131,7 +134,7 @@ class Run {
     try {
       const created = createDomain({
         domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
-        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
+        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compileFrom: plan.compileFrom, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
       }, this.host, store, (bytes) => this.output.write(bytes));
       sysctl(DOMAIN_0).tbuf_op(created.domain, this.trace);
       this.domids.push(domid);
