@@ -19,6 +19,9 @@ const EXIT_COST = 50, HYPERCALL_COST = 200, WORK_COST = 3;
 /** What all hypercalls of a vCPU so far count for, in instructions: a difference of two tells what was done between. */
 export function servedSoFar(v: Vcpu): number { return v.hypercallCount * HYPERCALL_COST + v.domain.mm.work * WORK_COST; }
 
+/** What an exit, or a call without one, counts for with what was done since `served`. */
+const costSince = (v: Vcpu, served: number): number => EXIT_COST + Math.max(0, servedSoFar(v) - served);
+
 /**
  * Runs a vCPU until its slice is used, it is no longer runnable, its domain is shut down, or another vCPU became
  * urgent. An exception of ours ends the domain, not the host.
@@ -45,7 +48,7 @@ function runSlice(v: Vcpu, budget: number): void {
     if (domain.trace.exec) domain.trace.exit(v, exit);
     if (exit !== EXIT.budget) handleExit(v, exit);
     const now = machine.retired(cpu);
-    left -= now - retired + EXIT_COST + Math.max(0, servedSoFar(v) - served);
+    left -= now - retired + costSince(v, served);
     retired = now;
     if (preemptionPending(domain)) return;
   }
@@ -60,7 +63,7 @@ export function serveWithin(v: Vcpu): number {
   if (domain.threads.areShared || domain.trace.exec) return EXIT.syscall;
   const served = servedSoFar(v);
   serveHypercall(v);
-  domain.machine.charge(v.cpu, EXIT_COST + Math.max(0, servedSoFar(v) - served));
+  domain.machine.charge(v.cpu, costSince(v, served));
   return v.runnable && !domain.isShutDown && !preemptionPending(domain) ? EXIT.none : EXIT.budget;
 }
 

@@ -4,7 +4,6 @@
 // instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
 // before the instruction, because descriptions fault before they change anything.
 
-import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
 import { add, and, eq, geS, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
@@ -14,7 +13,7 @@ import { type KnownPage, KnownPages } from './known-pages.ts';
 import { MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
-import { continueAt, jumpEntryOf } from './tables.ts';
+import { continueAt, enterCachedRegion, jumpEntryOf } from './tables.ts';
 
 /** Jumps by the routines that they go to. */
 const JUMPS = ['direct', 'across', 'indirect'] as const;
@@ -210,13 +209,8 @@ export class Frame {
     const cpu = fn.param(0), target = this.target.get;
     this.spill();
     const entry = jumpEntryOf(fn, this.mmu.get, target);
-    fn.if(and(geS(this.budget.get, i32(0)), eq(load('i64', 64, entry, MMU.jumps), target)), () => {
-      const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
-      fn.if(region, () => {
-        fn.store(64, cpu, and(target, i64(-PAGE_SIZE)), CPU.page);
-        fn.returnCallIndirect(this.handlerType, region, cpu, load('i32', 32, entry, MMU.jumps + 8));
-      }, undefined, true);
-    }, undefined, true);
+    const known = and(geS(this.budget.get, i32(0)), eq(load('i64', 64, entry, MMU.jumps), target));
+    fn.if(known, () => enterCachedRegion(fn, this.handlerType, entry, target), undefined, true);
     const to = (kind: JumpKind): void => fn.returnCall(this.calls[kind], cpu, this.record.get, target);
     JUMPS.forEach((kind, code) => { if (code < JUMPS.length - 1) fn.if(eq(this.code.get, i32(code)), () => to(kind)); });
     to('indirect');

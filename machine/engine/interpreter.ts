@@ -249,7 +249,10 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     this.blocks.useVariantOf(cpu);
     return EXIT.none;
   }
-  charge(cpu: Cpu, instructions: number): void { for (const field of [CPU.budget, CPU.slice]) cpu.setField32(field, cpu.field32(field) - instructions); }
+  charge(cpu: Cpu, instructions: number): void {
+    cpu.setField32(CPU.budget, cpu.field32(CPU.budget) - instructions);
+    cpu.setField32(CPU.slice, cpu.field32(CPU.slice) - instructions);
+  }
   /** Asks about time in the middle of a block, at the record in exitOp: `retired` is exact meanwhile. */
   private within<T>(cpu: Cpu, ask: (cpu: Cpu) => T): T {
     const budget = cpu.field32(CPU.budget);

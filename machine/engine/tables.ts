@@ -59,14 +59,21 @@ export function enterBlockAt(fn: Fn, handlerType: number, record: Expr, va: Expr
  * to wait for without the one that the record is in.
  */
 export function enterCached(fn: Fn, handlerType: number, entry: Expr, va: Expr): void {
-  const cpu = fn.param(0);
-  fn.store(64, cpu, and(va, i64(-4096)), CPU.page);
+  enterCachedRegion(fn, handlerType, entry, va);
+  fn.store(64, fn.param(0), and(va, i64(-4096)), CPU.page);
   const record = fn.let(load('i32', 32, entry, MMU.jumps + 8));
-  const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
-  fn.if(region, () => fn.returnCallIndirect(handlerType, region, cpu, record), undefined, true);
   const way = fn.let(load('i32', 32, sub(record, i32(HEAD.size)), HEAD.entry));
   fn.if(ne(way, load('i32', 16, record, REC.handler)), () => fn.store(32, entry, way, MMU.jumps + 12), undefined, false);
   enterBlock(fn, handlerType, record);
+}
+/** The same for a region only. */
+export function enterCachedRegion(fn: Fn, handlerType: number, entry: Expr, va: Expr): void {
+  const cpu = fn.param(0);
+  const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
+  fn.if(region, () => {
+    fn.store(64, cpu, and(va, i64(-4096)), CPU.page);
+    fn.returnCallIndirect(handlerType, region, cpu, load('i32', 32, entry, MMU.jumps + 8));
+  }, undefined, true);
 }
 /** On to a record's handler, which is not the way into a block. */
 export function continueAt(fn: Fn, handlerType: number, record: Expr): void {

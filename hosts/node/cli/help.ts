@@ -36,7 +36,8 @@ small Linux with busybox.
                     the same input gives the same run. Input that is not a
                     terminal is read to its end first
   --compile-after N compile guest code that was executed N times (2000 if not
-                    given); 0 leaves all of it to the interpreter
+                    given, and in the default guest only once it has started);
+                    0 leaves all of it to the interpreter
   --trace LIST      write to standard error what happens in the domain: one or
                     more of hypercalls,events,faults,exec
   --trace-out FILE  write what happened last, with times, as JSON that Perfetto and
