@@ -36,6 +36,12 @@ export interface CapsuleShape {
   readonly scratchSize: number;
 }
 
+/** Does the page at this offset hold nothing but zeros? */
+export function isZeroPage({ u32 }: Capsule, offset: number): boolean {
+  for (let i = offset / 4, end = i + PAGE_SIZE / 4; i < end; i++) if (u32[i] !== 0) return false;
+  return true;
+}
+
 export class Capsule {
   readonly memory: WasmMemory;
   readonly buffer: SharedArrayBuffer;

@@ -93,19 +93,25 @@ export class Clock {
   /** The domain was moved: no time has been lost since `record` was called at a host time that is this host's too. */
   goOn(recordedAt: number): void { this.origin = recordedAt - this.state.start; }
 
-  /** Sets wall clock time in the shared info page from the host's clock, or the epoch of a deterministic domain. */
-  updateWallClock(): void {
+  /**
+   * Sets wall clock time in the shared info page from the host's clock, or the epoch of a deterministic domain.
+   * @returns by how many nanoseconds what was there before was late
+   */
+  updateWallClock(): number {
     const { capsule, host } = this.domain;
     const now = host.wallClock() - this.now();
     const sec = this.virtual ? DETERMINISTIC_EPOCH : Math.floor(now / 1e9);
     const nsec = this.virtual ? 0 : now - sec * 1e9;
     const page = capsule.frame(XEN_FRAME.sharedInfo);
-    const version = ((capsule.u32[(page + shared.wc_version) >>> 2] as number) + 1) | 1;
+    const word = (offset: number): number => capsule.u32[(page + offset) >>> 2] as number;
+    const late = (sec - word(shared.wc_sec) - word(shared.wc_sec_hi) * 0x1_0000_0000) * 1e9 + nsec - word(shared.wc_nsec);
+    const version = (word(shared.wc_version) + 1) | 1;
     capsule.u32[(page + shared.wc_version) >>> 2] = version;
     capsule.u32[(page + shared.wc_sec) >>> 2] = sec;
     capsule.u32[(page + shared.wc_sec_hi) >>> 2] = Math.floor(sec / 0x1_0000_0000);
     capsule.u32[(page + shared.wc_nsec) >>> 2] = nsec;
     capsule.u32[(page + shared.wc_version) >>> 2] = version + 1;
+    return late;
   }
 }
 const clocks = new WeakMap<Domain, Clock>();

@@ -1,9 +1,7 @@
 // How much of a domain's memory holds anything but zeros: what of it takes room on the host. A page that was found used counts as
 // used from then on, so that a look again is cheap. Reads the capsule only, while the domain runs if need be.
 
-import { PAGE_SIZE, type Capsule } from '#base/capsule.ts';
-
-const WORDS = PAGE_SIZE / 4;
+import { type Capsule, isZeroPage, PAGE_SIZE } from '#base/capsule.ts';
 
 export class TouchedMemory {
   private readonly capsule: Capsule;
@@ -27,16 +25,10 @@ export class TouchedMemory {
     for (let n = Math.min(most, used.length); n > 0; n--) {
       const frame = this.next;
       this.next = frame + 1 === used.length ? 0 : frame + 1;
-      if (used[frame] !== 0 || isZero(capsule, frame)) continue;
+      if (used[frame] !== 0 || isZeroPage(capsule, capsule.frame(frame))) continue;
       used[frame] = 1;
       this.pages++;
     }
     return this;
   }
-}
-
-function isZero({ u32, frames }: Capsule, frame: number): boolean {
-  const begin = frames / 4 + frame * WORDS;
-  for (let i = begin; i < begin + WORDS; i++) if (u32[i] !== 0) return false;
-  return true;
 }

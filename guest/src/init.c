@@ -16,12 +16,15 @@
 #include "xenstore.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/random.h>
 #include <linux/reboot.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define MAX_ENVIRONMENT 64
@@ -65,10 +68,13 @@ static void start_loopback(void)
     SYSTEM1(close, socket);
 }
 
-/* The kernel's environment for init (unknown NAME=value words of its command line included), with PATH and HOME. */
-static char **make_environment(char **given)
+/*
+ * The kernel's environment for init (unknown NAME=value words of its command line included), with PATH and HOME, and
+ * what the options add.
+ */
+static char **make_environment(char **given, char **added)
 {
-    static char *environment[MAX_ENVIRONMENT + 3];
+    static char *environment[MAX_ENVIRONMENT + MAX_VARIABLES + 3];
     size_t count = 0;
 
     environment[count++] = "PATH=" DEFAULT_PATH;
@@ -76,6 +82,8 @@ static char **make_environment(char **given)
     for (; *given && count < MAX_ENVIRONMENT + 2; given++)
         if (!text_starts_with(*given, "HOME=") && !text_starts_with(*given, "PATH="))
             environment[count++] = *given;
+    while (*added)
+        environment[count++] = *added++;
     environment[count] = NULL;
     return environment;
 }
@@ -207,19 +215,54 @@ static void __attribute__((noreturn)) supervise(const struct options *options, l
     }
 }
 
-/* Reads the options of the kernel's command line, and the command where they say it is. */
+/* The options in xenstore, where the kernel's command line has none. How loud the kernel is, they say as well. */
+static void await_options(struct options *options)
+{
+    static char text[4096];
+
+    if (xenstore_await("data/xenith/options", "data/xenith/waiting", text, sizeof text) < 0) {
+        say("no options in xenstore, at data/xenith/options", "", "");
+        return;
+    }
+    options_parse(options, text);
+    write_file("/proc/sys/kernel/printk", options->quiet ? "3" : "7");
+}
+
+/* Reads the options, and the command where they say it is. */
 static void read_options(struct options *options)
 {
     static char line[4096], command[4096];
 
     read_file("/proc/cmdline", line, sizeof line);
     options_parse(options, line);
+    options->variables[0] = NULL; /* the kernel has them */
+    if (options->options_in_xenstore)
+        await_options(options);
     if (!options->command_in_xenstore)
         return;
     if (xenstore_read("data/xenith/command", command, sizeof command) < 0)
         options->bad = "no command that can be read in xenstore, at data/xenith/command";
     else
         options_parse_command(options, command);
+}
+
+/*
+ * This is a copy of a guest that waited for its options. What would be the same in each copy, or late, is made its
+ * own: the random numbers to come, out of the processor's, and the time of day.
+ */
+static void become_another(const struct options *options)
+{
+    struct timex step = { .modes = ADJ_SETOFFSET };
+    long random = SYSTEM2(open, "/dev/urandom", O_RDWR | O_CLOEXEC);
+    long micros = options->clock % 1000000;
+
+    if (random < 0 || SYSTEM2(ioctl, random, RNDRESEEDCRNG) < 0)
+        say("cannot make random numbers of its own", "", "");
+    SYSTEM1(close, random);
+    step.time.tv_sec = options->clock / 1000000 - (micros < 0);
+    step.time.tv_usec = micros + (micros < 0 ? 1000000 : 0);
+    if (SYSTEM1(adjtimex, &step) < 0)
+        say("cannot set the time of day", "", "");
 }
 
 /* Entered from start.S with the process's first stack. */
@@ -234,20 +277,22 @@ void init_main(long *stack)
     SYSTEM4(rt_sigprocmask, SIG_SETMASK, &signals, NULL, sizeof signals);
     mount_all();
     console_attach();
+    start_loopback();
     read_options(&options);
+    if (options.is_copy)
+        become_another(&options);
     console_configure(&options);
     if (options.pipe && xenstore_write("data/xenith/console", "ready") < 0)
         say("cannot say in xenstore that the console is ready", "", "");
     if (options.hostname)
         SYSTEM2(sethostname, options.hostname, text_length(options.hostname));
-    start_loopback();
     if (options.bad) {
         say("xenith.cmd: ", options.bad, "");
         finish(&options, STATUS_NOT_STARTED);
     }
     program = SYSTEM0(fork);
     if (program == 0)
-        run_program(&options, make_environment(environment));
+        run_program(&options, make_environment(environment, options.variables));
     if (program < 0) {
         say("cannot start a process", "", "");
         finish(&options, STATUS_NOT_STARTED);

@@ -65,10 +65,26 @@ void options_parse_command(struct options *options, char *text)
     options->words[count] = NULL;
 }
 
+/* A variable of the environment: the kernel hands those of its own command line to init itself. */
+static void parse_variable(struct options *options, char *option)
+{
+    size_t count = 0;
+
+    for (const char *c = option; *c != '='; c++)
+        if (!*c || *c == '.')
+            return;
+    while (options->variables[count])
+        count++;
+    if (count < MAX_VARIABLES)
+        options->variables[count] = option;
+}
+
 static void parse_option(struct options *options, char *option)
 {
     if (text_equal(option, "quiet"))
         options->quiet = 1;
+    else if (text_equal(option, "xenith.options=@"))
+        options->options_in_xenstore = 1;
     else if (text_equal(option, "xenith.cmd=@"))
         options->command_in_xenstore = 1;
     else if (text_starts_with(option, "xenith.cmd="))
@@ -81,6 +97,10 @@ static void parse_option(struct options *options, char *option)
         options->columns = number_of_text(option + 12);
     else if (text_starts_with(option, "xenith.hostname="))
         options->hostname = option + 16;
+    else if (text_starts_with(option, "xenith.clock="))
+        options->is_copy = long_of_text(option + 13, &options->clock) == 0;
+    else
+        parse_variable(options, option);
 }
 
 void options_parse(struct options *options, char *line)

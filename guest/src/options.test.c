@@ -77,11 +77,27 @@ static void test_console(void)
     expect("terminal by default", !parse("xenith.console=tty")->pipe);
 }
 
+static void test_copies(void)
+{
+    struct options *options = parse("quiet xenith.clock=-1500000 TERM=xterm a.b=c EDITOR=vi");
+
+    expect("a copy", options->is_copy && options->clock == -1500000);
+    expect("environment", text_equal(options->variables[0], "TERM=xterm") && text_equal(options->variables[1], "EDITOR=vi")
+        && !options->variables[2]);
+    expect("a clock that is no number", !parse("xenith.clock=1s")->is_copy && !parse("xenith.clock=")->is_copy);
+    expect("a clock beyond a number", !parse("xenith.clock=1234567890123456789")->is_copy);
+    expect("no copy by default", !parse("console=hvc0")->is_copy);
+    expect("options elsewhere", parse("xenith.options=@")->options_in_xenstore);
+    options = parse("A=0 B=1 C=2 D=3 E=4 F=5 G=6 H=7 I=8 J=9 K=10 L=11 M=12 N=13 O=14 P=15 Q=16");
+    expect("as many variables as there may be", text_equal(options->variables[15], "P=15") && !options->variables[16]);
+}
+
 void init_main(long *stack)
 {
     (void)stack;
     test_words();
     test_refusals();
     test_console();
+    test_copies();
     SYSTEM1(exit_group, failures != 0);
 }

@@ -58,6 +58,20 @@ int number_of_text(const char *text)
     return value;
 }
 
+int long_of_text(const char *text, long *value)
+{
+    int negative = *text == '-';
+    size_t digits = 0;
+    long number = 0;
+
+    for (text += negative; *text >= '0' && *text <= '9' && digits < 18; text++, digits++)
+        number = number * 10 + (*text - '0');
+    if (*text || !digits)
+        return -1;
+    *value = negative ? -number : number;
+    return 0;
+}
+
 long read_file(const char *path, char *out, size_t capacity)
 {
     size_t length = 0;

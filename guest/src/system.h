@@ -42,6 +42,9 @@ size_t text_of_number(char *out, int value);
 /* Reads a decimal number of at most 65535; -1 when `text` is anything else. */
 int number_of_text(const char *text);
 
+/* Reads a decimal number of at most 18 digits, with a minus sign or without. Returns 0, or -1 when `text` is anything else. */
+int long_of_text(const char *text, long *value);
+
 void *memset(void *to, int value, size_t count);
 void *memcpy(void *to, const void *from, size_t count);
 

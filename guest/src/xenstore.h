@@ -16,4 +16,9 @@ int xenstore_write(const char *path, const char *value);
  */
 long xenstore_read(const char *path, char *out, size_t capacity);
 
+/*
+ * The same, once there is such a node. When it has to wait, it first sets the node `waiting` to "yes".
+ */
+long xenstore_await(const char *path, const char *waiting, char *out, size_t capacity);
+
 #endif

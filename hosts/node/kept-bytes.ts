@@ -6,31 +6,30 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSy
 import { dirname, join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const FOLDER = join(ROOT, 'node_modules/.cache/xenith/kept');
+export const KEPT: string = join(ROOT, 'node_modules/.cache/xenith/kept');
 /** Layers that have a part in making them. */
 const SOURCES = ['base', 'machine'];
 /** bytes before the kept ones in a file */
 const DIGEST = 32;
 
-let sources: string | undefined;
-/** Stands for the contents of the sources, as make(1) tells whether they changed. */
-function sourcesKey(): string {
-  if (sources !== undefined) return sources;
+/** Stands for the contents of folders of the program, as make(1) tells whether they changed. */
+export function sourcesKey(folders: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const layer of SOURCES) {
-    for (const file of readdirSync(join(ROOT, layer), { recursive: true, encoding: 'utf8' }).sort()) {
-      const { size, mtimeMs } = statSync(join(ROOT, layer, file));
-      hash.update(`${layer}/${file} ${size} ${mtimeMs}\n`);
+  for (const folder of folders) {
+    for (const file of readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).sort()) {
+      const { size, mtimeMs } = statSync(join(ROOT, folder, file));
+      hash.update(`${folder}/${file} ${size} ${mtimeMs}\n`);
     }
   }
-  return sources = hash.digest('hex');
+  return hash.digest('hex');
 }
+let sources: string | undefined;
 
 /** Of what was made by these sources. */
-const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(sourcesKey()).update(bytes).digest();
+const digest = (bytes: Uint8Array): Buffer => createHash('sha256').update(sources ??= sourcesKey(SOURCES)).update(bytes).digest();
 
 /** @param path of the file, for tests */
-export function keptBytes(name: string, make: () => Uint8Array, path = join(FOLDER, name)): Uint8Array {
+export function keptBytes(name: string, make: () => Uint8Array, path = join(KEPT, name)): Uint8Array {
   try {
     const file = readFileSync(path), bytes = file.subarray(DIGEST);
     if (digest(bytes).equals(file.subarray(0, DIGEST))) return bytes;

@@ -83,7 +83,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       return { capsule: domain.capsule.shape, wires, origin: clockOf(domain).hostTime(0) };
     }),
     attach: ({ domid, capsule, vcpus, recordedAt }) => withCompiler((compiler) => {
-      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host);
+      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, { compiler }, host);
       clockOf(domain).goOn(recordedAt);
       rebindBackends(domain, (port) => cpu.tell(domid, port));
       peers.enter(domain);
@@ -98,7 +98,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       return { capsule: domain.capsule.shape, origin: clockOf(domain).hostTime(0) };
     },
     lend: ({ domid, capsule, vcpus, origin, thread, weight, cap }) => withCompiler((compiler) => {
-      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, compiler, host, thread);
+      const domain = takeUpDomain(domid, Capsule.attach(capsule), vcpus, { compiler }, host, thread);
       clockOf(domain).agree(origin);
       domain.threads.locked(() => rebindBackends(domain, (port) => cpu.tell(domid, port)));
       domctl(DOMAIN_0).scheduler_op(domain, weight, cap);
@@ -148,7 +148,7 @@ export function cpuServices(cpu: PhysicalCpu, { host, decompressors, compiler: o
       cpu.end(placed);
       return null;
     },
-    contexts: (which) => domctl(DOMAIN_0).getvcpucontext(typeof which === 'number' ? get(which).domain : takeUpDomain(which.domid, Capsule.attach(which.capsule), which.vcpus, undefined, host)),
+    contexts: (which) => domctl(DOMAIN_0).getvcpucontext(typeof which === 'number' ? get(which).domain : takeUpDomain(which.domid, Capsule.attach(which.capsule), which.vcpus, {}, host)),
     share(domid, weight, cap) {
       domctl(DOMAIN_0).scheduler_op(get(domid).domain, weight, cap);
       return null;

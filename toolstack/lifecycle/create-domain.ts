@@ -8,10 +8,11 @@ import { bindBackend, notifyFromBackend } from '#hypervisor/event-backend.ts';
 import type { RingServer } from '../xenstore/ring.ts';
 import type { Store } from '../xenstore/store.ts';
 import { connectDomain } from './connect-domain.ts';
-import { type DomainConfig, makeDomain } from './make-domain.ts';
+import { type DomainConfig, type DomainWires, makeDomain } from './make-domain.ts';
 
 export interface CreatedDomain {
   readonly domain: Domain;
+  readonly wires: DomainWires;
   readonly console: ConsoleBackend;
   readonly xenstore: RingServer;
 }
@@ -25,5 +26,5 @@ export function createDomain(config: DomainConfig, host: Host, store: Store, out
   const { domain, wires } = makeDomain(config, host);
   const { console, xenstore, onEvent } = connectDomain(store, config, domain.capsule, wires, output, (port) => notifyFromBackend(domain, port));
   for (const port of [wires.storePort, wires.consolePort]) bindBackend(domain, port, () => onEvent(port));
-  return { domain, console, xenstore };
+  return { domain, wires, console, xenstore };
 }

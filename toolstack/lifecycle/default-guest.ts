@@ -31,9 +31,18 @@ export interface GuestOptions {
  * ever: they are the same by construction, and waking for it is most of what an idle domain costs. It would also write-protect
  * its own code, a page a hypercall: a fifth of the instructions of a boot (`rodata=on` in `append` lets it).
  */
-export function guestCommandLine(options: GuestOptions): string {
-  const words = ['console=hvc0', 'tsc=reliable', 'rodata=off'];
-  if (options.quiet) words.push('quiet', 'loglevel=3'); // errors too: the kernel calls some of what is normal under Xen one
+export function guestCommandLine(options: GuestOptions): string { return [...kernelWords(options), ...guestWords(options), ...appended(options)].join(' '); }
+
+/** The same for a guest that finds in the store what is not the kernel's (`offerOptions`), and waits for it. */
+export function waitingCommandLine(options: Pick<GuestOptions, 'quiet' | 'append'>): string { return [...kernelWords(options), 'xenith.options=@', ...appended(options)].join(' '); }
+
+function kernelWords({ quiet }: Pick<GuestOptions, 'quiet'>): string[] {
+  return ['console=hvc0', 'tsc=reliable', 'rodata=off', ...(quiet ? ['quiet', 'loglevel=3'] : [])]; // no errors: the kernel calls some of what is normal under Xen one
+}
+const appended = ({ append }: Pick<GuestOptions, 'append'>): string[] => (append === '' ? [] : [append]);
+
+function guestWords(options: GuestOptions): string[] {
+  const words: string[] = [];
   if (options.command) words.push('xenith.cmd=@');
   if (options.pipe) words.push('xenith.console=pipe');
   if (options.hostname !== undefined) words.push(`xenith.hostname=${options.hostname}`);
@@ -42,8 +51,7 @@ export function guestCommandLine(options: GuestOptions): string {
     words.push(`xenith.rows=${rows}`, `xenith.cols=${columns}`);
     if (type !== undefined && /^[\w.+-]+$/.test(type)) words.push(`TERM=${type}`);
   }
-  if (options.append !== '') words.push(options.append);
-  return words.join(' ');
+  return words;
 }
 
 /**
@@ -65,6 +73,18 @@ export function offerCommand(store: Store, domid: number, encoded: string): void
   new LocalClient(store).write(`${domainPath(domid)}/data/xenith/command`, encoded);
 }
 
+/**
+ * Tells a guest that waits for its options what they are.
+ * @param late for a copy (domain-image.ts): nanoseconds that the time of day has to go forward
+ */
+export function offerOptions(store: Store, domid: number, options: GuestOptions, late?: number): void {
+  const words = [...(options.quiet ? ['quiet'] : []), ...guestWords(options), ...(late === undefined ? [] : [`xenith.clock=${Math.round(late / 1000)}`])];
+  new LocalClient(store).write(`${domainPath(domid)}/data/xenith/options`, words.join(' '));
+}
+
+/** Calls `waits` once the guest waits for its options. @returns what ends the wait for that */
+export function whenWaiting(store: Store, domid: number, waits: () => void): () => void { return whenWritten(store, domid, 'waiting', 'yes', waits); }
+
 /** The exit status that the guest reported, 0 to 255; undefined when it ended without one. */
 export function exitStatusOf(store: Store, domid: number): number | undefined {
   const text = new LocalClient(store).read(`${domainPath(domid)}/data/xenith/exit-status`);
@@ -75,14 +95,15 @@ export function exitStatusOf(store: Store, domid: number): number | undefined {
  * Calls `ready` once the guest has set its console up for pipes: bytes that come earlier would be echoed and translated.
  * @returns what ends the wait
  */
-export function whenConsoleReady(store: Store, domid: number, ready: () => void): () => void {
+export function whenConsoleReady(store: Store, domid: number, ready: () => void): () => void { return whenWritten(store, domid, 'console', 'ready', ready); }
+
+function whenWritten(store: Store, domid: number, node: string, value: string, written: () => void): () => void {
   const client = new LocalClient(store);
-  const path = `${domainPath(domid)}/data/xenith/console`;
+  const path = `${domainPath(domid)}/data/xenith/${node}`;
   let done = false;
-  const cancel = client.watch(path, () => {
-    if (done || client.read(path) !== 'ready') return;
+  return client.watch(path, () => {
+    if (done || client.read(path) !== value) return;
     done = true;
-    ready();
+    written();
   });
-  return cancel;
 }

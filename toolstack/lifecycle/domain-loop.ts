@@ -29,16 +29,21 @@ export class DomainLoop {
   private readonly pacer: Pacer;
   private readonly paced: boolean;
   private readonly runVcpu: RunVcpu | undefined;
+  private readonly onIdle: () => void;
   private stopped = false;
   /** host time in ns spent running the guest, in the host's clock */
   runningNs = 0;
 
-  /** @param options.runVcpu a test's, in place of the machine */
-  constructor(domain: Domain, pacer: Pacer, options: { readonly paced: boolean; readonly runVcpu?: RunVcpu }) {
+  /**
+   * @param options.runVcpu a test's, in place of the machine
+   * @param options.onIdle called whenever no vCPU can run
+   */
+  constructor(domain: Domain, pacer: Pacer, options: { readonly paced: boolean; readonly runVcpu?: RunVcpu; readonly onIdle?: () => void }) {
     this.domain = domain;
     this.pacer = pacer;
     this.paced = options.paced;
     this.runVcpu = options.runVcpu;
+    this.onIdle = options.onIdle ?? ((): void => {});
   }
 
   /** Runs until the domain is shut down (true) or `stop` was called (false). */
@@ -48,6 +53,7 @@ export class DomainLoop {
     while (!this.stopped) {
       const { reason, nextTimer } = this.runTurn(clock.deterministic ? VIRTUAL_TURN_NS : TURN_NS);
       if (reason === 'shutdown') return true;
+      if (reason !== 'slice') this.onIdle();
       if (reason === 'slice') await pacer.turn();
       else if (clock.deterministic && !this.paced && nextTimer !== Infinity) await this.jump();
       else await this.sleep(nextTimer - clock.now(), clock.deterministic);

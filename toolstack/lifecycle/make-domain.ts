@@ -37,7 +37,16 @@ export interface DomainImages {
   readonly unzippedInitrd?: CommonBytes | undefined;
   readonly commandLine: string;
 }
-export interface DomainConfig extends DomainImages {
+/** When and how guest code is compiled. */
+export interface Compiling {
+  /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
+  readonly compileAfter?: number | undefined;
+  /** instructions that a vCPU executes before any is, where that is left to the machine; 0 unless said otherwise */
+  readonly compileFrom?: number | undefined;
+  /** compiles the domain's code on another thread; not for deterministic domains */
+  readonly compiler?: RegionCompiler | undefined;
+}
+export interface DomainConfig extends DomainImages, Compiling {
   readonly domid: number;
   readonly name: string;
   readonly uuid: string;
@@ -50,12 +59,6 @@ export interface DomainConfig extends DomainImages {
   /** how many machines it has room for, one unless said otherwise: so many CPUs can run its vCPUs at the same time */
   readonly machines?: number;
   readonly deterministic: boolean;
-  /** executions after which guest code is compiled; 0: never, 1: at once; else as the machine thinks best */
-  readonly compileAfter?: number | undefined;
-  /** instructions that a vCPU executes before any is, where that is left to the machine; 0 unless said otherwise */
-  readonly compileFrom?: number | undefined;
-  /** compiles the domain's code on another thread; not for deterministic domains */
-  readonly compiler?: RegionCompiler | undefined;
   readonly decompressors?: Decompressors;
   /** the domains that it shall be among; else it is alone with Domain-0 */
   readonly peers?: Peers;
@@ -123,9 +126,12 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
  * Takes up a domain that ran elsewhere: all that it is lies in its capsule, what is remembered of it is made anew.
  * @param thread which of the domain's threads this is (hypervisor/domain-threads.ts); all but the first join those that run
  */
-export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiler: RegionCompiler | undefined, host: Host, thread = 0): Domain {
-  return assemble(domid, capsule, vcpus, host, ORDINARY, thread, { compiler, takenUp: true, sibling: thread });
+export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, compiling: Compiling, host: Host, thread = 0): Domain {
+  return assemble(domid, capsule, vcpus, host, ORDINARY, thread, { ...compiling, takenUp: true, sibling: thread });
 }
+
+/** A capsule for a domain of one machine with so many frames of RAM, to be filled with what another one was. @throws BuilderError when there is no room */
+export function capsuleToFill(guestFrames: number): Capsule { return newCapsule(guestFrames, ORDINARY, 1); }
 
 /** A domain that does not run any more, as far as it takes to destroy it. */
 export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: Host): Domain { return new Domain(domid, distantMachine(capsule, vcpus), host); }

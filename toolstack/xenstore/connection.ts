@@ -15,6 +15,12 @@ import type { View } from './view.ts';
 import type { Watcher } from './watch-table.ts';
 import { fits, type Message, toList } from './wire.ts';
 
+/** As a client asked for a watch. */
+export interface WatchRequest {
+  readonly asked: string;
+  readonly token: string;
+}
+
 export class Connection implements Cause {
   readonly store: Store;
   readonly who: Requester;
@@ -23,7 +29,7 @@ export class Connection implements Cause {
   /** The client is gone, or it let more replies and events pile up than it may: it gets nothing any more. */
   closed = false;
   undelivered = 0;
-  private readonly watches = new Map<string, Watcher>();
+  private readonly watches = new Map<string, Watcher & WatchRequest>();
   private readonly transactions = new Map<number, Transaction>();
   private nextTransaction = 1;
   private readonly outbox = new Outbox();
@@ -87,9 +93,10 @@ export class Connection implements Cause {
 
   /**
    * @param path as the client wrote it: events name nodes in the same form, absolute or relative
+   * @param isNew it has its first event to come
    * @throws StoreError EINVAL, EEXIST, E2BIG, ENOMEM
    */
-  addWatch(path: string, token: string): void {
+  addWatch(path: string, token: string, isNew = true): void {
     const at = canonicalOrSpecial(path, this.who);
     const key = `${at}\0${token}`;
     if (this.watches.has(key)) throw new StoreError('EEXIST');
@@ -97,12 +104,16 @@ export class Connection implements Cause {
     if (!this.who.privileged && usage.watches >= QUOTA.watchesPerDomain) throw new StoreError('E2BIG');
     if (!this.who.privileged && usage.memory + memory > QUOTA.memory) throw new StoreError('ENOMEM');
     const prefix = path.startsWith('/') || isSpecial(path) ? 0 : domainPath(this.who.domid).length + 1;
-    const watcher: Watcher = { who: this.who, path: at, fire: (changed, cause) => this.notify(isSpecial(changed) ? changed : changed.slice(prefix), token, cause) };
+    const watcher = { who: this.who, path: at, asked: path, token, fire: (changed: string, cause?: Cause) => this.notify(isSpecial(changed) ? changed : changed.slice(prefix), token, cause) };
     this.watches.set(key, watcher);
     usage.watches++;
     usage.memory += memory;
-    this.store.watch(watcher);
+    this.store.watch(watcher, isNew);
   }
+
+  /** Its watches, in the order in which they were added. */
+  get watched(): WatchRequest[] { return [...this.watches.values()].map(({ asked, token }) => ({ asked, token })); }
+  get hasTransactions(): boolean { return this.transactions.size > 0; }
 
   /** @throws StoreError ENOENT */
   removeWatch(path: string, token: string): void {

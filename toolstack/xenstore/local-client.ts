@@ -28,6 +28,8 @@ export class LocalClient {
   directory(path: string): readonly string[] {
     return this.unlessMissing((view) => [...namesFrom(view.directory(path).children)]) ?? [];
   }
+  /** @throws StoreError ENOENT */
+  permissions(path: string): Permissions { return this.perform((view) => view.permissions(path)); }
   write(path: string, value: string): void { this.perform((view) => view.write(path, toBytes(value))); }
   mkdir(path: string): void { this.perform((view) => view.mkdir(path)); }
   /** Removes a node with all below it, if it is there. */

@@ -20,6 +20,8 @@ export interface RingServer {
   /** One of XENSTORE_ERROR_*: why the connection has ended; 0 while it lives. */
   readonly error: number;
   readonly connection: Connection;
+  /** No message is on its way, in either direction. */
+  readonly isIdle: boolean;
   /** Ends the connection: the domain is gone. */
   close(): void;
 }
@@ -66,6 +68,11 @@ class Ring implements RingServer {
     if (this.connection.closed) this.fail(XENSTORE_ERROR_COMM);
     this.serving = false;
     if (moved || this.error !== XENSTORE_ERROR_NONE) this.notify();
+  }
+
+  get isIdle(): boolean {
+    const { req_cons, req_prod, rsp_cons, rsp_prod } = layout.offset;
+    return this.error === XENSTORE_ERROR_NONE && this.decoder.isBetween && this.load(req_cons) === this.load(req_prod) && this.load(rsp_cons) === this.load(rsp_prod) && this.connection.output === undefined;
   }
 
   close(): void {

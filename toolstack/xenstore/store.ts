@@ -81,10 +81,10 @@ export class Store {
     });
   }
 
-  /** Adds a watch; it fires once at the start (simplifies clients, as the protocol says). */
-  watch(watcher: Watcher): void {
+  /** Adds a watch; it fires once at the start (simplifies clients, as the protocol says), unless it is not new to its client. */
+  watch(watcher: Watcher, isNew = true): void {
     this.watches.add(watcher);
-    this.settle(() => this.events.push({ watcher, path: watcher.path, cause: undefined }));
+    if (isNew) this.settle(() => this.events.push({ watcher, path: watcher.path, cause: undefined }));
   }
 
   unwatch(watcher: Watcher): void { this.watches.remove(watcher); }

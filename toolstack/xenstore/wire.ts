@@ -41,6 +41,9 @@ export class Decoder {
   /** A length was beyond the maximum: there is no telling where the next message begins. */
   failed = false;
 
+  /** No message has begun. */
+  get isBetween(): boolean { return this.into === this.header && this.filled === 0; }
+
   /** Bytes to the end of what is being read. */
   get wants(): number { return this.failed ? 0 : this.into.length - this.filled; }
 

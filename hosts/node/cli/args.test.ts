@@ -7,7 +7,7 @@ import { UsageError } from './usage-error.ts';
 test('nothing given: the defaults', () => {
   assert.deepEqual(parseRunArgs([]), {
     help: false, kernel: undefined, initrd: undefined, append: '', memory: 256, vcpus: 1, name: undefined, timeout: Infinity,
-    deterministic: false, compileAfter: undefined, trace: [], traceOut: undefined, stats: false, profile: false, systemMap: undefined, verbose: false, dumpOnCrash: undefined, command: undefined,
+    deterministic: false, boot: false, compileAfter: undefined, trace: [], traceOut: undefined, stats: false, profile: false, systemMap: undefined, verbose: false, dumpOnCrash: undefined, command: undefined,
   });
 });
 
@@ -15,7 +15,7 @@ test('every option, in either spelling', () => {
   const args = parseRunArgs(['--kernel', 'k', '--initrd=i', '--append', 'a=b --c', '--memory', '1G', '--vcpus=2', '--name', 'n-1.x', '--timeout', '1.5', '--deterministic', '--compile-after', '0', '--trace', 'hypercalls,exec', '--trace-out', 't', '--dump-on-crash=d', '--stats', '--profile', '--system-map', 'm', '--verbose']);
   assert.deepEqual(args, {
     help: false, kernel: 'k', initrd: 'i', append: 'a=b --c', memory: 1024, vcpus: 2, name: 'n-1.x', timeout: 1.5,
-    deterministic: true, compileAfter: 0, trace: ['hypercalls', 'exec'], traceOut: 't', stats: true, profile: true, systemMap: 'm', verbose: true, dumpOnCrash: 'd', command: undefined,
+    deterministic: true, boot: false, compileAfter: 0, trace: ['hypercalls', 'exec'], traceOut: 't', stats: true, profile: true, systemMap: 'm', verbose: true, dumpOnCrash: 'd', command: undefined,
   });
   assert.equal(parseRunArgs(['-h']).help, true);
 });

@@ -19,6 +19,8 @@ export interface RunArgs {
   /** seconds; Infinity when none was given */
   readonly timeout: number;
   readonly deterministic: boolean;
+  /** the default guest's kernel is booted, whatever is kept */
+  readonly boot: boolean;
   readonly compileAfter: number | undefined;
   readonly trace: readonly TraceCategory[];
   /** file for a trace in JSON */
@@ -38,7 +40,7 @@ const OPTIONS = {
   kernel: { type: 'string' }, initrd: { type: 'string' }, append: { type: 'string' }, memory: { type: 'string' },
   vcpus: { type: 'string' }, name: { type: 'string' }, timeout: { type: 'string' }, trace: { type: 'string' }, 'trace-out': { type: 'string' }, 'compile-after': { type: 'string' },
   'system-map': { type: 'string' }, 'dump-on-crash': { type: 'string' }, profile: { type: 'boolean' },
-  deterministic: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
+  deterministic: { type: 'boolean' }, boot: { type: 'boolean' }, stats: { type: 'boolean' }, verbose: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
 } as const;
 
 /**
@@ -52,6 +54,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
   if (command?.length === 0) throw new UsageError('no command after --');
   if (command && values.kernel !== undefined) throw new UsageError('-- COMMAND runs in the default guest: it does not go with --kernel');
   if (values.initrd !== undefined && values.kernel === undefined) throw new UsageError('--initrd needs --kernel: the default guest has its own');
+  if (values.boot && values.kernel !== undefined) throw new UsageError('--boot is for the default guest: another kernel always boots');
   if (values['system-map'] !== undefined && !values.profile) throw new UsageError('--system-map names the functions that --profile lists: it needs --profile');
   return {
     help: values.help ?? false,
@@ -63,6 +66,7 @@ export function parseRunArgs(words: readonly string[]): RunArgs {
     name: values.name === undefined ? undefined : parseName(values.name),
     timeout: values.timeout === undefined ? Infinity : secondsIn('--timeout', values.timeout),
     deterministic: values.deterministic ?? false,
+    boot: values.boot ?? false,
     compileAfter: values['compile-after'] === undefined ? undefined : wholeNumber('--compile-after', values['compile-after'], 0, MOST_EXECUTIONS, 'a number of executions'),
     trace: values.trace === undefined ? [] : parseTrace(values.trace),
     traceOut: values['trace-out'],

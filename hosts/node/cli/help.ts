@@ -28,6 +28,10 @@ small Linux with busybox.
   --kernel FILE     a PV kernel: ELF or bzImage, as Debian's /boot/vmlinuz-*
   --initrd FILE     an initial RAM disk for that kernel
   --append STRING   the kernel's command line (the default guest: more of it)
+  --boot            boot the default guest. If not given, the first run keeps it as
+                    it is when it has started, for later ones to go on from. Kept
+                    or not, it boots with --append, --deterministic,
+                    --compile-after, --trace, --trace-out and --profile
   --memory SIZE     256M if not given; 1G, 262144K and 256 (MiB) do as well
   --vcpus N         virtual processors, 1 to 32; 1 if not given
   --name NAME       the domain's name, and the default guest's host name

@@ -9,7 +9,7 @@ import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { coreFile } from '#toolstack/dump/core-file.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
-import { exitStatusOf, offerCommand, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
+import { exitStatusOf, offerCommand, offerOptions, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
 import { deterministicHost } from '#toolstack/lifecycle/deterministic-host.ts';
 import { type DomainEnd, endOf } from '#toolstack/lifecycle/domain-end.ts';
 import { DomainLoop } from '#toolstack/lifecycle/domain-loop.ts';
@@ -27,6 +27,7 @@ import { ConsoleInput, TYPED } from './console-input.ts';
 import { ConsoleOutput } from './console-output.ts';
 import { type GuestPlan, planGuest } from './guest-plan.ts';
 import { RunProfile } from './profile.ts';
+import { StartedGuest } from './started-guest.ts';
 import { RunStats } from './stats.ts';
 import { type Stop, Stops } from './stops.ts';
 import { Symbols } from './symbols.ts';
@@ -35,6 +36,7 @@ import { UsageError } from './usage-error.ts';
 
 /** What a trace keeps: 40 MiB, some 80 of JSON. */
 const TRACE_RECORDS = 1 << 19;
+const FIRST_DOMID = 1;
 const DETERMINISTIC_UUID = '00000000-0000-4000-8000-000000000001';
 
 /**
@@ -62,6 +64,7 @@ class Run {
   private readonly stats = new RunStats();
   private readonly profile: RunProfile | undefined;
   private readonly trace: TraceRing | undefined;
+  private readonly started: StartedGuest | undefined;
   /** of the domains that were made */
   private readonly domids: number[] = [];
   private readonly pacer = new NodePacer();
@@ -85,13 +88,14 @@ class Run {
     this.uuid = args.deterministic ? DETERMINISTIC_UUID : crypto.randomUUID();
     if (args.profile) this.profile = new RunProfile(args.systemMap === undefined ? new Symbols('') : Symbols.read(args.systemMap));
     if (args.traceOut !== undefined) this.trace = new TraceRing(TRACE_RECORDS);
+    if (plan.kept !== undefined) this.started = new StartedGuest(plan.kept, this.store);
     this.stops = new Stops(args.timeout);
     this.input = new ConsoleInput(plan.pipe ? new PipeInput() : TYPED, terminal.isPerson);
     this.output = new ConsoleOutput({ mayPause: !args.deterministic });
   }
 
   async toEnd(): Promise<number> {
-    let domid = 1;
+    let domid = FIRST_DOMID;
     let created = this.build(domid); // what is wrong with the arguments shows before anything else happens
     this.connectOutside();
     await this.openInput();
@@ -132,14 +136,20 @@ class Run {
     this.compiler?.close();
     this.compiler = this.compilers?.open();
     try {
-      const created = createDomain({
-        domid, name: args.name ?? 'xenith', uuid, kernel: plan.kernel, ...(plan.initrd ? { initrd: plan.initrd } : {}), commandLine: plan.commandLine,
-        memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, compileAfter: args.compileAfter, compileFrom: plan.compileFrom, compiler: this.compiler, decompressors: NODE_DECOMPRESSORS,
-      }, this.host, store, (bytes) => this.output.write(bytes));
+      const request = { name: args.name ?? 'xenith', uuid, compileAfter: args.compileAfter, compileFrom: plan.compileFrom, compiler: this.compiler };
+      const output = (bytes: Uint8Array): void => this.output.write(bytes);
+      const started = domid === FIRST_DOMID ? this.started : undefined; // a guest that reboots boots
+      const restored = started?.restore(request, this.host, output);
+      const created = restored ?? createDomain({
+        ...request, ...plan.images(), domid, commandLine: plan.commandLine, memory: args.memory, vcpus: args.vcpus, deterministic: args.deterministic, decompressors: NODE_DECOMPRESSORS,
+      }, this.host, store, output);
+      this.stats.begin(created.domain);
       sysctl(DOMAIN_0).tbuf_op(created.domain, this.trace);
       this.domids.push(domid);
       for (const category of args.trace) created.domain.trace.set(category, true);
       if (plan.command !== undefined) offerCommand(store, domid, plan.command);
+      if (started && !restored) started.keep(created, args.memory, () => { this.offerOptions(domid); });
+      else this.offerOptions(domid, restored?.late);
       return created;
     } catch (error) {
       if (error instanceof BuilderError || error instanceof RangeError) throw new UsageError(error.message);
@@ -147,12 +157,17 @@ class Run {
     }
   }
 
+  private offerOptions(domid: number, late?: number): void {
+    if (this.plan.options) offerOptions(this.store, domid, this.plan.options, late);
+    this.pacer.wake();
+  }
+
   /** Undefined when it was stopped from outside. */
   private async runDomain(created: CreatedDomain, domid: number): Promise<DomainEnd | undefined> {
     this.output.connect(created.console);
     const connect = (): void => this.input.connect(created.console);
     const cancel = this.plan.pipe ? whenConsoleReady(this.store, domid, connect) : connect();
-    this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson, ...(this.profile ? { runVcpu: this.profile.run } : {}) });
+    this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson, onIdle: () => this.started?.onIdle(), ...(this.profile ? { runVcpu: this.profile.run } : {}) });
     if (this.stops.reason) return undefined;
     const ended = await this.loop.run();
     cancel?.();
@@ -192,6 +207,7 @@ class Run {
 
   private async leave(status: number | undefined): Promise<number> {
     await Promise.race([this.output.flush(), this.stops.patience()]);
+    await this.started?.kept;
     this.terminal.restore();
     const stop: Stop | undefined = status === undefined ? this.stops.reason : undefined;
     if (stop?.message !== undefined) this.terminal.message(`\n${stop.message}`);

@@ -13,13 +13,20 @@ export class RunStats {
   /** guest memory that holds anything but zeros, of the last domain */
   private guestBytes = 0;
 
+  /** What a domain has behind it before it runs is not counted. */
+  begin(domain: Domain): void { this.count(domain, -1); }
+
   /** Counts a domain that has ended. */
   add(domain: Domain, runningNs: number): void {
-    const statistics = readStatistics(domain.capsule, domain.vcpus.length, 0);
-    this.instructions += total(statistics, 'instructions');
-    this.hypercalls += total(statistics, 'hypercalls');
+    this.count(domain, 1);
     this.runningNs += runningNs;
     this.guestBytes = new TouchedMemory(domain.capsule).look().bytes;
+  }
+
+  private count(domain: Domain, sign: number): void {
+    const statistics = readStatistics(domain.capsule, domain.vcpus.length, 0);
+    this.instructions += sign * total(statistics, 'instructions');
+    this.hypercalls += sign * total(statistics, 'hypercalls');
   }
 
   text(): string {
