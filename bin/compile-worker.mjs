@@ -1,6 +1,7 @@
 // Starts the worker that compiles guest code (hosts/node/region-compiler.ts).
 
 import { keepCompiled } from './node.mjs';
+import { load } from './program.mjs';
 
 keepCompiled();
-await import('../hosts/node/compile-worker.ts');
+await load('compile-worker');

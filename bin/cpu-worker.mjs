@@ -1,6 +1,7 @@
 // Starts the worker that is a physical CPU (hosts/node/daemon/cpu-thread.ts).
 
 import { keepCompiled } from './node.mjs';
+import { load } from './program.mjs';
 
 keepCompiled();
-await import('../hosts/node/daemon/cpu-worker.ts');
+await load('cpu-worker');

@@ -3,6 +3,7 @@
 
 import v8 from 'node:v8';
 import { DAEMON, failPlainly, keepCompiled, LATE, LEAN, prepare, runNode } from './node.mjs';
+import { load } from './program.mjs';
 
 /** Commands that run guests. */
 const OPTIONS = { run: LEAN, daemon: DAEMON };
@@ -20,7 +21,7 @@ try {
     restartWith(options);
     for (const option of LATE) v8.setFlagsFromString(option);
     keepCompiled();
-    const { main } = await import('../hosts/node/cli/main.ts');
+    const { main } = await load('main');
     await main(process.argv.slice(2));
   } else runNode([...options, ...process.argv.slice(1)]);
 } catch (error) {

@@ -1,6 +1,7 @@
 // Files that a user names, and those of the default guest.
 
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { ROOT } from './root.ts';
 
 const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EACCES: 'permission denied', EISDIR: 'is a directory' };
 
@@ -10,4 +11,4 @@ export function reasonOf(error: unknown): string {
   return REASONS[code] ?? message;
 }
 /** Path of a file of the default guest. */
-export function guestFile(name: 'vmlinuz-xenith' | 'initramfs.cpio.gz'): string { return fileURLToPath(new URL(`../../guest/dist/${name}`, import.meta.url)); }
+export function guestFile(name: 'vmlinuz-xenith' | 'initramfs.cpio.gz'): string { return join(ROOT, 'guest/dist', name); }

@@ -3,9 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ROOT } from './root.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 export const KEPT: string = join(ROOT, 'node_modules/.cache/xenith/kept');
 /** Layers that have a part in making them. */
 const SOURCES = ['base', 'machine'];

@@ -2,8 +2,10 @@
 // of its own to it.
 // Answers are fetched, not delivered: the thread that runs a guest seldom comes to its event loop.
 
+import { join } from 'node:path';
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads';
 import type { CompiledRegions, RegionCompiler, RegionJob } from '#machine/engine/region-job.ts';
+import { ROOT } from './root.ts';
 
 /** A machine's end of a channel, as the worker gets it. */
 export interface CompileChannel {
@@ -33,7 +35,7 @@ export class CompilerThread {
   constructor(failed: (reason: string) => void) { this.failed = failed; }
 
   private start(): Worker {
-    const worker = new Worker(new URL('../../bin/compile-worker.mjs', import.meta.url), { resourceLimits: LIMITS });
+    const worker = new Worker(join(ROOT, 'bin/compile-worker.mjs'), { resourceLimits: LIMITS });
     worker.unref();
     worker.on('error', (error: Error) => {
       Atomics.store(this.alive, 0, 0);

@@ -82,6 +82,10 @@ test('the toolstack manages domains by the door alone', () => {
   none(uses, 'hypervisor/management.ts asks who is it that manages');
 });
 
+test('one file alone asks where it lies: put together with others it is elsewhere (bin/program.mjs)', () => {
+  none(sources.filter((file) => !isTest(file) && file !== 'hosts/node/root.ts' && /import\.meta/.test(code(text(file)))), 'hosts/node/root.ts');
+});
+
 test('no file is too long to be read', () => {
   none(sources.filter((file) => !isTest(file)).map((file) => [file, text(file).split('\n').length] as const).filter(([, lines]) => lines > LONGEST_FILE).map(([file, lines]) => `${file}: ${lines} lines`), `${LONGEST_FILE} lines at most`);
 });

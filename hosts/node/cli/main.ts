@@ -2,8 +2,10 @@
 // 300 files, to ask a daemon 50.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { RequestError } from '../daemon/client.ts';
 import { DaemonError } from '../daemon/daemon-error.ts';
+import { ROOT } from '../root.ts';
 import { HELP, RUN_HELP } from './help.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -47,7 +49,7 @@ function print(text: string): Promise<number> {
 }
 
 function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   return manifest.version;
 }
 

@@ -1,10 +1,12 @@
 // The thread of a physical CPU, as Domain-0 sees it. Requests go over a port that the CPU looks at when a word of shared memory
 // has changed: it does not come to its event loop while its domains run, and sleeps on that word when they do not.
 
+import { join } from 'node:path';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { CpuReport, CpuRequest } from '#toolstack/lifecycle/cpu-mail.ts';
 import type { CpuThread, StartCpu } from '#toolstack/lifecycle/cpu-link.ts';
 import type { CompilerAccess, CompilerThread } from '../region-compiler.ts';
+import { ROOT } from '../root.ts';
 
 /** What the worker starts with. */
 export interface CpuWorkerData {
@@ -50,7 +52,7 @@ export class WorkerCpu implements CpuThread {
     this.bells = bells;
     this.port = port1;
     this.died = died;
-    this.worker = new Worker(new URL('../../../bin/cpu-worker.mjs', import.meta.url), {
+    this.worker = new Worker(join(ROOT, 'bin/cpu-worker.mjs'), {
       name: `cpu${id}`, resourceLimits: LIMITS, workerData: { id, port: port2, bells, compiler } satisfies CpuWorkerData, transferList: [port2, compiler.port],
     });
     this.worker.on('error', (error: Error) => this.over(error.stack ?? error.message));
