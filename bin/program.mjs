@@ -40,9 +40,9 @@ async function assembled() {
   }
 }
 
-/** Stands for the contents of the sources, as make(1) tells whether they changed. */
+/** Stands for the sources and their contents, as make(1) tells whether they changed. */
 function key() {
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(ROOT);
   const add = (path) => {
     const { size, mtimeMs } = statSync(join(ROOT, path));
     hash.update(`${path} ${size} ${mtimeMs}\n`);

@@ -178,7 +178,7 @@ describe('as a service of systemd', { timeout: 240_000 }, () => {
   const verify = (text: string): string => {
     const path = join(directory, 'xenith.service');
     writeFileSync(path, text.replaceAll('/usr/local/bin/xenith', XENITH));
-    const { status, stderr } = spawnSync('systemd-analyze', ['verify', path], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', path], { encoding: 'utf8' });
     return status === 0 ? stderr : `status ${status}\n${stderr}`;
   };
 
