@@ -5,7 +5,6 @@
 // scheduled out and when a turn ends.
 
 import type { Capsule } from '#base/capsule.ts';
-import type { MachineStatistics } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { DOMAIN_STATE, VCPU_STATE } from './layout.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -56,5 +55,5 @@ export function publishCounters(domain: Domain): void {
   for (const name of ['blocks', 'promoted', 'resets'] as const) f64[MACHINE[name]] = (f64[MACHINE[name]] as number) + now[name] - before[name];
   published.set(domain, now);
 }
-const NOTHING: MachineStatistics = { blocks: 0, promoted: 0, resets: 0 };
-const published = new WeakMap<Domain, MachineStatistics>();
+const NOTHING = { blocks: 0, promoted: 0, resets: 0 };
+const published = new WeakMap<Domain, typeof NOTHING>();

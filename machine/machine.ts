@@ -118,6 +118,8 @@ export interface MachineStatistics {
   readonly promoted: number;
   /** how often all decoded code was dropped for want of room */
   readonly resets: number;
+  /** bytes of the WebAssembly modules of the regions that it has */
+  readonly moduleBytes: number;
 }
 
 /** What the machine asks in the middle of an instruction. Set before the first run. */

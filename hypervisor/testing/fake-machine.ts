@@ -57,7 +57,7 @@ export class FakeMachine implements Machine {
     this.calls.push({ call: 'shed', most });
     return { offset: this.capsule.scratch, bytes: 2 * most };
   }
-  statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0 }; }
+  statistics(): MachineStatistics { return { blocks: 0, promoted: 0, resets: 0, moduleBytes: 0 }; }
   retired(cpu: Cpu): number { return this.capsule.f64[(cpu.base + CPU.retired) >>> 3] as number; }
   charge(_cpu: Cpu, instructions: number): void { this.charged += instructions; }
 

@@ -81,6 +81,8 @@ export class Handlers {
   spec(slot: number): Spec { return (this.common.specs[slot] ?? this.specs[slot - this.common.specs.length]) as Spec; }
   /** True when little room is left: everything that refers to slots has to go, then `start`. */
   get crowded(): boolean { return this.count > TABLE_SIZE - 1024 || this.functions > MAX_FUNCTIONS || this.size > MAX_BYTES; }
+  /** Bytes of the modules of regions. */
+  get moduleBytes(): number { return this.size; }
   /** Starts with the handlers that every machine has, and forgets all others. */
   start(): void {
     for (let slot = this.common.specs.length; slot < this.count; slot++) this.table.set(slot, null);

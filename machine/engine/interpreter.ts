@@ -419,5 +419,5 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   /** The handlers in use, for bench/record-handlers.ts. */
   get handlersMade(): HandlerSpec[] { return this.handlers.made; }
   get tlbMisses(): number { return this.mmu.contexts.tlbMisses; }
-  statistics(): MachineStatistics { return { blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets }; }
+  statistics(): MachineStatistics { return { blocks: this.blocks.made, promoted: this.blocks.hot.promoted, resets: this.blocks.resets, moduleBytes: this.handlers.moduleBytes }; }
 }

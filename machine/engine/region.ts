@@ -1,5 +1,5 @@
 // Which blocks become one function. A region begins at a hot block and takes in, the hottest first, what its jumps lead to
-// and what has been executed before: loops, callees (once for each call site, so that their returns have one place to
+// and what has been executed before: loops, small callees (once for each call site, so that their returns have one place to
 // go), code on other pages. What was never executed has no record yet and stays outside.
 //
 // A region that control comes back in is cut down to what lies on such ways: the rest is left once, so it may as well
@@ -11,8 +11,8 @@ import { ROWS } from '../isa/table.ts';
 import type { HandlerSpec } from './handler-spec.ts';
 import { REC } from './record.ts';
 
-/** Most records and blocks of a region; deepest nesting of calls in it. */
-const MAX_RECORDS = 500, MAX_NODES = 160, MAX_DEPTH = 1;
+/** Most records and blocks of a region; deepest nesting of calls in it, and most records of a callee. */
+const MAX_RECORDS = 500, MAX_NODES = 160, MAX_DEPTH = 1, MAX_CALLEE = 32;
 /** Most records where control does not come back. */
 const MAX_STRAIGHT = 120;
 
@@ -88,6 +88,9 @@ export class RegionBuilder {
   private readonly nodes: Node[] = [];
   private readonly known = new Map<number, Block | undefined>();
   private records = 0;
+  private least = 0;
+  /** by the addresses that functions begin at */
+  private readonly small = new Map<number, boolean>();
 
   constructor(source: BlockSource, dv: DataView) {
     this.source = source;
@@ -101,19 +104,20 @@ export class RegionBuilder {
    * @returns undefined when it would be such a one
    */
   build(seed: Block, least: number, straight: boolean): Region | undefined {
-    const region = this.grow(seed, least, MAX_RECORDS);
+    this.least = least;
+    const region = this.grow(seed, MAX_RECORDS);
     const cycle = cycleOf(region);
     if (cycle) return { nodes: cycle, entry: region.entry };
     if (!straight) return undefined;
     this.forget();
-    return this.grow(seed, least, MAX_STRAIGHT);
+    return this.grow(seed, MAX_STRAIGHT);
   }
   private forget(): void {
     this.nodes.length = 0;
     this.outermost = newContext(0, undefined);
     this.records = 0;
   }
-  private grow(seed: Block, least: number, most: number): Region {
+  private grow(seed: Block, most: number): Region {
     this.known.set(seed.start, seed);
     const entry = this.add(seed, this.outermost);
     const queue: Node[] = [entry];
@@ -122,7 +126,7 @@ export class RegionBuilder {
       for (let i = 1; i < queue.length; i++) if ((queue[i] as Node).block.heat > (queue[best] as Node).block.heat) best = i;
       const node = queue.splice(best, 1)[0] as Node;
       for (const { block, context } of this.leadsTo(node)) {
-        if (block.heat < least || context.nodes.has(block.start) || (most === MAX_STRAIGHT && block.compiled)) continue;
+        if (block.heat < this.least || context.nodes.has(block.start) || (most === MAX_STRAIGHT && block.compiled)) continue;
         if (this.nodes.length >= MAX_NODES || this.records + block.steps.length > most) continue;
         queue.push(this.add(block, context));
       }
@@ -132,11 +136,15 @@ export class RegionBuilder {
     return { nodes: reachable(entry), entry };
   }
 
+  /** A block's steps, up to a conditional jump that was always taken. */
+  private executedSteps({ steps }: Block): readonly Step[] {
+    const end = steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
+    return end === 0 ? steps : steps.slice(0, end);
+  }
   private add(block: Block, context: Context): Node {
-    const end = block.steps.findIndex((step) => isConditional(step) && this.dv.getUint8(step.record + REC.passed) === 0) + 1;
-    const steps = end === 0 ? block.steps : block.steps.slice(0, end);
+    const steps = this.executedSteps(block), last = steps.at(-1) as Step;
     const node: Node = {
-      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: end === 0 ? undefined : this.nextRip(block, steps.at(-1) as Step), returnTo: undefined, computed: [],
+      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: isConditional(last) && this.dv.getUint8(last.record + REC.passed) === 0 ? this.nextRip(block, last) : undefined, returnTo: undefined, computed: [],
     };
     this.nodes.push(node);
     context.nodes.set(block.start, node);
@@ -151,6 +159,27 @@ export class RegionBuilder {
   private rip(block: Block, step: Step): number { return pageOf(block.start) + this.dv.getUint16(step.record + REC.offset, true); }
   private nextRip(block: Block, step: Step): number { return this.rip(block, step) + this.dv.getUint8(step.record + REC.length); }
 
+  /** Has a function so few records, as far as it is executed, that each call of it may have its own? */
+  private isSmall(entry: Block): boolean {
+    let small = this.small.get(entry.start);
+    if (small === undefined) this.small.set(entry.start, small = this.recordsOf(entry, MAX_CALLEE) <= MAX_CALLEE);
+    return small;
+  }
+  /** Records of a function without those that it calls; some number above `most` when there are more. */
+  private recordsOf(entry: Block, most: number): number {
+    const blocks = new Set([entry]);
+    let records = 0;
+    for (const block of blocks) {
+      const steps = this.executedSteps(block);
+      records += steps.length;
+      if (records > most) break;
+      for (const step of steps) {
+        const to = step.jump && !isCall(step) ? this.find(pageOf(block.start) + step.jump.distance) : undefined;
+        if (to && to.heat >= this.least) blocks.add(to);
+      }
+    }
+    return records;
+  }
   /** The context of what a call leads to; undefined when it is not to be followed. */
   private inside(node: Node, step: Step): Context | undefined {
     const returnTo = this.nextRip(node.block, step);
@@ -170,7 +199,7 @@ export class RegionBuilder {
     const block = this.find(target);
     if (!block) return undefined;
     if (!isCall(step)) return { block, context: node.context };
-    const context = this.inside(node, step);
+    const context = this.isSmall(block) ? this.inside(node, step) : undefined;
     return context && { block, context };
   }
   private returned(node: Node): { block: Block; context: Context } | undefined {

@@ -97,6 +97,8 @@ describe('the command', () => {
     const { status, err } = await inGuest(['true'], '', ['--boot', '--stats']);
     assert.equal(status, 0);
     assert.ok(Number(/^instructions +(\d+)$/m.exec(err)?.[1]) > 30_000_000, err);
+    const [machineCode = 0, , tables = 0] = (/^code +(.*)$/m.exec(err)?.[1] ?? '').match(/[\d.]+/g)?.map(Number) ?? [];
+    assert.ok(machineCode > 0.5 && tables > 1 && machineCode + tables < 100, err);
   });
 
   test('says that --boot is not for other kernels', async () => {

@@ -36,10 +36,9 @@ export class StartedGuest {
   keep(created: CreatedDomain, memory: number, goOn: () => void): void {
     whenWaiting(this.store, created.domain.domid, () => { this.waits = true; });
     this.keepIt = () => {
-      const image = saveDomain(created, memory, this.store);
-      if (!image) return;
       this.keepIt = undefined;
-      this.kept = keepImage(this.name, image);
+      const image = saveDomain(created, memory, this.store);
+      if (image) this.kept = keepImage(this.name, image);
       goOn();
     };
   }
