@@ -49,6 +49,12 @@ export class ConsoleBackend {
   /** Bytes of input that the guest has not had room for. */
   get pendingInput(): number { return this.input.reduce((n, b) => n + b.length, 0); }
 
+  /** Nothing is on its way, in either direction. */
+  get isIdle(): boolean {
+    const { in_cons, in_prod, out_cons, out_prod } = layout.offset;
+    return this.input.length === 0 && this.load(in_cons) === this.load(in_prod) && this.load(out_cons) === this.load(out_prod);
+  }
+
   /** Takes no output until `resume`. */
   pause(): void { this.paused = true; }
 

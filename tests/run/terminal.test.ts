@@ -59,3 +59,14 @@ test('output that goes elsewhere is plain even when the input is a terminal', { 
   const screen = await onTerminal(`${run} -- sh -c 'echo a; echo b' | od -An -c`, []);
   assert.match(screen, /a {2}\\n {3}b {2}\\n/);
 });
+
+test('what is typed while the first start boots is for that guest, not for those that go on from it', { skip: noScript }, async () => {
+  const own = `'${process.execPath}' '${XENITH}' run --memory ${70 + process.pid % 150}M --timeout 60`; // no other test has kept one of that size
+  const first = await onTerminal(own, [
+    { await: /Linux version/, type: 'echo typed$((1 + 1))\r' },
+    { await: /^typed2\r\n/m, type: 'poweroff -f\r' },
+  ]);
+  assert.match(first, /^typed2\r\n/m);
+  const second = await onTerminal(own, [{ await: PROMPT, type: 'poweroff -f\r', after: 1000 }]);
+  assert.doesNotMatch(second, /Linux version|typed/);
+});

@@ -83,7 +83,10 @@ export function offerOptions(store: Store, domid: number, options: GuestOptions,
 }
 
 /** Calls `waits` once the guest waits for its options. @returns what ends the wait for that */
-export function whenWaiting(store: Store, domid: number, waits: () => void): () => void { return whenWritten(store, domid, 'waiting', 'yes', waits); }
+export function whenWaiting(store: Store, domid: number, waits: () => void): () => void { return whenWritten(store, domid, 'waiting', (text) => text === 'yes', waits); }
+
+/** Calls `told` once the guest was told its options. @returns what ends the wait */
+export function whenTold(store: Store, domid: number, told: () => void): () => void { return whenWritten(store, domid, 'options', () => true, told); }
 
 /** The exit status that the guest reported, 0 to 255; undefined when it ended without one. */
 export function exitStatusOf(store: Store, domid: number): number | undefined {
@@ -95,14 +98,15 @@ export function exitStatusOf(store: Store, domid: number): number | undefined {
  * Calls `ready` once the guest has set its console up for pipes: bytes that come earlier would be echoed and translated.
  * @returns what ends the wait
  */
-export function whenConsoleReady(store: Store, domid: number, ready: () => void): () => void { return whenWritten(store, domid, 'console', 'ready', ready); }
+export function whenConsoleReady(store: Store, domid: number, ready: () => void): () => void { return whenWritten(store, domid, 'console', (text) => text === 'ready', ready); }
 
-function whenWritten(store: Store, domid: number, node: string, value: string, written: () => void): () => void {
+function whenWritten(store: Store, domid: number, node: string, isIt: (text: string) => boolean, written: () => void): () => void {
   const client = new LocalClient(store);
   const path = `${domainPath(domid)}/data/xenith/${node}`;
   let done = false;
   return client.watch(path, () => {
-    if (done || client.read(path) !== value) return;
+    const text = done ? undefined : client.read(path);
+    if (text === undefined || !isIt(text)) return;
     done = true;
     written();
   });

@@ -37,10 +37,10 @@ export type PageReader = (into: Uint8Array, from: number) => void;
 /**
  * An image of a domain that stands still, on the thread that has it.
  * @param memory of the domain, in MiB
- * @returns undefined when something is under way between it and the store
+ * @returns undefined when something is under way between it and the store, or on its console
  */
-export function saveDomain({ domain, wires, xenstore }: CreatedDomain, memory: number, store: Store): DomainImage | undefined {
-  const client = xenstore.isIdle ? saveClient(store, xenstore.connection) : undefined;
+export function saveDomain({ domain, wires, console, xenstore }: CreatedDomain, memory: number, store: Store): DomainImage | undefined {
+  const client = xenstore.isIdle && console.isIdle ? saveClient(store, xenstore.connection) : undefined;
   if (!client) return undefined;
   clockOf(domain).record();
   const runs = usedRuns(domain.capsule);

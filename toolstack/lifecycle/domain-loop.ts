@@ -53,9 +53,12 @@ export class DomainLoop {
     while (!this.stopped) {
       const { reason, nextTimer } = this.runTurn(clock.deterministic ? VIRTUAL_TURN_NS : TURN_NS);
       if (reason === 'shutdown') return true;
-      if (reason !== 'slice') this.onIdle();
-      if (reason === 'slice') await pacer.turn();
-      else if (clock.deterministic && !this.paced && nextTimer !== Infinity) await this.jump();
+      if (reason === 'slice') {
+        await pacer.turn();
+        continue;
+      }
+      this.onIdle();
+      if (clock.deterministic && !this.paced && nextTimer !== Infinity) await this.jump();
       else await this.sleep(nextTimer - clock.now(), clock.deterministic);
     }
     return false;

@@ -9,7 +9,7 @@ import type { RegionCompiler } from '#machine/engine/region-job.ts';
 import { BuilderError } from '#toolstack/builder/builder-error.ts';
 import { coreFile } from '#toolstack/dump/core-file.ts';
 import { createDomain, type CreatedDomain } from '#toolstack/lifecycle/create-domain.ts';
-import { exitStatusOf, offerCommand, offerOptions, whenConsoleReady } from '#toolstack/lifecycle/default-guest.ts';
+import { exitStatusOf, offerCommand, offerOptions, whenConsoleReady, whenTold } from '#toolstack/lifecycle/default-guest.ts';
 import { deterministicHost } from '#toolstack/lifecycle/deterministic-host.ts';
 import { type DomainEnd, endOf } from '#toolstack/lifecycle/domain-end.ts';
 import { DomainLoop } from '#toolstack/lifecycle/domain-loop.ts';
@@ -162,11 +162,19 @@ class Run {
     this.pacer.wake();
   }
 
+  /** What is typed before a guest is kept would be typed into each copy. @returns what ends the wait, if there is one */
+  private inputWaits(domid: number, connect: () => void): (() => void) | undefined {
+    const { options, pipe } = this.plan;
+    if (options) return (pipe ? whenConsoleReady : whenTold)(this.store, domid, connect);
+    connect();
+    return undefined;
+  }
+
   /** Undefined when it was stopped from outside. */
   private async runDomain(created: CreatedDomain, domid: number): Promise<DomainEnd | undefined> {
     this.output.connect(created.console);
     const connect = (): void => this.input.connect(created.console);
-    const cancel = this.plan.pipe ? whenConsoleReady(this.store, domid, connect) : connect();
+    const cancel = this.inputWaits(domid, connect);
     this.loop = new DomainLoop(created.domain, this.pacer, { paced: this.terminal.isPerson, onIdle: () => this.started?.onIdle(), ...(this.profile ? { runVcpu: this.profile.run } : {}) });
     if (this.stops.reason) return undefined;
     const ended = await this.loop.run();
