@@ -17,6 +17,7 @@ interface Head {
   readonly image: ImageHead;
   /** of the pages */
   readonly bytes: number;
+  /** of the image's head and its pages */
   readonly crc: number;
 }
 
@@ -33,9 +34,9 @@ export function withImage<T>(name: string, body: (head: ImageHead, read: PageRea
     return undefined;
   }
   try {
-    const { head, start } = readHead(file), now = new Date();
-    futimesSync(file, now, now);
-    let left = head.bytes, crc = 0;
+    const { head, start } = readHead(file);
+    noteUse(file);
+    let left = head.bytes, crc = crcOf(head.image);
     const read: PageReader = (into, from) => {
       for (let done = 0; done < into.length;) {
         const n = readSync(file, into, done, into.length - done, start + from + done);
@@ -57,6 +58,17 @@ export function withImage<T>(name: string, body: (head: ImageHead, read: PageRea
 
 class DamagedImage extends Error {}
 
+const crcOf = (head: ImageHead): number => crc32(JSON.stringify(head));
+
+function noteUse(file: number): void {
+  const now = new Date();
+  try {
+    futimesSync(file, now, now);
+  } catch {
+    // it may be where nothing can be written
+  }
+}
+
 function readHead(file: number): { head: Head; start: number } {
   const length = Buffer.alloc(4);
   readSync(file, length, 0, 4, 0);
@@ -77,7 +89,7 @@ const pageAfter = (n: number): number => Math.ceil(n / PAGE) * PAGE;
 
 /** Keeps an image, in place of the one that was used least if there are many. What cannot be written is not kept. */
 export async function keepImage(name: string, { head, pages }: DomainImage, folder = KEPT): Promise<void> {
-  const text = Buffer.from(JSON.stringify({ image: head, bytes: pages.length, crc: crc32(pages) } satisfies Head));
+  const text = Buffer.from(JSON.stringify({ image: head, bytes: pages.length, crc: crc32(pages, crcOf(head)) } satisfies Head));
   const first = Buffer.alloc(pageAfter(4 + text.length));
   first.writeUInt32LE(text.length);
   text.copy(first, 4);
