@@ -54,6 +54,10 @@ export const CPU = {
   machines: 0x4c4, // u32, vCPU 0's for all: how many machines may run them at the same time (engine/siblings.ts); 0: one
   fourGiB: 0x4c8, // u64, always 2^32: an index register for a displacement that does not fit 32 bits
   once: 0x500, // 64 bytes: a record that is executed by itself, and one that ends that
+  innermost: 0x540, // u32: capsule offset of the entry in `returns` that was made last
+  codeMoves: 0x544, // u32: counts how often decoded code, or where it lies, has changed
+  returns: 0x600, // 128 × u64: where the calls of compiled code return to that wait for that, behind one that no call has
+  returnsEnd: 0xa00,
   size: 0x1000,
 } as const;
 

@@ -279,6 +279,7 @@ export class Blocks {
     const list = this.byFrame.get(mfn);
     if (!list) return; // what was read there was no code
     this.hot.written(mfn);
+    this.mmu.contexts.codeMoved();
     for (let b = 0; b < list.length; b += 3) {
       const [record, count, key] = [list[b], list[b + 1], list[b + 2]] as [number, number, number];
       for (let i = 0; i < count; i++) {

@@ -8,7 +8,7 @@ import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
 import type { Callee, Label, Var } from '../wasm/fn.ts';
-import type { Frame } from './compiled-frame.ts';
+import type { Frame, JumpKind } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
 import { MAX_ACCESS, type PageKey } from './known-pages.ts';
@@ -23,7 +23,7 @@ const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);
 const STEPS: ReadonlySet<string> = new Set(['ADD', 'SUB', 'INC', 'DEC']);
 
 /** Where the machine that runs the code has a step's record. */
-function addressOf({ node, at }: Site, { imported }: Frame): Expr {
+export function addressOf({ node, at }: Pick<Site, 'node' | 'at'>, { imported }: Frame): Expr {
   const { emit, type } = add(imported.blocks[node.block.record] as Expr, i32(at * REC.size));
   return new Expr(type, emit, undefined, true);
 }
@@ -200,7 +200,7 @@ export class CompiledEnv extends InterpEnv {
       this.spend(this.retired());
       const to = this.site.node.jumps.get(this.site.at);
       if (to) this.stay(to);
-      else this.frame.sayJump(this.staysInPage() ? 'direct' : 'across', this.record, this.target());
+      else this.leaveFor(this.staysInPage() ? 'direct' : 'across', this.target());
     };
     if (condition) this.fn.if(condition, go);
     else go();
@@ -214,7 +214,17 @@ export class CompiledEnv extends InterpEnv {
     this.spend(this.retired());
     const { returnTo, computed } = this.site.node;
     for (const to of returnTo ? [returnTo] : computed) this.fn.if(eq(t, this.frame.linear(to.block.start)), () => this.stay(to), undefined, returnTo ? true : undefined);
-    this.frame.sayJump('indirect', this.record, t);
+    if (this.row.name === 'RET') this.frame.returnIfAwaited(t);
+    this.leaveFor('indirect', t);
+  }
+  /** To a block outside. Where that is a call, and what comes behind it is of the region, this waits for the return. */
+  private leaveFor(kind: Exclude<JumpKind, 'resume'>, target: Expr): void {
+    const { frame, site: { node } } = this;
+    const { after } = node;
+    if (!after) return frame.sayJump(kind, this.record, target);
+    frame.call(kind, this.record, target, frame.linear(after.block.start));
+    this.setField64(CPU.page, frame.linear(pageOfNode(node)));
+    this.site.go(after);
   }
   /** A jump to a block of the region. */
   private stay(to: Node): void {

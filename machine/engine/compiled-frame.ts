@@ -4,20 +4,21 @@
 // instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
 // before the instruction, because descriptions fault before they change anything.
 
+import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
-import { add, and, eq, geS, i32, i64, load, ne, shrU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, geS, i32, i64, load, ltS, ne, or, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
 import { MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
-import { continueAt, enterCachedRegion, jumpEntryOf } from './tables.ts';
+import { continueAt, enterCachedRegion, isAwaited, jumpEntryOf } from './tables.ts';
 
 /** Jumps by the routines that they go to. */
-const JUMPS = ['direct', 'across', 'indirect'] as const;
-type JumpKind = (typeof JUMPS)[number];
+const JUMPS = ['direct', 'across', 'resume', 'indirect'] as const;
+export type JumpKind = (typeof JUMPS)[number];
 const REGISTERS = 16;
 const NO_GROUP = { node: undefined, until: -1 };
 
@@ -44,6 +45,9 @@ export class Frame {
   grouped: { readonly node: Node | undefined; readonly until: number } = NO_GROUP;
   /** a routine outside, which the current instruction called, has overwritten decoded code */
   readonly codeChanged: Var;
+  /** what CPU.codeMoves was when the function was entered; and whether it calls what lies outside, so that it has to know */
+  private readonly codeMoves: Var;
+  private calling = false;
   private readonly registers: readonly Var[];
   private readonly op: Var;
   private readonly res: Var;
@@ -73,6 +77,7 @@ export class Frame {
     this.budget = fn.var('i32');
     this.stack = { page: fn.var('i64'), add: fn.var('i32') };
     this.codeChanged = fn.var('i32');
+    this.codeMoves = fn.var('i32');
     this.pages = new KnownPages(fn);
     this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
     this.op = fn.var('i32');
@@ -121,6 +126,7 @@ export class Frame {
       else fn.unreachable();
     };
     nest(0);
+    fn.settle();
     fn.before(() => this.enter());
   }
   private enter(): void {
@@ -132,6 +138,7 @@ export class Frame {
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.reload();
     this.takeStackPage();
+    if (this.calling) this.codeMoves.set(load('i32', 32, cpu, CPU.codeMoves));
   }
   /** The code was mapped elsewhere when it was compiled. */
   private interpret(): void { continueAt(this.fn, this.handlerType, this.fn.param(1)); }
@@ -196,7 +203,7 @@ export class Frame {
     fn.if(eq(this.code.get, i32(EXIT.budget)), () => fn.return(i32(EXIT.budget)));
     fn.returnCall(this.calls.resume, fn.param(0));
   }
-  /** To a block outside: of a jump whose record may be linked to it, or of a computed one. */
+  /** To a block outside: of a jump whose record may be linked to it, or of a computed one; or where no jump leads (`resume`). */
   sayJump(kind: JumpKind, record: Expr, target: Expr): void {
     this.code.set(i32(JUMPS.indexOf(kind)));
     this.record.set(record);
@@ -211,10 +218,59 @@ export class Frame {
     const entry = jumpEntryOf(fn, this.mmu.get, target);
     const known = and(geS(this.budget.get, i32(0)), eq(load('i64', 64, entry, MMU.jumps), target));
     fn.if(known, () => enterCachedRegion(fn, this.handlerType, entry, target), undefined, true);
-    const to = (kind: JumpKind): void => fn.returnCall(this.calls[kind], cpu, this.record.get, target);
+    const to = (kind: JumpKind): void => {
+      if (kind !== 'resume') return fn.returnCall(this.calls[kind], cpu, this.record.get, target);
+      fn.store(64, cpu, target, CPU.rip);
+      fn.returnCall(this.calls.resume, cpu);
+    };
     JUMPS.forEach((kind, code) => { if (code < JUMPS.length - 1) fn.if(eq(this.code.get, i32(code)), () => to(kind)); });
     to('indirect');
   }
+  /** A return to where compiled code waits for it goes there. */
+  returnIfAwaited(target: Expr): void {
+    const { fn } = this;
+    fn.if(isAwaited(fn, target, this.budget.get), () => {
+      this.target.set(target);
+      this.out('back');
+    }, undefined, true);
+  }
+  private back(): void {
+    this.spill();
+    this.fn.store(64, this.fn.param(0), this.target.get, CPU.rip);
+    this.fn.return(i32(EXIT.none));
+  }
+  /**
+   * Calls what lies outside and waits until that returns; a jump instead, where too many wait already. Any state may have changed then, and other
+   * tables or other code be in place: control goes on from the context if so.
+   */
+  call(kind: Exclude<JumpKind, 'resume'>, record: Expr, target: Expr, returnTo: Expr): void {
+    const { fn } = this;
+    const cpu = fn.param(0);
+    this.calling = true;
+    const outer = fn.let(load('i32', 32, cpu, CPU.innermost));
+    const crowded = eq(outer, add(cpu, i32(CPU.returnsEnd - 8)));
+    fn.if(or(ltS(this.budget.get, i32(0)), crowded), () => this.sayJump(kind, record, target), undefined, false);
+    fn.later(() => this.spill());
+    fn.store(64, outer, returnTo, 8);
+    fn.store(32, cpu, add(outer, i32(8)), CPU.innermost);
+    const entry = jumpEntryOf(fn, this.mmu.get, target);
+    const region = fn.let(load('i32', 32, entry, MMU.jumps + 12));
+    const code = fn.var('i32');
+    fn.if(and(eq(load('i64', 64, entry, MMU.jumps), target), ne(region, i32(0))), () => {
+      fn.store(64, cpu, and(target, i64(-PAGE_SIZE)), CPU.page);
+      code.set(fn.callIndirect(this.handlerType, region, cpu, load('i32', 32, entry, MMU.jumps + 8)));
+    }, () => code.set(fn.call(this.calls[kind], cpu, record, target)), true);
+    fn.if(code.get, () => fn.return(code.get), undefined, false);
+    fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.innermost), i32(8)), CPU.innermost);
+    const moved = or(xor(load('i32', 32, cpu, CPU.codeMoves), this.codeMoves.get), xor(load('i32', 32, cpu, CPU.mmu), this.mmu.get));
+    fn.brIf(this.wayTo('resume'), moved, false);
+    fn.later(() => this.reload());
+    this.budget.set(load('i32', 32, cpu, CPU.budget));
+    this.takeStackPage();
+    this.pages.forget();
+    this.endGroup();
+  }
+  private resume(): void { this.fn.returnCall(this.calls.resume, this.fn.param(0)); }
   /** The rest of an instruction that ends its block is a routine's outside. */
   saySlow(record: Expr, routine: number, argument: Expr, va: Expr): void {
     this.record.set(record);
@@ -250,5 +306,5 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-const WAYS_OUT = ['fault', 'leave', 'away', 'jump', 'slow', 'systemCall'] as const;
+const WAYS_OUT = ['fault', 'leave', 'away', 'jump', 'back', 'resume', 'slow', 'systemCall'] as const;
 type WayOut = (typeof WAYS_OUT)[number];

@@ -1,15 +1,16 @@
 // Makes one WebAssembly function of a region, from the same instruction descriptions as the interpreter's handlers.
 
 import { Flags } from '../isa/flags.ts';
+import { ROWS } from '../isa/table.ts';
 import { i32, sub, type Expr } from '../wasm/expr.ts';
 import { Fn, type Label } from '../wasm/fn.ts';
-import { CompiledEnv, type Site } from './compiled-env.ts';
+import { addressOf, CompiledEnv, type Site } from './compiled-env.ts';
 import { Frame, type Imported } from './compiled-frame.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import type { PageKnowledge } from './known-pages.ts';
-import { INNER, REC } from './record.ts';
+import { REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { decodeRegion, importsOf } from './region-words.ts';
 import { Structure } from './structure.ts';
@@ -50,7 +51,7 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
       flags.inherit(inherited.get(node)?.flags);
       frame.pages.begin(inherited.get(node)?.pages);
       const go = (to: Node): void => {
-        if (ways.get(to) === 1 && to !== region.entry) {
+        if (ways.get(to) === 1 && to !== region.entry && to !== node.after) {
           inherited.set(to, { flags: flags.knowledge, pages: frame.pages.knowledge });
           flags.localsInUse(inUse);
         }
@@ -65,7 +66,7 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
       const last = node.steps.at(-1) as Step;
       // another block of the region goes on here: what was executed so far is paid for
       if (node.next) bare(frame, flags, { node, at: -1, record: last.record, go }).fallInto(node.next, node.retired);
-      else if (node.leavesTo !== undefined) fallOut(node.leavesTo, last, frame);
+      else if (node.leavesTo !== undefined) fallOut(node.leavesTo, last, addressOf({ node, at: node.steps.length - 1 }, frame), frame);
     });
     structure.emit(region.nodes, region.entry);
   });
@@ -78,7 +79,7 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
   flags.dead = spec.dead;
   const emit = (redone?: Label): CompiledEnv =>
     emitInstruction(spec, (row, shape, instructions) => new CompiledEnv(frame, row, shape, flags, instructions, redone ? { ...site, redone } : site));
-  const isWatched = frame.dv.getUint8(step.record + REC.watched) !== 0 && spec.fused < 0;
+  const isWatched = frame.dv.getUint8(step.record + REC.watched) !== 0 && spec.fused < 0 && !ROWS[spec.row]?.ends;
   let env: CompiledEnv | undefined;
   if (isWatched) frame.fn.block((redone) => { env = emit(redone); });
   else env = emit();
@@ -87,10 +88,11 @@ function emitStep(step: Step, frame: Frame, flags: Flags, site: Site): void {
 /** For what is not an instruction. */
 const bare = (frame: Frame, flags: Flags, site: Site): CompiledEnv => new CompiledEnv(frame, JMP, JUMP, flags, 0, site);
 
-/** What comes now was never executed. */
-function fallOut(to: number, last: Step, frame: Frame): void {
+/** What comes now was never executed before. */
+function fallOut(to: number, last: Step, record: Expr, frame: Frame): void {
   frame.budget.set(sub(frame.budget.get, i32(retiredWith(last, frame))));
-  frame.sayAway(frame.linear(to), INNER.lookup);
+  frame.fn.store(8, record, i32(1), REC.passed);
+  frame.sayJump('resume', record, frame.linear(to));
 }
 /** Instructions of a block up to and with a step. */
 const retiredWith = ({ record, spec }: Step, frame: Frame): number => frame.dv.getUint8(record + REC.icount) + (typeof spec === 'string' ? 0 : instructionsOf(spec));

@@ -21,12 +21,12 @@ import { encodeRegion } from './region-words.ts';
 
 /**
  * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
- * many times as many more are waited for when control does not come back in that region. An instruction costs about 27 us to
+ * many times as many more are waited for when control does not come back in that region, or when the block is of another's already. An instruction costs about 27 us to
  * compile, 15 ns to interpret in code that is as large as a kernel's, 5 ns to execute when compiled (2026-11, Node 26.10,
  * `npm run bench`).
  */
 export const HOT = 2000;
-const WARM = 4, PATIENCE = 1;
+const WARM = 4, PATIENCE = 1, MEMBER_PATIENCE = 4;
 /** Most regions that wait to be compiled. */
 const MAX_PENDING = 64;
 /** Regions of a module, and how long the first waits for the others: in calls of collect, some 20 us each, and in instructions, for a loop that is seldom left. */
@@ -45,6 +45,8 @@ export class HotCode implements BlockSource {
   private readonly byFrame = new Map<number, Set<number>>();
   /** first records of hot blocks that wait for a loop which calls them */
   private readonly postponed = new Set<number>();
+  /** by first record, that of a region which the block is of */
+  private readonly members = new Map<number, number>();
   /** by first record */
   private readonly steps = new Map<number, readonly Step[]>();
   /** by record of a computed jump, where it has gone: distances from its page */
@@ -85,6 +87,7 @@ export class HotCode implements BlockSource {
     if (this.pending.size >= MAX_PENDING) return this.postpone(record);
     const seed = this.blockAt(Number(BigInt.asIntN(64, ripOf(cpu, record))));
     if (seed?.record !== record) return;
+    if (this.isMember(record)) return;
     const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
     if (!region) {
       this.postponed.add(record);
@@ -93,7 +96,8 @@ export class HotCode implements BlockSource {
     }
     if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
     const slot = this.handlers.regionSlot();
-    for (const { block } of region.nodes) {
+    for (const { block, context } of region.nodes) {
+      if (!context.parent) this.members.set(block.record, record);
       this.note(block.mfn, record);
       if (block.secondMfn >= 0) this.note(block.secondMfn, record);
     }
@@ -101,6 +105,16 @@ export class HotCode implements BlockSource {
     this.pending.set(record, slot);
     if (this.compiler?.alive) this.order({ record, slot, numbers }, words);
     else this.install([compileRegions([words], rethrow)], [{ record, slot, numbers }]);
+  }
+  /** Whether a block is of another's region already: it waits then, as control is likely to come into that one soon. */
+  private isMember(record: number): boolean {
+    const home = this.members.get(record) ?? record, { u16, u32 } = this.capsule;
+    if (home === record || this.after === 1) return false;
+    const isPending = this.pending.has(home);
+    if (!isPending && u32[headWord(home, 'entry')] === u16[home >>> 1]) return false; // void
+    u32[headWord(record, 'count')] = isPending ? this.after : this.after * MEMBER_PATIENCE;
+    if (!isPending) this.members.delete(record);
+    return true;
   }
   private order(order: Order, words: Int32Array): void {
     this.batch.push(order);
@@ -157,7 +171,7 @@ export class HotCode implements BlockSource {
     this.byFrame.delete(mfn);
   }
   clear(): void {
-    for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders]) known.clear();
+    for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders, this.members]) known.clear();
     this.batch = [];
     this.words = [];
   }

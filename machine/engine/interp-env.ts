@@ -14,7 +14,7 @@ import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
 import { ROOM, type KnownPage } from './known-pages.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
-import { continueAt, enterBlock, enterCached, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
+import { continueAt, enterBlock, enterCached, isAwaited, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
 
 /** Everything a handler may call, as indices in its module. */
@@ -335,6 +335,12 @@ export class InterpEnv extends Env {
   jumpTo(target: Expr): void {
     const t = this.fn.let(target);
     this.spend(this.retired());
+    if (this.row.name === 'RET') {
+      this.fn.if(isAwaited(this.fn, t, this.budget()), () => {
+        this.setField64(CPU.rip, t);
+        this.fn.return(i32(EXIT.none));
+      });
+    }
     emitIndirectExit(this.fn, this.calls.jumpMiss, this.handlerType, this.record, t);
   }
   /** Ends the handler: on to the next record. */

@@ -32,6 +32,8 @@ const DEBUG_EXCEPTION = 1;
 const RECORDS_SIZE = 96 << 20;
 /** Scratch for the branch that goes nowhere. */
 const branch = new Decoded(), branchBytes = new Uint8Array(15);
+/** No code can be there. */
+const NOWHERE = 0xffff_ffff_ffff_ffffn;
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
 /** Bytes of scratch that machines need for a domain of so many frames. @param machines how many may run its vCPUs at the same time */
@@ -123,6 +125,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     this.mmu.contexts.reset();
     this.siblings = this.mmu.siblings = machinesOf(capsule) > 1 ? new Siblings(capsule, capsule.scratch + siblingsAt(capsule.totalFrames), sibling, this) : undefined;
     this.blocks = new Blocks(capsule, this.mmu, handlers, blockTable, RECORDS_SIZE, options.compileAfter ?? HOT, options.compiler, this.siblings);
+    for (const c of this.cpus) c.setField64(CPU.returns, NOWHERE);
     for (const c of this.cpus) capsule.u16[(c.base + CPU.once + REC.size + REC.handler) >>> 1] = handlers.slot('done');
     if (sibling > 0) return;
     for (const c of this.cpus) {
@@ -201,8 +204,13 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     let record = 0, isWithin = false;
     for (;;) {
       cpu.setField32(CPU.codeChanged, 0);
+      cpu.setField32(CPU.innermost, cpu.base + CPU.returns);
       const code = record === 0 ? this.resume(cpu.base) : isWithin ? this.follow(cpu.base, record) : this.enter(cpu.base, record);
       isWithin = false;
+      if (code === EXIT.none) { // a return to an address that none has
+        record = 0;
+        continue;
+      }
       if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {

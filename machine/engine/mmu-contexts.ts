@@ -54,6 +54,7 @@ export class MmuContexts {
       this.bases[slot] = mfn;
       this.stale[slot] = DROP.all;
       this.byBase.set(mfn, slot);
+      this.codeMoved();
     }
     this.used[slot] = ++this.clock;
     this.clean(slot);
@@ -171,6 +172,9 @@ export class MmuContexts {
 
   // ---- dropping
 
+  /** Decoded code, or where it lies, has changed: compiled code that waits for a call to return does not go on. */
+  codeMoved(): void { for (const cpu of this.cpus) cpu.setField32(CPU.codeMoves, cpu.field32(CPU.codeMoves) + 1); }
+
   /** The pages of stacks are looked up anew. With siblings in one store, as a vCPU may be running on one of them. */
   private forgetStacks(): void {
     for (const cpu of this.cpus) {
@@ -192,6 +196,7 @@ export class MmuContexts {
     for (const field of IN_USE) this.clean(this.slotOf(running.field32(field)));
   }
   private spoil(slot: number, bits: number): void {
+    if (bits & DROP.jumps) this.codeMoved();
     this.stale[slot] = (this.stale[slot] as number) | bits;
     this.capsule.u32[(this.context(slot) + MMU.base) >>> 2] = VOID;
   }

@@ -42,7 +42,7 @@ export function encodeRegion({ nodes, entry }: Region, u32: Uint32Array): { word
     words.push(numberOf(block.record, blocks), page(block.start, block.mfn), page(block.start + PAGE_SIZE, block.secondMfn));
     words.push(node.retired, node.leavesTo === undefined ? 0 : 1);
     address(node.leavesTo === undefined ? 0 : node.leavesTo - origin);
-    words.push(link(node.next), link(node.returnTo), node.computed.length, ...node.computed.map(link), steps.length);
+    words.push(link(node.next), link(node.returnTo), link(node.after), node.computed.length, ...node.computed.map(link), steps.length);
     steps.forEach(({ record, spec }, i) => {
       words.push(spec === 'goto' ? GOTO : spec === 'unavailable' ? UNAVAILABLE : keyOf(spec));
       MASKS.forEach((mask, w) => { words.push(w === LINK ? link(node.jumps.get(i)) : (u32[record / 4 + w] as number) & mask); });
@@ -68,7 +68,7 @@ export function decodeRegion(words: Int32Array): Region {
   const next = (): number => words[at++] as number;
   const address = (): number => (next() >>> 0) + next() * 0x1_0000_0000;
   const nodes = Array.from({ length: next() }, (): Node => ({
-    block: EMPTY, context: NO_CONTEXT, steps: [], jumps: new Map(), next: undefined, retired: 0, leavesTo: undefined, returnTo: undefined, computed: [],
+    block: EMPTY, context: NO_CONTEXT, steps: [], jumps: new Map(), next: undefined, retired: 0, leavesTo: undefined, returnTo: undefined, after: undefined, computed: [],
   }));
   const link = (): Node | undefined => nodes[next()];
   const entry = link() as Node;
@@ -80,6 +80,7 @@ export function decodeRegion(words: Int32Array): Region {
     node.leavesTo = leaves ? leavesTo : undefined;
     node.next = link();
     node.returnTo = link();
+    node.after = link();
     node.computed = Array.from({ length: next() }, () => link() as Node);
     node.steps = Array.from({ length: next() }, (_, i): Step => {
       const key = words[at++] as number;

@@ -12,9 +12,9 @@ import type { HandlerSpec } from './handler-spec.ts';
 import { REC } from './record.ts';
 
 /** Most records and blocks of a region; deepest nesting of calls in it, and most records of a callee. */
-const MAX_RECORDS = 500, MAX_NODES = 160, MAX_DEPTH = 1, MAX_CALLEE = 32;
-/** Most records where control does not come back. */
-const MAX_STRAIGHT = 120;
+const MAX_RECORDS = 500, MAX_NODES = 160, MAX_DEPTH = 1, MAX_CALLEE = 8;
+/** Most records of one that is not cut down. */
+const MAX_WHOLE = 250;
 
 /** A record in a block, with what its handler was made for. */
 export interface Step {
@@ -45,6 +45,8 @@ export interface Node {
   leavesTo: number | undefined;
   /** where the RET at its end returns to, if the region called it */
   returnTo: Node | undefined;
+  /** where the call at its end returns to, if that is not gone into */
+  after: Node | undefined;
   /** places that the computed jump at its end was seen to go to */
   computed: Node[];
 }
@@ -106,11 +108,12 @@ export class RegionBuilder {
   build(seed: Block, least: number, straight: boolean): Region | undefined {
     this.least = least;
     const region = this.grow(seed, MAX_RECORDS);
+    if (this.records <= MAX_WHOLE) return straight || region.nodes.some((node) => successors(node).includes(region.entry)) ? region : undefined;
     const cycle = cycleOf(region);
     if (cycle) return { nodes: cycle, entry: region.entry };
     if (!straight) return undefined;
     this.forget();
-    return this.grow(seed, MAX_STRAIGHT);
+    return this.grow(seed, MAX_WHOLE);
   }
   private forget(): void {
     this.nodes.length = 0;
@@ -126,7 +129,7 @@ export class RegionBuilder {
       for (let i = 1; i < queue.length; i++) if ((queue[i] as Node).block.heat > (queue[best] as Node).block.heat) best = i;
       const node = queue.splice(best, 1)[0] as Node;
       for (const { block, context } of this.leadsTo(node)) {
-        if (block.heat < this.least || context.nodes.has(block.start) || (most === MAX_STRAIGHT && block.compiled)) continue;
+        if (block.heat < this.least || context.nodes.has(block.start)) continue;
         if (this.nodes.length >= MAX_NODES || this.records + block.steps.length > most) continue;
         queue.push(this.add(block, context));
       }
@@ -144,7 +147,7 @@ export class RegionBuilder {
   private add(block: Block, context: Context): Node {
     const steps = this.executedSteps(block), last = steps.at(-1) as Step;
     const node: Node = {
-      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: isConditional(last) && this.dv.getUint8(last.record + REC.passed) === 0 ? this.nextRip(block, last) : undefined, returnTo: undefined, computed: [],
+      block, context, steps, jumps: new Map(), next: undefined, retired: 0, leavesTo: isConditional(last) && this.dv.getUint8(last.record + REC.passed) === 0 ? this.nextRip(block, last) : undefined, returnTo: undefined, after: undefined, computed: [],
     };
     this.nodes.push(node);
     context.nodes.set(block.start, node);
@@ -207,11 +210,23 @@ export class RegionBuilder {
     const block = parent && isReturn(node.steps.at(-1) as Step) ? this.find(returnTo) : undefined;
     return block && parent && { block, context: parent };
   }
+  /** The block behind a call that the region does not go into. In the page of the call: nothing else is known to lie where it did. */
+  private behindCall(node: Node): Block | undefined {
+    const last = node.steps.at(-1) as Step;
+    if (!isCall(last)) return undefined;
+    const returnTo = this.nextRip(node.block, last);
+    const block = pageOf(returnTo) === pageOfNode(node) ? this.find(returnTo) : undefined;
+    return block && block.secondMfn < 0 ? block : undefined;
+  }
   private *leadsTo(node: Node): Iterable<{ block: Block; context: Context }> {
+    let inside = false;
     for (const step of node.steps) {
       const t = this.target(node, step);
       if (t) yield t;
+      inside = t !== undefined;
     }
+    const behind = inside ? undefined : this.behindCall(node);
+    if (behind) yield { block: behind, context: node.context };
     const r = this.returned(node);
     if (r) yield r;
     for (const address of this.computedTargets(node)) {
@@ -249,6 +264,8 @@ export class RegionBuilder {
     if (node.next) return;
     const r = this.returned(node);
     node.returnTo = r && r.context.nodes.get(r.block.start);
+    const behind = node.jumps.has(node.steps.length - 1) ? undefined : this.behindCall(node);
+    node.after = behind && node.context.nodes.get(behind.start);
     for (const address of this.computedTargets(node)) {
       const block = this.known.get(address);
       const to = block && node.context.nodes.get(block.start);
@@ -263,6 +280,7 @@ export function successors(node: Node): Node[] {
   const all = [...node.jumps.values(), ...node.computed];
   if (node.next) all.push(node.next);
   if (node.returnTo) all.push(node.returnTo);
+  if (node.after) all.push(node.after);
   return all;
 }
 /** The nodes from which control can come back to the entry, with the edges to others taken out; undefined when there are none. */
@@ -278,6 +296,7 @@ function cycleOf({ nodes, entry }: Region): Node[] | undefined {
   for (const n of kept) {
     for (const [at, to] of n.jumps) if (!kept.has(to)) n.jumps.delete(at);
     if (n.returnTo && !kept.has(n.returnTo)) n.returnTo = undefined;
+    if (n.after && !kept.has(n.after)) n.after = undefined;
     n.computed = n.computed.filter((to) => kept.has(to));
   }
   return reachable(entry);

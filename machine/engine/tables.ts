@@ -1,7 +1,7 @@
 // Where an MMU context keeps what is known of an address, as expressions, and how control goes on at a record.
 
 import { CPU } from '../cpu-state.ts';
-import { add, and, eq, eqz, i32, i64, load, ltU, mul, ne, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, eq, eqz, geS, i32, i64, load, ltU, mul, ne, shl, shrS, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn } from '../wasm/fn.ts';
 import { CODE_HASH, HEAD, INNER, MMU, REC, type EntryLog } from './record.ts';
 
@@ -75,6 +75,8 @@ export function enterCachedRegion(fn: Fn, handlerType: number, entry: Expr, va: 
     fn.returnCallIndirect(handlerType, region, cpu, load('i32', 32, entry, MMU.jumps + 8));
   }, undefined, true);
 }
+/** Whether compiled code waits for a return to an address, and the slice goes on: its function goes on when this one returns EXIT.none. */
+export const isAwaited = (fn: Fn, target: Expr, budget: Expr): Expr => and(geS(budget, i32(0)), eq(load('i64', 64, load('i32', 32, fn.param(0), CPU.innermost)), target));
 /** On to a record's handler, which is not the way into a block. */
 export function continueAt(fn: Fn, handlerType: number, record: Expr): void {
   fn.returnCallIndirect(handlerType, load('i32', 16, record, REC.handler), fn.param(0), record);

@@ -23,7 +23,7 @@ const EVERY = 2;
 /** Executions after which code is compiled. */
 const SOON = 30;
 /** Fields that say how a slice was executed, not what it did. */
-const INCIDENTAL: readonly (readonly [number, number])[] = [[CPU.ccOp, CPU.flags], [CPU.mmu, CPU.mode], [CPU.slice, CPU.slice + 4], [CPU.exitOp, CPU.exitOp + 4], [CPU.quotient, CPU.fxState]];
+const INCIDENTAL: readonly (readonly [number, number])[] = [[CPU.ccOp, CPU.flags], [CPU.mmu, CPU.mode], [CPU.slice, CPU.slice + 4], [CPU.exitOp, CPU.exitOp + 4], [CPU.quotient, CPU.fxState], [CPU.innermost, CPU.returnsEnd]];
 
 class Lockstep extends Interpreter {
   private readonly checker: Interpreter;
