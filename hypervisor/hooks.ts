@@ -4,7 +4,7 @@ import type { MachineHooks } from '#machine/machine.ts';
 import type { Domain } from './domain.ts';
 import { descriptorOffset } from './mm/gdt.ts';
 import { ptwrStore, ptwrWatches } from './mm/ptwr.ts';
-import { serveWithin } from './run.ts';
+import { deliverWithin, serveWithin } from './run.ts';
 import { clockOf, type Clock } from './time.ts';
 import { UNTRACED } from './trace.ts';
 import type { Vcpu } from './vcpu.ts';
@@ -27,6 +27,7 @@ export function machineHooks(domain: Domain): MachineHooks {
     random: () => (clockOf(domain).deterministic ? seededRandom(domain) : hostRandom(domain)),
     rdtsc: () => (clock ??= clockOf(domain)).tsc(),
     hypercall: (cpu) => serveWithin(vcpu(cpu.id)),
+    exception: (cpu) => deliverWithin(vcpu(cpu.id)),
     descriptor: locking((cpu, selector) => descriptorOffset(vcpu(cpu.id), selector)),
     traced: () => domain.trace.isComplete,
     compiling: (cpu) => (domain.trace.work ? domain.trace.compiles(vcpu(cpu.id)) : UNTRACED),

@@ -111,6 +111,41 @@ describe('a hypercall in the middle of a run', () => {
   });
 });
 
+describe('an exception in the middle of a run', () => {
+  const raise = (g: TrapGuest): { exit: number | undefined; charged: number } => {
+    g.v.cpu.setField32(CPU.exitInfo, 0);
+    g.v.cpu.setField32(CPU.errorCode, NO_ERROR_CODE);
+    const exit = machineHooks(g.fake.domain).exception?.(g.v.cpu);
+    return { exit, charged: g.fake.machine.charged };
+  };
+  test('reaches the guest, who is charged for it and goes on', () => {
+    const g = new TrapGuest();
+    const { exit, charged } = raise(g);
+    assert.equal(exit, EXIT.none);
+    assert.equal(g.v.cpu.rip, HANDLER);
+    assert.ok(charged >= 50, `charged ${charged}`);
+  });
+  test('lets an event that waits for the way back through', () => {
+    const g = new TrapGuest();
+    g.fake.capsule.u8[g.v.info + vcpu_info.offset.evtchn_upcall_pending] = 1;
+    assert.equal(raise(g).exit, EXIT.none);
+    assert.equal(g.v.cpu.rip, EVENT);
+  });
+  test('ends the run when there is nobody to handle it', () => {
+    const g = new TrapGuest();
+    g.fake.capsule.u8.fill(0, g.v.trapTable, g.v.trapTable + 16);
+    assert.equal(raise(g).exit, EXIT.budget);
+    assert.match(g.fake.domain.crashText ?? '', /unhandled trap/);
+  });
+  test('is left to the exit when exits are traced', () => {
+    const g = new TrapGuest();
+    g.fake.domain.trace.set('exec', true);
+    const { rip } = g.v.cpu;
+    assert.deepEqual(raise(g), { exit: EXIT.exception, charged: 0 });
+    assert.equal(g.v.cpu.rip, rip);
+  });
+});
+
 test('events are delivered on the way in', () => {
   const g = new TrapGuest();
   exits(g, () => { g.fake.capsule.u8[g.v.info + vcpu_info.offset.evtchn_upcall_pending] = 1; g.v.cpu.setField32(CPU.exitInfo, PRIV.cpuid); return EXIT.privileged; });

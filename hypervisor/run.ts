@@ -59,13 +59,24 @@ function runSlice(v: Vcpu, budget: number): void {
  * to `runSlice`, which has a look too when the vCPU may not go on.
  */
 export function serveWithin(v: Vcpu): number {
-  const { domain } = v;
-  if (domain.threads.areShared || domain.trace.exec) return EXIT.syscall;
+  if (mustExit(v)) return EXIT.syscall;
   const served = servedSoFar(v);
   serveHypercall(v);
-  domain.machine.charge(v.cpu, costSince(v, served));
-  return v.runnable && !domain.isShutDown && !preemptionPending(domain) ? EXIT.none : EXIT.budget;
+  v.domain.machine.charge(v.cpu, costSince(v, served));
+  return goesOn(v) ? EXIT.none : EXIT.budget;
 }
+/** An exception in the middle of a run (MachineHooks.exception), likewise; and what is delivered on the way back from it. */
+export function deliverWithin(v: Vcpu): number {
+  if (mustExit(v)) return EXIT.exception;
+  const served = servedSoFar(v);
+  handleExit(v, EXIT.exception);
+  v.domain.machine.charge(v.cpu, costSince(v, served));
+  if (!goesOn(v)) return EXIT.budget;
+  deliverEvents(v);
+  return goesOn(v) ? EXIT.none : EXIT.budget;
+}
+const mustExit = ({ domain }: Vcpu): boolean => domain.threads.areShared || domain.trace.exec;
+const goesOn = (v: Vcpu): boolean => v.runnable && !v.domain.isShutDown && !preemptionPending(v.domain);
 
 function handleExit(v: Vcpu, exit: number): void {
   const { cpu } = v;

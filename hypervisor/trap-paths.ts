@@ -81,7 +81,9 @@ export const systemCallPaths: SystemCallPaths = {
     const word = (name: keyof typeof iret_context.offset): Expr => fn.let(load('i64', 64, host, iret_context.offset[name]));
     const [rip, rflags, cs] = [word('rip'), fn.let(wrap(word('rflags'))), fn.let(wrap(word('cs')))];
     const bySysret = fn.let(and(wrap(word('flags')), i32(VGCF_in_syscall)));
-    t.giveUpIf(and(rflags, i32(FLAG.tf | FLAG.rf)));
+    // without breakpoints RF shows only in r11, and in the frame of what is delivered before the next instruction
+    const shown = or(bySysret, load('i32', 8, info, INFO.evtchn_upcall_pending));
+    t.giveUpIf(and(rflags, select(shown, i32(FLAG.tf | FLAG.rf), i32(FLAG.tf))));
     t.giveUpIf(eqz(t.isCanonical(rip)));
     const [code, stack] = [cs, wrap(word('ss'))].map((s) => fn.let(or(and(s, i32(0xffff)), i32(3)))) as [Expr, Expr];
     // SYSRET looks at no selector but the flat 32-bit one
@@ -98,7 +100,7 @@ export const systemCallPaths: SystemCallPaths = {
     fn.if(toUser, () => mmu.set(t.contextOf(CPU.userMmu, table)));
 
     const mask = fn.let(eqz(and(rflags, i32(FLAG.if))));
-    const flags = fn.let(or(and(rflags, i32(WRITABLE)), i32(FLAG.if)));
+    const flags = fn.let(or(and(rflags, i32(WRITABLE & ~FLAG.rf)), i32(FLAG.if)));
     count(t);
     fn.if(toUser, () => switchMode(t, false, mmu.get));
     fn.if(architecturalIopl(), () => fn.store(32, cpu, and(rflags, i32(FLAG.iopl)), at('iopl')));

@@ -56,8 +56,8 @@ export const CPU = {
   once: 0x500, // 64 bytes: a record that is executed by itself, and one that ends that
   innermost: 0x540, // u32: capsule offset of the entry in `returns` that was made last
   codeMoves: 0x544, // u32: counts how often decoded code, or where it lies, has changed
-  returns: 0x600, // 128 × u64: where the calls of compiled code return to that wait for that, behind one that no call has
-  returnsEnd: 0xa00,
+  returns: 0x600, // 64 × u64: where the calls of compiled code return to that wait for that, behind one that no call has
+  returnsEnd: 0x800,
   size: 0x1000,
 } as const;
 

@@ -153,6 +153,8 @@ export interface MachineHooks {
    * @returns 0 to go on at rip, or an exit code to leave the run with: EXIT.syscall when it was not served
    */
   hypercall?(cpu: Cpu): number;
+  /** The same for an exception; state is as after EXIT.exception. */
+  exception?(cpu: Cpu): number;
   /** Somebody wants to hear of every system call: none is delivered without an exit. */
   traced?(): boolean;
   /** Guest code is about to be compiled, or was, on the thread that runs the vCPU. @returns what `compiled` is given */

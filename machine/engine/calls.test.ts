@@ -16,11 +16,13 @@ interface Scene {
   readonly registers?: Readonly<Record<number, bigint>>;
   /** what RDTSC does to the machine, the nth time */
   readonly rdtsc?: (m: FlatMachine, n: number) => void;
+  /** handles an exception in the middle of the run */
+  readonly exception?: (m: FlatMachine) => number;
 }
 
 function finalState(scene: Scene, compileAfter: number, slice: (n: number) => number): unknown {
   let times = 0;
-  const hooks: Partial<MachineHooks> = { rdtsc: () => { scene.rdtsc?.(m, ++times); return 0; } };
+  const hooks: Partial<MachineHooks> = { rdtsc: () => { scene.rdtsc?.(m, ++times); return 0; }, exception: () => scene.exception?.(m) ?? EXIT.exception };
   const m = new FlatMachine(compileAfter, hooks);
   for (const [offset, bytes] of Object.entries(scene.code)) m.put(Number(offset), bytes);
   m.cpu.set(REG.rcx, BigInt(ROUNDS));
@@ -60,6 +62,18 @@ const scenes: Record<string, Scene> = {
   },
   // again: lea rax, [rip + f]; call rax; dec rcx; jnz again; ud2. f: call g; add rsi, rcx; ret. g: push rax; pop rdx; ret 
   'computed calls, and calls in callees': { code: { 0x1000: '48 8d 05 f9 0f 00 00 ff d0 48 ff c9 75 f2 0f 0b', 0x2000: 'e8 fb 0f 00 00 48 01 ce c3', 0x3000: `${PAD}50 5a c3` } },
+  // f: mov rax, [rdi]; add rdi, 8; ret, in pages that are mapped when they are missed
+  'an exception in a callee that the hypervisor handles': {
+    code: { 0x1000: 'e8 fb 0f 00 00 48 ff c3 48 ff c9 75 f3 0f 0b', 0x2000: `${PAD}48 8b 07 48 81 c7 f8 01 00 00 c3` },
+    registers: { [REG.rcx]: 64n, [REG.rdi]: BigInt(BASE + 0x10000) },
+    exception: (m) => {
+      if (m.cpu.field32(CPU.exitInfo) !== 14) return EXIT.exception;
+      const page = Number(m.cpu.field64(CPU.cr2)) - BASE >>> 12;
+      m.map(page, page % 16);
+      m.cpu.set(REG.rdx, m.cpu.get(REG.rdx) + BigInt(page));
+      return EXIT.none;
+    },
+  },
   // f returns to no address that is one
   'a return to nowhere': { code: { 0x1000: 'e8 fb 0f 00 00 48 ff c9 75 f6 0f 0b', 0x2000: `${PAD}48 83 f9 05 75 0b 48 c7 c0 ff ff ff ff 48 89 04 24 c3` } },
 };

@@ -11,7 +11,7 @@ import { add, and, eq, geS, i32, i64, load, ltS, ne, or, shrU, sub, wrap, xor, t
 import type { Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
-import { MMU } from './record.ts';
+import { INNER, MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
 import { continueAt, enterCachedRegion, isAwaited, jumpEntryOf } from './tables.ts';
@@ -200,7 +200,7 @@ export class Frame {
     const { fn } = this;
     this.spill();
     fn.store(64, fn.param(0), this.target.get, CPU.rip);
-    fn.if(eq(this.code.get, i32(EXIT.budget)), () => fn.return(i32(EXIT.budget)));
+    fn.if(ne(this.code.get, i32(INNER.lookup)), () => fn.return(this.code.get));
     fn.returnCall(this.calls.resume, fn.param(0));
   }
   /** To a block outside: of a jump whose record may be linked to it, or of a computed one; or where no jump leads (`resume`). */
@@ -240,16 +240,18 @@ export class Frame {
     this.fn.return(i32(EXIT.none));
   }
   /**
-   * Calls what lies outside and waits until that returns; a jump instead, where too many wait already. Any state may have changed then, and other
-   * tables or other code be in place: control goes on from the context if so.
+   * Calls what lies outside and waits until that returns. Any state may have changed then, and other tables or other code be in place: control
+   * goes on from the context if so. Where too many wait, as those of tasks that do not run do, all are given up.
    */
   call(kind: Exclude<JumpKind, 'resume'>, record: Expr, target: Expr, returnTo: Expr): void {
     const { fn } = this;
     const cpu = fn.param(0);
     this.calling = true;
     const outer = fn.let(load('i32', 32, cpu, CPU.innermost));
-    const crowded = eq(outer, add(cpu, i32(CPU.returnsEnd - 8)));
-    fn.if(or(ltS(this.budget.get, i32(0)), crowded), () => this.sayJump(kind, record, target), undefined, false);
+    const full = eq(outer, add(cpu, i32(CPU.returnsEnd - 8)));
+    const isOver = ltS(this.budget.get, i32(0));
+    fn.if(kind === 'indirect' ? or(isOver, full) : isOver, () => this.sayJump(kind, record, target), undefined, false); // that may be no address
+    if (kind !== 'indirect') fn.if(full, () => this.sayAway(target, INNER.unwind), undefined, false);
     fn.later(() => this.spill());
     fn.store(64, outer, returnTo, 8);
     fn.store(32, cpu, add(outer, i32(8)), CPU.innermost);

@@ -53,6 +53,6 @@ export const HOST = {
   slow: signature(['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], 'i32'),
 } as const;
 
-/** (cpu) → 0 to go on at rip, or an exit code: a system call that the routines' module leaves for in the middle of a run */
+/** (cpu) → 0 to go on at rip, or an exit code: a system call or an exception that the routines' module leaves for in the middle of a run */
 export const HYPERCALL = signature(['i32'], 'i32');
 export const HANDLER = signature(['i32', 'i32'], 'i32');

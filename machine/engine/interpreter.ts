@@ -113,7 +113,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     };
     const blockTable = scratch + align(sibling === 0 ? Mmu.size(capsule.totalFrames) : MmuContexts.size);
     const runtime = new Wasm.Instance(runtimeModule({ frames: capsule.frames, totalFrames: capsule.totalFrames, frameFlags: this.mmu.frameFlags.at, blockTable }, options.systemCalls), {
-      env: { memory: capsule.memory, table: handlers.table, hypercall: (base: number): number => this.hypercall(cpu(base)), ...host },
+      env: { memory: capsule.memory, table: handlers.table, hypercall: (base: number): number => this.hypercall(cpu(base)), exception: (base: number): number => this.exception(cpu(base)), ...host },
     });
     const shared = Object.fromEntries(Object.keys(RUNTIME).map((name) => [name, runtime.exports[name]]));
     handlers.bind({ ...shared, ...host } as ImportValues);
@@ -183,10 +183,11 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     cpu.setField32(CPU.budget, 0);
     cpu.setField32(CPU.slice, 0);
     cpu.setField32(CPU.exitCode, code);
-    if (code === EXIT.exception && cpu.field32(CPU.exitInfo) !== DEBUG_EXCEPTION) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) | FLAG.rf);
+    if (code === EXIT.exception) this.setResume(cpu);
     return code;
   }
   /** A fault sets RF, for the frame that the guest gets (SDM vol. 3, 17.3.1.1); the next run clears it. */
+  private setResume(cpu: Cpu): void { if (cpu.field32(CPU.exitInfo) !== DEBUG_EXCEPTION) cpu.setField32(CPU.flags, cpu.field32(CPU.flags) | FLAG.rf); }
   private runOnce(cpu: Cpu, budget: number): number {
     if (this.siblings && !this.mmu.contexts.owns(cpu)) this.forgetPlaces(cpu);
     if (this.mmu.frameFlags.takeWritten()) this.blocks.writtenByOthers();
@@ -207,11 +208,17 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
       cpu.setField32(CPU.innermost, cpu.base + CPU.returns);
       const code = record === 0 ? this.resume(cpu.base) : isWithin ? this.follow(cpu.base, record) : this.enter(cpu.base, record);
       isWithin = false;
-      if (code === EXIT.none) { // a return to an address that none has
+      if (code === EXIT.none || code === INNER.unwind) { // a return to an address that none has, or nobody is to wait any more
         record = 0;
         continue;
       }
-      if (code < INNER.link) return code === EXIT.exception ? this.exception(cpu) : code;
+      if (code === EXIT.exception) {
+        const exit = this.exception(cpu);
+        if (exit !== EXIT.none) return exit;
+        record = 0;
+        continue;
+      }
+      if (code < INNER.link) return code;
       if (code === INNER.badTarget) return this.badTarget(cpu);
       if (code === INNER.hot) {
         record = cpu.field32(CPU.exitOp);
@@ -229,9 +236,13 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
       }
       this.blocks.useVariantOf(cpu);
       record = this.blocks.lookup(cpu);
-      if (record === 0) return this.fetchException(cpu);
-      if (code === INNER.lookup && cpu.field32(CPU.exitOp) !== 0) this.blocks.replace(cpu.field32(CPU.exitOp), record);
-      this.remember(cpu, from, record);
+      if (record === 0) {
+        const exit = this.fetchException(cpu);
+        if (exit !== EXIT.none) return exit;
+      } else {
+        if (code === INNER.lookup && cpu.field32(CPU.exitOp) !== 0) this.blocks.replace(cpu.field32(CPU.exitOp), record);
+        this.remember(cpu, from, record);
+      }
     }
   }
   private compile(cpu: Cpu, record: number): void {
@@ -248,14 +259,19 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     cpu.setField32(CPU.jumpedFrom, 0);
     this.blocks.hot.noteTarget(record, Number(BigInt.asIntN(64, cpu.rip - cpu.field64(CPU.page))));
   }
-  /** What is done before each run is done before the guest goes on. */
+  /** Those who wait for calls to return are another task's when the tables have changed. */
   private hypercall(cpu: Cpu): number {
-    const exit = this.hooks.hypercall?.(cpu) ?? EXIT.syscall;
+    const base = cpu.field32(CPU.cr3);
+    const exit = this.servedBy(this.hooks.hypercall?.(cpu) ?? EXIT.syscall, cpu);
+    return exit === EXIT.none && cpu.field32(CPU.cr3) !== base ? INNER.unwind : exit;
+  }
+  /** What is done before each run is done before the guest goes on. */
+  private servedBy(exit: number, cpu: Cpu): number {
     if (exit !== EXIT.none) return exit;
     this.mmu.flushNow();
     this.mmu.contexts.attach(cpu);
     this.blocks.useVariantOf(cpu);
-    return EXIT.none;
+    return (cpu.field32(CPU.budget) | 0) < 0 ? EXIT.budget : EXIT.none;
   }
   charge(cpu: Cpu, instructions: number): void {
     cpu.setField32(CPU.budget, cpu.field32(CPU.budget) - instructions);
@@ -305,7 +321,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   /** The instruction at rip cannot be fetched, or its bytes are none of ours: that is said once in the log. */
   private fetchException(cpu: Cpu): number {
     if (cpu.field32(CPU.exitInfo) === 6) this.hooks.unimplemented(cpu, this.bytesAt(cpu, cpu.rip, 8));
-    return EXIT.exception;
+    return this.delivered(cpu);
   }
   /** #UD by `ud2; "xen"; cpuid` is Xen's forced CPUID (public/arch-x86/xen.h, XEN_EMULATE_PREFIX). */
   private exception(cpu: Cpu): number {
@@ -313,7 +329,12 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
       cpu.setField32(CPU.exitInfo, PRIV.cpuidForced);
       return EXIT.privileged;
     }
-    return EXIT.exception;
+    return this.delivered(cpu);
+  }
+  private delivered(cpu: Cpu): number {
+    if (cpu.field32(CPU.shortcuts) === 0) return EXIT.exception;
+    this.setResume(cpu);
+    return this.servedBy(this.hooks.exception?.(cpu) ?? EXIT.exception, cpu);
   }
   private bytesAt(cpu: Cpu, va: bigint, n: number): string {
     const bytes: string[] = [];

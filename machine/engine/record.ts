@@ -67,7 +67,7 @@ export interface EntryLog { readonly count: number; readonly at: number; readonl
 export const ripOf = (cpu: Cpu, record: number): bigint => cpu.field64(CPU.page) + BigInt(cpu.capsule.u16[(record + REC.offset) >>> 1] as number);
 
 /** Exit codes that stay inside the engine, above EXIT. */
-export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104, hot: 105 } as const;
+export const INNER = { link: 100, lookup: 101, step: 102, badTarget: 103, again: 104, hot: 105, unwind: 106 } as const;
 
 /** A page of code as it stands in MMU.code: its number above its frame's. */
 export const codePage = (va: bigint, mfn: number): bigint => (BigInt.asUintN(48, va) >> 12n) << 20n | BigInt(mfn);

@@ -31,6 +31,7 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   const m = new ModuleBuilder('runtime', HANDLER);
   const slow = m.import('translateSlow', HOST.translateSlow.params, HOST.translateSlow.result);
   const hypercall = m.import('hypercall', HYPERCALL.params, HYPERCALL.result);
+  const exception = m.import('exception', HYPERCALL.params, HYPERCALL.result);
   const handlerType = m.typeIndex(HANDLER.params, HANDLER.result);
   const define = (name: keyof typeof RUNTIME): { fn: Fn; callee: Callee } => m.fn(RUNTIME[name].params, RUNTIME[name].result, name);
 
@@ -57,14 +58,14 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   stackPage(define('stack').fn, translate.callee, store.callee);
   stackRange(define('stackRange').fn);
   once(define('once').fn, handlerType);
-  fault(define('fault').fn, handlerType);
+  const resume = define('resume');
+  resumeAtRip(resume.fn, handlerType, g);
+  fault(define('fault').fn, handlerType, exception, resume.callee);
   const fill = m.fn(['i32', 'i32', 'i32'], undefined, 'fill').fn;
   fill.fill(fill.param(0), fill.param(1), fill.param(2));
   const { fn: rflags, callee: readFlags } = m.fn(['i32'], 'i32', 'rflags');
   const words = flagsInContext(rflags, rflags.param(0));
   rflags.return(rflags.call(readers.status as Callee, words.op(), words.res(), words.a()));
-  const resume = define('resume');
-  resumeAtRip(resume.fn, handlerType, g);
   emitSystemCall(define('systemCall').fn, paths, { rflags: readFlags, resume: resume.callee, hypercall, frames: g.frames });
   const enter = m.fn(HANDLER.params, 'i32', 'enter').fn;
   enterUncounted(enter, handlerType, enter.param(1));
@@ -258,7 +259,7 @@ function once(fn: Fn, handlerType: number): void {
   continueAt(fn, handlerType, fn.let(add(cpu, i32(CPU.once))));
 }
 /** The state is that before an instruction, which raises an exception or is now executed by its handler. */
-function fault(fn: Fn, handlerType: number): void {
+function fault(fn: Fn, handlerType: number, exception: Callee, resume: Callee): void {
   const cpu = fn.param(0);
   const redo = fn.let(load('i32', 32, cpu, CPU.redo));
   fn.if(redo, () => {
@@ -266,7 +267,9 @@ function fault(fn: Fn, handlerType: number): void {
     continueAt(fn, handlerType, redo);
   });
   fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.budget), load('i32', 8, load('i32', 32, cpu, CPU.exitOp), REC.icount)), CPU.budget);
-  fn.return(i32(EXIT.exception));
+  const exit = fn.let(fn.call(exception, cpu));
+  fn.if(exit, () => fn.return(exit));
+  fn.returnCall(resume, cpu);
 }
 
 /** What the walk does not decide is TypeScript's (engine/mmu.ts, which is the whole truth about translation). */
