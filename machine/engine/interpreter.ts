@@ -11,6 +11,7 @@ import { CC, STATUS } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
 import { ACCESS, type Extent, type Machine, type MachineHooks, type MachineStatistics } from '../machine.ts';
 import { Blocks } from './blocks.ts';
+import { byteAt, bytesAt } from './code-bytes.ts';
 import { HOT } from './hot-code.ts';
 import { GuestMemory } from './guest-memory.ts';
 import type { HandlerSpec } from './handler-spec.ts';
@@ -312,7 +313,7 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   private badTarget(cpu: Cpu): number {
     cpu.rip = ripOf(cpu, cpu.field32(CPU.exitOp));
     cpu.setField32(CPU.budget, cpu.field32(CPU.budget) + 1);
-    for (let i = 0; i < branchBytes.length; i++) branchBytes[i] = this.byteAt(cpu, cpu.rip + BigInt(i), ACCESS.execute); // what cannot be fetched is behind it
+    for (let i = 0; i < branchBytes.length; i++) branchBytes[i] = byteAt(this.mmu, cpu, cpu.rip + BigInt(i), ACCESS.execute); // what cannot be fetched is behind it
     decode(branch, { bytes: branchBytes, page: 0, beyond: () => -1 }, 0, true);
     cpu.set(REG.rsp, cpu.get(REG.rsp) - BigInt(stackMove(branch.entry?.row as Row, 8, branch.immLo & 0xffff)));
     this.mmu.generalProtection(cpu, false);
@@ -320,12 +321,12 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
   }
   /** The instruction at rip cannot be fetched, or its bytes are none of ours: that is said once in the log. */
   private fetchException(cpu: Cpu): number {
-    if (cpu.field32(CPU.exitInfo) === 6) this.hooks.unimplemented(cpu, this.bytesAt(cpu, cpu.rip, 8));
+    if (cpu.field32(CPU.exitInfo) === 6) this.hooks.unimplemented(cpu, bytesAt(this.mmu, cpu, cpu.rip, 8));
     return this.delivered(cpu);
   }
   /** #UD by `ud2; "xen"; cpuid` is Xen's forced CPUID (public/arch-x86/xen.h, XEN_EMULATE_PREFIX). */
   private exception(cpu: Cpu): number {
-    if (cpu.field32(CPU.exitInfo) === 6 && this.bytesAt(cpu, cpu.rip, 7) === '0f 0b 78 65 6e 0f a2') {
+    if (cpu.field32(CPU.exitInfo) === 6 && bytesAt(this.mmu, cpu, cpu.rip, 7) === '0f 0b 78 65 6e 0f a2') {
       cpu.setField32(CPU.exitInfo, PRIV.cpuidForced);
       return EXIT.privileged;
     }
@@ -335,21 +336,6 @@ export class Interpreter implements Machine, SlowContext, Stepped, Follower {
     if (cpu.field32(CPU.shortcuts) === 0) return EXIT.exception;
     this.setResume(cpu);
     return this.servedBy(this.hooks.exception?.(cpu) ?? EXIT.exception, cpu);
-  }
-  private bytesAt(cpu: Cpu, va: bigint, n: number): string {
-    const bytes: string[] = [];
-    for (let i = 0; i < n; i++) {
-      const byte = this.byteAt(cpu, va + BigInt(i), ACCESS.read);
-      if (byte < 0) break;
-      bytes.push(byte.toString(16).padStart(2, '0'));
-    }
-    return bytes.join(' ');
-  }
-  /** A byte of guest memory, or -1 where none can be accessed. */
-  private byteAt(cpu: Cpu, va: bigint, access: number): number {
-    const at = BigInt.asUintN(64, va);
-    const host = this.mmu.translate(cpu, Number(at & 0xffff_ffffn), Number(at >> 32n), access);
-    return host < 0 ? -1 : this.capsule.u8[host] as number;
   }
 
   // ---- routines that generated code calls

@@ -1,7 +1,7 @@
 // The shared routines of generated code, written with the same emitter: flag readers, 128-bit division, leaving, jumping
 // through the jump cache, and the page walk that fills the TLB. What needs a decision goes on to TypeScript.
 
-import { CPU, EXIT, MODE } from '../cpu-state.ts';
+import { CPU, MODE } from '../cpu-state.ts';
 import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
 import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
