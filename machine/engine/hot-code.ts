@@ -20,13 +20,13 @@ import { RegionBuilder, type Block, type BlockSource, type Step } from './region
 import { encodeRegion } from './region-words.ts';
 
 /**
- * Executions after which a block is hot; the power of two by which fewer suffice to be taken into its region; and how
- * many times as many more are waited for when control does not come back in that region, or when the block is of another's already. An instruction costs about 27 us to
+ * Executions after which a block is hot, of which there are so many more when it is of another's region already; and the power of two by which
+ * fewer suffice to be taken into its region. An instruction costs about 27 us to
  * compile, 15 ns to interpret in code that is as large as a kernel's, 5 ns to execute when compiled (2026-11, Node 26.10,
  * `npm run bench`).
  */
 export const HOT = 2000;
-const WARM = 4, PATIENCE = 1, MEMBER_PATIENCE = 4;
+const WARM = 4;
 /** Most regions that wait to be compiled. */
 const MAX_PENDING = 64;
 /** Regions of a module, and how long the first waits for the others: in calls of collect, some 20 us each, and in instructions, for a loop that is seldom left. */
@@ -43,8 +43,6 @@ export class HotCode implements BlockSource {
   private readonly handlers: Handlers;
   /** first records of the blocks whose regions have code of a frame */
   private readonly byFrame = new Map<number, Set<number>>();
-  /** first records of hot blocks that wait for a loop which calls them */
-  private readonly postponed = new Set<number>();
   /** by first record, that of a region which the block is of */
   private readonly members = new Map<number, number>();
   /** by first record */
@@ -76,7 +74,7 @@ export class HotCode implements BlockSource {
     this.compiler = compiler;
   }
 
-  /** A block is hot, but too soon. */
+  /** A block is hot, but has to wait. */
   postpone(record: number): void { this.capsule.u32[headWord(record, 'count')] = this.after; }
   /** A block is hot: its region becomes a function, if it can, and from now on the block is that function. */
   promote(cpu: Cpu, record: number): void {
@@ -88,12 +86,7 @@ export class HotCode implements BlockSource {
     const seed = this.blockAt(Number(BigInt.asIntN(64, ripOf(cpu, record))));
     if (seed?.record !== record) return;
     if (this.isMember(record)) return;
-    const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM, this.after === 1 || this.postponed.has(record));
-    if (!region) {
-      this.postponed.add(record);
-      u32[headWord(record, 'count')] = this.after * PATIENCE;
-      return;
-    }
+    const region = new RegionBuilder(this, dv).build(seed, this.after >>> WARM);
     if (region.nodes.length === 1 && seed.steps.length === 1) return; // nothing to gain
     const slot = this.handlers.regionSlot();
     for (const { block, context } of region.nodes) {
@@ -112,7 +105,7 @@ export class HotCode implements BlockSource {
     if (home === record || this.after === 1) return false;
     const isPending = this.pending.has(home);
     if (!isPending && u32[headWord(home, 'entry')] === u16[home >>> 1]) return false; // void
-    u32[headWord(record, 'count')] = isPending ? this.after : this.after * MEMBER_PATIENCE;
+    this.postpone(record);
     if (!isPending) this.members.delete(record);
     return true;
   }
@@ -171,7 +164,7 @@ export class HotCode implements BlockSource {
     this.byFrame.delete(mfn);
   }
   clear(): void {
-    for (const known of [this.byFrame, this.postponed, this.steps, this.targets, this.pending, this.orders, this.members]) known.clear();
+    for (const known of [this.byFrame, this.steps, this.targets, this.pending, this.orders, this.members]) known.clear();
     this.batch = [];
     this.words = [];
   }
@@ -191,7 +184,7 @@ export class HotCode implements BlockSource {
     const left = this.capsule.i32[headWord(record, 'count')] as number;
     return {
       record, steps, start: address, mfn: (host - this.capsule.frames) >>> 12, secondMfn: this.blocks.secondFrame(record),
-      compiled: this.capsule.u32[headWord(record, 'entry')] !== this.capsule.u16[record >>> 1], heat: this.postponed.has(record) ? this.after : this.after - Math.max(0, left),
+      heat: this.after - Math.max(0, left),
     };
   }
   /** Undefined for code that is void, or that ends in an unusual way. */

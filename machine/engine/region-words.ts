@@ -94,4 +94,4 @@ export function decodeRegion(words: Int32Array): Region {
   return { nodes, entry };
 }
 const NO_CONTEXT = newContext(0, undefined);
-const EMPTY: Block = { record: 0, start: 0, mfn: -1, secondMfn: -1, steps: [], heat: 0, compiled: false };
+const EMPTY: Block = { record: 0, start: 0, mfn: -1, secondMfn: -1, steps: [], heat: 0 };

@@ -25,15 +25,15 @@ class Program {
       const jump = i === fillers && to !== undefined ? { distance: to - (start - (start & 4095)), bits: 64 } : undefined;
       return { record, jump, spec: { row, opSize: 64, form: 'r', dead: false, rep: '', addrSize: 64, mode64: true, fused: -1 } as Step['spec'] };
     });
-    const block = { record: steps[0]?.record ?? 0, start, mfn: start >>> 12, secondMfn: -1, steps, heat: HOT, compiled: false };
+    const block = { record: steps[0]?.record ?? 0, start, mfn: start >>> 12, secondMfn: -1, steps, heat: HOT };
     this.blocks.set(start, block);
     return block;
   }
   /** Addresses of the blocks in the region that begins here. */
   region(seed: Block): string[] { return this.nodes(seed).map((node) => node.block.start.toString(16)).sort(); }
   nodes(seed: Block): readonly Node[] {
-    const region = new RegionBuilder({ blockAt: (address) => this.blocks.get(address), targetsOf: () => [] }, this.dv).build(seed, HOT / 16, true);
-    return region?.nodes ?? [];
+    const region = new RegionBuilder({ blockAt: (address) => this.blocks.get(address), targetsOf: () => [] }, this.dv).build(seed, HOT / 16);
+    return region.nodes;
   }
 }
 

@@ -2,8 +2,8 @@
 // and what has been executed before: loops, small callees (once for each call site, so that their returns have one place to
 // go), code on other pages. What was never executed has no record yet and stays outside.
 //
-// A region that control comes back in is cut down to what lies on such ways: the rest is left once, so it may as well
-// be a region of its own. A function that is hot because a loop calls it is of no such region, but that loop will be.
+// A large region that control comes back in is cut down to what lies on such ways: the rest is left once, so it may as well
+// be a region of its own.
 
 import { PAGE_SIZE } from '#base/capsule.ts';
 import type { Row } from '../isa/row.ts';
@@ -60,8 +60,6 @@ export interface Block {
   readonly steps: readonly Step[];
   /** how often it was executed, as far as that was counted */
   readonly heat: number;
-  /** it has a region of its own */
-  readonly compiled: boolean;
 }
 export interface Region { readonly nodes: readonly Node[]; readonly entry: Node }
 
@@ -102,16 +100,13 @@ export class RegionBuilder {
   /**
    * @param seed the hot block
    * @param least executions that a block needs to be taken in
-   * @param straight also a region that control does not come back in
-   * @returns undefined when it would be such a one
    */
-  build(seed: Block, least: number, straight: boolean): Region | undefined {
+  build(seed: Block, least: number): Region {
     this.least = least;
     const region = this.grow(seed, MAX_RECORDS);
-    if (this.records <= MAX_WHOLE) return straight || region.nodes.some((node) => successors(node).includes(region.entry)) ? region : undefined;
+    if (this.records <= MAX_WHOLE) return region;
     const cycle = cycleOf(region);
     if (cycle) return { nodes: cycle, entry: region.entry };
-    if (!straight) return undefined;
     this.forget();
     return this.grow(seed, MAX_WHOLE);
   }
