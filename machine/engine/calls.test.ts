@@ -62,6 +62,10 @@ const scenes: Record<string, Scene> = {
   },
   // again: lea rax, [rip + f]; call rax; dec rcx; jnz again; ud2. f: call g; add rsi, rcx; ret. g: push rax; pop rdx; ret 
   'computed calls, and calls in callees': { code: { 0x1000: '48 8d 05 f9 0f 00 00 ff d0 48 ff c9 75 f2 0f 0b', 0x2000: 'e8 fb 0f 00 00 48 01 ce c3', 0x3000: `${PAD}50 5a c3` } },
+  // again: call stub; add rbx, rax; dec rcx; jnz again; ud2. stub: jmp [rip + where f is]; f in another page: add rax, rcx; ret
+  'a callee that jumps to the one who returns': {
+    code: { 0x1000: 'e8 fb 0f 00 00 48 01 c3 48 ff c9 75 f3 0f 0b', 0x2000: 'ff 25 fa cf 00 00', 0x3000: `${PAD}48 01 c8 c3`, 0xf000: '00 30 00 10 00 00 00 00' },
+  },
   // f: mov rax, [rdi]; add rdi, 8; ret, in pages that are mapped when they are missed
   'an exception in a callee that the hypervisor handles': {
     code: { 0x1000: 'e8 fb 0f 00 00 48 ff c3 48 ff c9 75 f3 0f 0b', 0x2000: `${PAD}48 8b 07 48 81 c7 f8 01 00 00 c3` },

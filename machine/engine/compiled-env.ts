@@ -217,24 +217,28 @@ export class CompiledEnv extends InterpEnv {
     if (this.row.name === 'RET') this.frame.returnIfAwaited(t);
     this.leaveFor('indirect', t);
   }
-  /** To a block outside. Where that is a call, and what comes behind it is of the region, this waits for the return. */
+  /** To a block outside. Where the region goes on when that returns, it waits for it. */
   private leaveFor(kind: Exclude<JumpKind, 'resume'>, target: Expr): void {
     const { frame, site: { node } } = this;
     const { after } = node;
     if (!after) return frame.sayJump(kind, this.record, target);
     frame.call(kind, this.record, target, frame.linear(after.block.start));
-    this.setField64(CPU.page, frame.linear(pageOfNode(node)));
-    this.site.go(after);
+    this.goTo(after, true);
   }
   /** A jump to a block of the region. */
   private stay(to: Node): void {
     const target = this.frame.linear(to.block.start);
     this.fn.if(ltS(this.budget(), i32(0)), () => this.frame.sayAway(target, EXIT.budget), undefined, false);
-    if (needsCheck(this.site.node, to)) {
+    this.goTo(to, false);
+  }
+  /** @param isLost CPU.page is another page's */
+  private goTo(to: Node, isLost: boolean): void {
+    const target = this.frame.linear(to.block.start), isElsewhere = needsCheck(this.site.node, to);
+    if (isElsewhere) {
       this.requirePage(to.block.start, to.block.mfn, target);
       if (to.block.secondMfn >= 0) this.requirePage(to.block.start + PAGE_SIZE, to.block.secondMfn, target);
-      this.setField64(CPU.page, this.frame.linear(pageOfNode(to)));
     }
+    if (isElsewhere || isLost) this.setField64(CPU.page, this.frame.linear(pageOfNode(to)));
     this.site.go(to);
   }
   /** @param page number of the page that has to be at an address */

@@ -45,7 +45,7 @@ export interface Node {
   leavesTo: number | undefined;
   /** where the RET at its end returns to, if the region called it */
   returnTo: Node | undefined;
-  /** where the call at its end returns to, if that is not gone into */
+  /** where what it leaves for returns to: of the call at its end, if that is not gone into, or of the call that it was come by, if it ends with a jump */
   after: Node | undefined;
   /** places that the computed jump at its end was seen to go to */
   computed: Node[];
@@ -72,7 +72,6 @@ export interface BlockSource {
 }
 
 const rowOf = (step: Step): Row | undefined => (typeof step.spec === 'string' ? undefined : ROWS[step.spec.row]);
-const isReturn = (step: Step): boolean => rowOf(step)?.name === 'RET';
 const isConditional = (step: Step): boolean => step.jump !== undefined && typeof step.spec !== 'string' && (step.spec.fused >= 0 || !rowOf(step)?.ends);
 const isCall = (step: Step): boolean => rowOf(step)?.name === 'CALL';
 const pageOf = (va: number): number => va - (va & PAGE_SIZE - 1);
@@ -200,11 +199,6 @@ export class RegionBuilder {
     const context = this.isSmall(block) ? this.inside(node, step) : undefined;
     return context && { block, context };
   }
-  private returned(node: Node): { block: Block; context: Context } | undefined {
-    const { parent, returnTo } = node.context;
-    const block = parent && isReturn(node.steps.at(-1) as Step) ? this.find(returnTo) : undefined;
-    return block && parent && { block, context: parent };
-  }
   /** The block behind a call that the region does not go into. In the page of the call: nothing else is known to lie where it did. */
   private behindCall(node: Node): Block | undefined {
     const last = node.steps.at(-1) as Step;
@@ -212,6 +206,12 @@ export class RegionBuilder {
     const returnTo = this.nextRip(node.block, last);
     const block = pageOf(returnTo) === pageOfNode(node) ? this.find(returnTo) : undefined;
     return block && block.secondMfn < 0 ? block : undefined;
+  }
+  /** Where a block's context returns to, if it may do so at its end: by a RET, or by one of what it jumps to. */
+  private returned(node: Node, by: 'RET' | 'JMP'): { block: Block; context: Context } | undefined {
+    const { parent, returnTo } = node.context;
+    const block = parent && rowOf(node.steps.at(-1) as Step)?.name === by ? this.find(returnTo) : undefined;
+    return block && parent && { block, context: parent };
   }
   private *leadsTo(node: Node): Iterable<{ block: Block; context: Context }> {
     let inside = false;
@@ -222,7 +222,7 @@ export class RegionBuilder {
     }
     const behind = inside ? undefined : this.behindCall(node);
     if (behind) yield { block: behind, context: node.context };
-    const r = this.returned(node);
+    const r = this.returned(node, 'RET') ?? (inside ? undefined : this.returned(node, 'JMP'));
     if (r) yield r;
     for (const address of this.computedTargets(node)) {
       const block = this.find(address);
@@ -257,10 +257,10 @@ export class RegionBuilder {
       if (to) node.jumps.set(i, to);
     });
     if (node.next) return;
-    const r = this.returned(node);
-    node.returnTo = r && r.context.nodes.get(r.block.start);
-    const behind = node.jumps.has(node.steps.length - 1) ? undefined : this.behindCall(node);
-    node.after = behind && node.context.nodes.get(behind.start);
+    const at = (place: { block: Block; context: Context } | undefined): Node | undefined => place && place.context.nodes.get(place.block.start);
+    node.returnTo = at(this.returned(node, 'RET'));
+    const behind = this.behindCall(node);
+    if (!node.jumps.has(node.steps.length - 1)) node.after = at(behind ? { block: behind, context: node.context } : this.returned(node, 'JMP'));
     for (const address of this.computedTargets(node)) {
       const block = this.known.get(address);
       const to = block && node.context.nodes.get(block.start);
