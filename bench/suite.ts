@@ -1,17 +1,4 @@
-// npm run bench -- [--runs N] [--passes N] [--rows REGEX] [--engines LIST] [--cpu] [--publish]
-//
-// Runs the programs of bench/programs on this machine, in QEMU without KVM, in v86 and in a Xenith domain, in turn, N times
-// (3), and writes medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Each row runs
-// --passes times (2) in a run: the first pass meets code that has not run yet, the second does not. Installs nothing, and
-// leaves out an engine with a note of what it needs when that is not there. For v86, a 32-bit machine, that is the npm
-// package v86, the packages seabios and gcc-multilib for its BIOS and a 32-bit build of the programs, and what
-// bench/suite/fetch-i386.sh fetches; it runs no Python. Debian's Xen in QEMU (bench/suite/fetch-xen.sh) is slow, so it runs
-// only when --engines names it.
-//
-//   --rows REGEX      only the rows whose name or group matches
-//   --engines LIST    of native,qemu,xen,v86,xenith
-//   --cpu             compares processor time instead of time as it passes, for a machine that is busy with other things
-//   --publish         writes the results into docs/ as well
+// Runs the programs of bench/programs in one engine after the other: see HELP.
 
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, globSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
@@ -28,6 +15,21 @@ import { table } from './suite/table.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const OUTPUT = join(ROOT, '.build/bench');
 const PYTHON = '/usr/bin/python3';
+const HELP = `npm run bench -- [options]
+
+Runs the programs of bench/programs on this machine, in QEMU without KVM, in v86 and in a Xenith domain, in turn, and writes
+medians and ratios: text to standard output; text, JSON and a chart into .build/bench. Installs nothing, and leaves out an
+engine with a note of what it needs when that is not there. For v86, a 32-bit machine, that is the npm package v86, the
+packages seabios and gcc-multilib for its BIOS and a 32-bit build of the programs, and what bench/suite/fetch-i386.sh
+fetches; it runs no Python. Debian's Xen in QEMU (bench/suite/fetch-xen.sh) is slow, so it runs only when --engines names it.
+
+  --runs N          so many runs of each engine (3)
+  --passes N        so many passes of each row in a run (2): the first meets code that has not run yet, the others do not
+  --rows REGEX      only the rows whose name or group matches
+  --engines LIST    of native,qemu,xen,v86,xenith (all but xen)
+  --cpu             compares processor time instead of time as it passes, for a machine that is busy with other things
+  --publish         writes the results into docs/ as well
+`;
 
 type Bits = Engine['bits'];
 type Runs = Map<EngineName, Measurement[]>;
@@ -84,9 +86,13 @@ async function main(): Promise<void> {
     options: {
       runs: { type: 'string', default: '3' }, passes: { type: 'string', default: '2' }, rows: { type: 'string', default: '' },
       engines: { type: 'string', default: 'native,qemu,v86,xenith' },
-      cpu: { type: 'boolean', default: false }, publish: { type: 'boolean', default: false },
+      cpu: { type: 'boolean', default: false }, publish: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
   process.chdir(ROOT);
   const python = existsSync(PYTHON) ? realpathSync(PYTHON) : undefined;
   const { engines, missing } = findEngines(new Set(values.engines.split(',')));
@@ -103,10 +109,11 @@ async function main(): Promise<void> {
   report(own.rows, runs, about, [...missing, ...(python === undefined ? [`Python is left out: there is no ${PYTHON}`] : [])], values);
 }
 
+const isUsage = (error: unknown): error is Error => error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof MissingError)) throw error;
+  if (!(error instanceof MissingError) && !isUsage(error)) throw error;
   console.error(`bench: ${error.message}`);
   process.exitCode = 2;
 }
