@@ -219,8 +219,8 @@ export class CompiledEnv extends InterpEnv {
   }
   /** To a block outside. Where the region goes on when that returns, it waits for it. */
   private leaveFor(kind: Exclude<JumpKind, 'resume'>, target: Expr): void {
-    const { frame, site: { node } } = this;
-    const { after } = node;
+    const { frame, site: { node, at } } = this;
+    const after = at === node.steps.length - 1 ? node.after : undefined;
     if (!after) return frame.sayJump(kind, this.record, target);
     frame.call(kind, this.record, target, frame.linear(after.block.start));
     this.goTo(after, true);

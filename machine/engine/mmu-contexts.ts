@@ -172,8 +172,8 @@ export class MmuContexts {
 
   // ---- dropping
 
-  /** Decoded code, or where it lies, has changed: compiled code that waits for a call to return does not go on. */
-  codeMoved(): void { for (const cpu of this.cpus) cpu.setField32(CPU.codeMoves, cpu.field32(CPU.codeMoves) + 1); }
+  /** Decoded code, or where it lies, has changed: compiled code that waits for a call to return does not go on. It is of the vCPU that runs here. */
+  codeMoved(): void { this.running?.setField32(CPU.codeMoves, this.running.field32(CPU.codeMoves) + 1); }
 
   /** The pages of stacks are looked up anew. With siblings in one store, as a vCPU may be running on one of them. */
   private forgetStacks(): void {
