@@ -9,7 +9,7 @@ import { BASE, FlatMachine } from '../testing/flat-machine.ts';
 
 const ROUNDS = 300;
 /** Enough instructions for a callee that is not copied into its callers' regions. */
-const PAD = `${'90 '.repeat(10)}`;
+const PAD = '90 '.repeat(10);
 interface Scene {
   /** code by its offset */
   readonly code: Readonly<Record<number, string>>;

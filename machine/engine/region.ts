@@ -29,6 +29,8 @@ export interface Step {
  */
 interface Context { readonly returnTo: number; readonly parent: Context | undefined; readonly depth: number; readonly nodes: Map<number, Node>; readonly calls: Map<number, Context> }
 
+interface Place { readonly block: Block; readonly context: Context }
+
 /** A block in a region. */
 export interface Node {
   block: Block;
@@ -189,7 +191,7 @@ export class RegionBuilder {
     return context;
   }
   /** Where a node's jump at a step leads. */
-  private target(node: Node, step: Step): { block: Block; context: Context } | undefined {
+  private target(node: Node, step: Step): Place | undefined {
     if (step.jump === undefined) return undefined;
     const whole = pageOfNode(node) + step.jump.distance;
     const target = step.jump.bits === 64 ? whole : step.jump.bits === 32 ? whole >>> 0 : whole & 0xffff;
@@ -208,21 +210,23 @@ export class RegionBuilder {
     return block && block.secondMfn < 0 ? block : undefined;
   }
   /** Where a block's context returns to, if it may do so at its end: by a RET, or by one of what it jumps to. */
-  private returned(node: Node, by: 'RET' | 'JMP'): { block: Block; context: Context } | undefined {
+  private returned(node: Node, by: 'RET' | 'JMP'): Place | undefined {
     const { parent, returnTo } = node.context;
     const block = parent && rowOf(node.steps.at(-1) as Step)?.name === by ? this.find(returnTo) : undefined;
     return block && parent && { block, context: parent };
   }
-  private *leadsTo(node: Node): Iterable<{ block: Block; context: Context }> {
-    let inside = false;
+  /** Where a block's context goes on when what it leaves for at its end has returned. */
+  private afterwards(node: Node): Place | undefined {
+    const behind = this.behindCall(node);
+    return behind ? { block: behind, context: node.context } : this.returned(node, 'JMP');
+  }
+  private *leadsTo(node: Node): Iterable<Place> {
     for (const step of node.steps) {
       const t = this.target(node, step);
       if (t) yield t;
-      inside = t !== undefined;
     }
-    const behind = inside ? undefined : this.behindCall(node);
-    if (behind) yield { block: behind, context: node.context };
-    const r = this.returned(node, 'RET') ?? (inside ? undefined : this.returned(node, 'JMP'));
+    const staysInside = this.target(node, node.steps.at(-1) as Step) !== undefined;
+    const r = this.returned(node, 'RET') ?? (staysInside ? undefined : this.afterwards(node));
     if (r) yield r;
     for (const address of this.computedTargets(node)) {
       const block = this.find(address);
@@ -257,10 +261,9 @@ export class RegionBuilder {
       if (to) node.jumps.set(i, to);
     });
     if (node.next) return;
-    const at = (place: { block: Block; context: Context } | undefined): Node | undefined => place && place.context.nodes.get(place.block.start);
+    const at = (place: Place | undefined): Node | undefined => place && place.context.nodes.get(place.block.start);
     node.returnTo = at(this.returned(node, 'RET'));
-    const behind = this.behindCall(node);
-    if (!node.jumps.has(node.steps.length - 1)) node.after = at(behind ? { block: behind, context: node.context } : this.returned(node, 'JMP'));
+    if (!node.jumps.has(node.steps.length - 1)) node.after = at(this.afterwards(node));
     for (const address of this.computedTargets(node)) {
       const block = this.known.get(address);
       const to = block && node.context.nodes.get(block.start);
