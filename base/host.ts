@@ -37,6 +37,8 @@ export interface Host {
    * host leaves out what is not whole pages of its own.
    */
   discard?(memory: WasmMemory, offset: number, bytes: number): void;
+  /** Lets the machine hold a memory in pages that are larger than a guest's, though more is taken then than is used. Absent where memory is dear. */
+  inHugePages?(memory: WasmMemory): void;
   /** Absent where memories have nothing in common. */
   readonly common?: CommonMemories | undefined;
   /** What `make` gives, which is the same in each run of this program: made now, or kept from an earlier run. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Wasm } from '#base/webassembly.ts';
-import { commonMemories, discard } from './memory-map.ts';
+import { commonMemories, discard, inHugePages } from './memory-map.ts';
 import { canGiveBack, privateMiB, residentMiB } from './testing/resident-memory.ts';
 
 
@@ -48,6 +48,15 @@ test('mappings join again', { skip: !canGiveBack }, () => {
   const before = mappings();
   for (let i = 1; i < 200; i++) discard(memory, i * 0x4000, 0x1000);
   assert.ok(mappings() < before + 100, `${mappings()} mappings, ${before} before`);
+});
+
+test('a memory may lie in huge pages', { skip: !canGiveBack }, () => {
+  const advised = (): number => readFileSync('/proc/self/smaps', 'latin1').split('\n').filter((line) => /^VmFlags:.* hg\b/.test(line)).length;
+  const before = advised();
+  const memory = new Wasm.Memory({ initial: 1024, maximum: 1024, shared: true });
+  inHugePages(memory);
+  assert.equal(advised(), before + 1);
+  assert.equal(new Uint8Array(memory.buffer).fill(1, 5, 6)[5], 1);
 });
 
 function mappings(): number { return readFileSync('/proc/self/maps', 'utf8').split('\n').length; }

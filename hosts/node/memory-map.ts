@@ -18,7 +18,7 @@ import { quietly } from './quietly.ts';
 
 // Linux on x86-64 and arm64: asm-generic/mman-common.h
 const PROT_READ_WRITE = 3, MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
-const MADV_DONTFORK = 10, MFD_CLOEXEC = 1;
+const MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MFD_CLOEXEC = 1;
 const WASM_PAGE = 0x1_0000;
 
 type Call = (...args: (bigint | number)[]) => number | bigint;
@@ -41,6 +41,15 @@ export function discard(memory: WasmMemory, offset: number, bytes: number): void
   const { pageSize } = system;
   const first = Math.ceil(offset / pageSize) * pageSize, end = Math.floor((offset + bytes) / pageSize) * pageSize;
   if (first < end) map(system, memory, first, end - first, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/**
+ * As Host.inHugePages. The first access to a page of 4 KiB takes 3 to 10 us, where this process has no machine of its own: with pages of
+ * 2 MiB a boot of Debian's kernel takes a tenth less (2026-11).
+ */
+export function inHugePages(memory: WasmMemory): void {
+  system ??= open();
+  system?.madvise(system.ffi.getRawPointer(memory.buffer), BigInt(memory.buffer.byteLength), MADV_HUGEPAGE);
 }
 
 /** As Host.common; undefined: there is no way here. */

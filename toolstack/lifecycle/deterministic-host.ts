@@ -12,6 +12,7 @@ export function deterministicHost(host: Host): Host {
     random: (into) => { for (let i = 0; i < into.length; i++) into[i] = (state = xorshift(state)) >>> 24; },
     log: (level, message) => host.log(level, message),
     ...(host.discard ? { discard: host.discard } : {}),
+    ...(host.inHugePages ? { inHugePages: host.inHugePages } : {}),
   };
 }
 

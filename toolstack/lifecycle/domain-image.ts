@@ -57,7 +57,7 @@ export function saveDomain({ domain, wires, console, xenstore }: CreatedDomain, 
 export function restoreDomain(
   { domid, vcpus, memory, wires, client, runs }: ImageHead, read: PageReader, { name, uuid, ...compiling }: Pick<DomainConfig, 'name' | 'uuid'> & Compiling, host: Host, store: Store, output: (bytes: Uint8Array) => void,
 ): CreatedDomain & { readonly late: number } {
-  const capsule = capsuleToFill(memory * 256);
+  const capsule = capsuleToFill(memory * 256, host);
   eachRun(runs, (offset, bytes, from) => { read(capsule.u8.subarray(offset, offset + bytes), from); });
   const domain = takeUpDomain(domid, capsule, vcpus, compiling, host);
   domctl(DOMAIN_0).setdomainhandle(capsule, uuidBytes(uuid));

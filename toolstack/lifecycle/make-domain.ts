@@ -99,7 +99,7 @@ export function makeDomain(config: DomainConfig, host: Host): MadeDomain {
     throw new BuilderError('too-little-memory', `too little memory: kernel and initrd need at least ${Math.ceil(needed / 2 ** 20)} MiB, the domain has ${config.memory} MiB`, needed);
   }
   const maker = config.machine ?? ORDINARY;
-  const capsule = newCapsule(guestFrames, maker, config.machines ?? 1);
+  const capsule = newCapsule(guestFrames, maker, config.machines ?? 1, host);
   const domain = assemble(config.domid, capsule, config.vcpus, host, maker, 0, { compileAfter: config.compileAfter, compileFrom: config.compileFrom, compiler: config.deterministic ? undefined : config.compiler });
   domctl(DOMAIN_0).createdomain(domain, { pages, handle: uuidBytes(config.uuid), deterministic: config.deterministic });
 
@@ -131,7 +131,7 @@ export function takeUpDomain(domid: number, capsule: Capsule, vcpus: number, com
 }
 
 /** A capsule for a domain of one machine with so many frames of RAM, to be filled with what another one was. @throws BuilderError when there is no room */
-export function capsuleToFill(guestFrames: number): Capsule { return newCapsule(guestFrames, ORDINARY, 1); }
+export function capsuleToFill(guestFrames: number, host: Host): Capsule { return newCapsule(guestFrames, ORDINARY, 1, host); }
 
 /** A domain that does not run any more, as far as it takes to destroy it. */
 export function corpseOf(domid: number, capsule: Capsule, vcpus: number, host: Host): Domain { return new Domain(domid, distantMachine(capsule, vcpus), host); }
@@ -153,14 +153,15 @@ function checkSizes({ memory, maxmem = memory, vcpus }: DomainConfig): void {
 }
 
 /** @param machines fewer where they do not fit */
-function newCapsule(guestFrames: number, maker: MachineMaker, machines: number): Capsule {
+function newCapsule(guestFrames: number, maker: MachineMaker, machines: number, host: Host): Capsule {
   const xenFrames = xenFrameCount(guestFrames);
   try {
     const capsule = new Capsule(guestFrames, xenFrames, maker.scratchSize(guestFrames + xenFrames, machines));
+    host.inHugePages?.(capsule.memory);
     setMachines(capsule, machines);
     return capsule;
   } catch (error) {
-    if (error instanceof RangeError && machines > 1) return newCapsule(guestFrames, maker, machines - 1);
+    if (error instanceof RangeError && machines > 1) return newCapsule(guestFrames, maker, machines - 1, host);
     if (error instanceof RangeError) throw new BuilderError('bad-size', `no room for a domain of ${guestFrames / 256} MiB: ${error.message}`);
     throw error;
   }

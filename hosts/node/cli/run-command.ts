@@ -19,6 +19,7 @@ import { releaseDomain } from '#toolstack/xenstore/domain-tree.ts';
 import { Store } from '#toolstack/xenstore/store.ts';
 import { NODE_DECOMPRESSORS } from '../decompressors.ts';
 import { nodeHost } from '../host.ts';
+import { inHugePages } from '../memory-map.ts';
 import { OutputError, textPieces, writeOutput } from '../output-file.ts';
 import { NodePacer } from '../pacer.ts';
 import { CompilerClient, CompilerThread } from '../region-compiler.ts';
@@ -79,7 +80,7 @@ class Run {
     this.args = args;
     this.plan = plan;
     this.terminal = terminal;
-    const host = nodeHost((level, message) => this.log(level, message));
+    const host: Host = Object.assign(nodeHost((level, message) => this.log(level, message)), { inHugePages }); // one domain may have what many could not
     if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) {
       const thread = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
       this.compilers = new CompilerClient(plan.compileFrom > 0 ? thread.accessLater() : thread.access());

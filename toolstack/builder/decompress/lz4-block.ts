@@ -1,7 +1,7 @@
 // The inner loop of LZ4 (lz4_Block_format.md) in WebAssembly, which copies 16 bytes at a time, whatever comes behind. In
 // JavaScript a kernel's decompression took twice as long, a tenth of a guest's start (2026-11, Node 26.10).
 
-import { Wasm, type WasmModule } from '#base/webassembly.ts';
+import { Wasm, type WasmMemory, type WasmModule } from '#base/webassembly.ts';
 import { add, and, eq, eqz, type Expr, geU, gtU, i32, load, ltU, or, shrU, sub } from '#machine/wasm/expr.ts';
 import type { Fn, Var } from '#machine/wasm/fn.ts';
 import { ModuleBuilder } from '#machine/wasm/module.ts';
@@ -19,9 +19,10 @@ export interface Lz4Decoder { readonly bytes: Uint8Array; readonly block: Decode
 
 let module: WasmModule | undefined;
 /** A decoder with a memory of so many bytes. */
-export function lz4Decoder(size: number): Lz4Decoder {
+export function lz4Decoder(size: number, prepare?: (memory: WasmMemory) => void): Lz4Decoder {
   module ??= new Wasm.Module(build());
   const memory = new Wasm.Memory({ initial: Math.ceil(size / PAGE), maximum: MAX_PAGES, shared: true });
+  prepare?.(memory);
   const { exports } = new Wasm.Instance(module, { env: { memory } });
   return { bytes: new Uint8Array(memory.buffer), block: exports['block'] as DecodeBlock };
 }
