@@ -11,7 +11,7 @@ import type { Callee, Label, Var } from '../wasm/fn.ts';
 import type { Frame, JumpKind } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
-import { MAX_ACCESS, type PageKey } from './known-pages.ts';
+import { MAX_ACCESS, ROOM, type PageKey } from './known-pages.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
 import { codeEntryOf } from './tables.ts';
@@ -98,7 +98,7 @@ export class CompiledEnv extends InterpEnv {
     if (key === undefined) { super.access(va, bits, write, part, use); return; }
     const { pages } = this.frame;
     const known = pages.find(key, write);
-    if (known) this.within(ltU(sub(va, known.page.get), known.room.get), known.add, va, use, () => this.outside(va, bits, write, part));
+    if (known) this.within(ltU(sub(va, known.page.get), i64(ROOM)), known.add, va, use, () => this.outside(va, bits, write, part));
     else super.access(va, bits, write, part, use, pages.note(key, write));
   }
   /** An access that is likely to be in a page whose place is known. @param outside for where it is not */
@@ -154,9 +154,9 @@ export class CompiledEnv extends InterpEnv {
     return host;
   }
   /** The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it. */
-  protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
+  protected override outside(va: Expr, bits: number, write: boolean, part: Part, isPlain = false): Expr {
     const { fn, frame, site: { redone } } = this;
-    if (!write || !redone) return super.outside(va, bits, write, part);
+    if (!write || !redone) return super.outside(va, bits, write, part, isPlain);
     const host = fn.let(this.missed(va, bits, write, part === 'stack'));
     fn.if(eq(host, i32(0)), () => {
       this.setField(CPU.redo, i32(0));
@@ -166,7 +166,7 @@ export class CompiledEnv extends InterpEnv {
     }, undefined, false);
     return host;
   }
-  protected override writeRoutine(): Callee { return this.calls.store; }
+  protected override routine(write: boolean, isPlain: boolean): Callee { return write || isPlain ? this.calls.plain : this.calls.translate; }
   /** What has to be committed does not come so far: the interpreter does it. */
   override commit(): void {}
   protected override ifBounced(_host: Expr, _bounced: () => void, plain: () => void): void { plain(); }

@@ -13,11 +13,11 @@ export const RUNTIME = {
   cf: READER, of: READER, pf: READER, status: READER, be: READER, l: READER, le: READER,
   /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
-  /** As translate, for compiled code: a write that has to be committed gives 0 too, and notes in CPU.redo what to do about it */
-  store: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
-  /** As store, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
+  /** As translate, for compiled code: what needs the bounce buffer gives 0 too, and notes in CPU.redo what to do about it */
+  plain: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
+  /** As translate, or for writes as plain, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
   stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
-  /** (cpu, record, address, bytes) → 1: they are in a page of the stack that may be written, see CPU.stackPage; or as store */
+  /** (cpu, record, address, bytes) → 1: they are in a page of the stack that may be written, see CPU.stackPage; or as plain */
   stackRange: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** (cpu, record) → 0, or an exit code: executes one instruction by its handler, with the state in the context */
   once: signature(['i32', 'i32'], 'i32'),

@@ -201,6 +201,9 @@ both('an access that reaches into a page that is known begins in the page before
   acrossIntoKnownPage(m, '48 8b 06 48 8b 5e fc', REG.rsi); // mov rax,[rsi]; mov rbx,[rsi-4]
   assert.equal(m.cpu.get(REG.rbx), 0x0505_0505_0707_0707n);
   m = make();
+  acrossIntoKnownPage(m, '48 8b 5e fc 48 8b 06', REG.rsi); // mov rbx,[rsi-4]; mov rax,[rsi]
+  assert.deepEqual([m.cpu.get(REG.rbx), m.cpu.get(REG.rax)], [0x0505_0505_0707_0707n, 0x0505_0505_0505_0505n]);
+  m = make();
   acrossIntoKnownPage(m, '48 89 44 24 10 48 89 44 24 fc', REG.rsp); // mov [rsp+16],rax; mov [rsp-4],rax
   assert.equal(stored(m), 0x5566_7788_0707_0707n);
   m = make();

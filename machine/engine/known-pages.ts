@@ -8,8 +8,6 @@ import type { Fn, Var } from '../wasm/fn.ts';
 /** A page in locals of the function. */
 export interface KnownPage {
   readonly page: Var;
-  /** bytes at its beginning in which an access may begin; 0: nothing is known */
-  readonly room: Var;
   /** capsule offset less linear address */
   readonly add: Var;
 }
@@ -19,7 +17,7 @@ interface Holding { readonly slot: number; readonly writable: boolean }
 export type PageKnowledge = ReadonlyMap<PageKey, Holding>;
 
 const SLOTS = 4;
-/** Most bytes of an access, which is then within the page wherever in the room it begins: 16, as vectors have. */
+/** Most bytes of an access, 16 as vectors have; and bytes at a page's beginning in which one may begin, so that it is within the page. */
 export const MAX_ACCESS = 16, ROOM = PAGE_SIZE - MAX_ACCESS + 1;
 
 export class KnownPages {
@@ -31,7 +29,7 @@ export class KnownPages {
 
   constructor(fn: Fn) {
     this.fn = fn;
-    this.slots = Array.from({ length: SLOTS }, () => ({ page: fn.var('i64'), room: fn.var('i64'), add: fn.var('i32') }));
+    this.slots = Array.from({ length: SLOTS }, () => ({ page: fn.var('i64'), add: fn.var('i32') }));
   }
   /** A block begins. @param knowledge what is known where it is come from, if that is one place */
   begin(knowledge: PageKnowledge | undefined): void {

@@ -53,9 +53,9 @@ export function buildRuntime(g: FrameGeometry, paths?: SystemCallPaths): Uint8Ar
   signedDivide(define('idiv128').fn, m.fn(RUNTIME.div128.params, 'i32'));
   const translate = define('translate');
   fillTlb(translate.fn, slow, g);
-  const store = define('store');
-  storeAddress(store.fn, g);
-  stackPage(define('stack').fn, translate.callee, store.callee);
+  const plain = define('plain');
+  plainAddress(plain.fn, translate.callee);
+  stackPage(define('stack').fn, translate.callee, plain.callee);
   stackRange(define('stackRange').fn);
   once(define('once').fn, handlerType);
   const resume = define('resume');
@@ -214,7 +214,7 @@ function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {
 }
 
 /** The stack's page comes from the TLB of writes: it may be read and written. An access in another page asks again. */
-function stackPage(fn: Fn, translate: Callee, store: Callee): void {
+function stackPage(fn: Fn, translate: Callee, plain: Callee): void {
   const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   const page = fn.let(and(va, i64(-4096)));
   const entry = tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va);
@@ -223,7 +223,7 @@ function stackPage(fn: Fn, translate: Callee, store: Callee): void {
   fn.store(64, cpu, i64(-1), CPU.stackPage);
   const write = and(info, i32(ACCESS_INFO.write));
   fn.if(and(inside, and(eqz(write), eq(load('i64', 64, entry, MMU.read), page))), () => fn.return(add(wrap(va), load('i32', 32, entry, MMU.read + 8))));
-  fn.if(write, () => fn.return(fn.call(store, cpu, record, va, info)));
+  fn.if(write, () => fn.return(fn.call(plain, cpu, record, va, info)));
   fn.return(fn.call(translate, cpu, record, va, info));
 }
 /** The stack is in a page that the TLB has. @returns capsule offset less address */
@@ -245,10 +245,11 @@ function stackRange(fn: Fn): void {
   fn.store(32, cpu, record, CPU.redo);
   fn.return(i32(0));
 }
-/** A write that is not plain, as those to frames with code or page tables or across pages, is left to the handler. */
-function storeAddress(fn: Fn, g: FrameGeometry): void {
-  const [cpu, record] = [fn.param(0), fn.param(1)];
-  walkTables(fn, g);
+/** What is not plain, as writes to frames with code or page tables and accesses across pages, is left to the handler. */
+function plainAddress(fn: Fn, translate: Callee): void {
+  const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const host = fn.let(fn.call(translate, cpu, record, va, info));
+  fn.if(ne(host, add(cpu, i32(CPU.bounce))), () => fn.return(host), undefined, true);
   fn.store(32, cpu, record, CPU.redo);
   fn.return(i32(0));
 }
