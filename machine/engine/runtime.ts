@@ -3,7 +3,7 @@
 
 import { CPU, MODE } from '../cpu-state.ts';
 import { emitReaders, flagsInContext, type FlagReaders } from '../isa/flags.ts';
-import { add, and, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
+import { add, and, clz, divU, eq, eqz, geU, gtU, i32, i64, leU, load, ltU, mul, ne, or, select, shl, shrS, shrU, sub, widenU, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Callee, Fn, Label } from '../wasm/fn.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { HANDLER, HOST, HYPERCALL, RUNTIME } from './imports.ts';
@@ -162,35 +162,35 @@ function frameOf(fn: Fn, entry: Expr, g: FrameGeometry, giveUp: Label): Expr {
   return wrap(frame);
 }
 
-/** 128 by 64 bits, unsigned: shift and subtract. 0 when the quotient does not fit 64 bits (#DE). */
+/**
+ * 128 by 64 bits, unsigned: long division by digits of 32 bits (Knuth, The Art of Computer Programming, 4.3.1, algorithm D). 0 when the
+ * quotient does not fit 64 bits (#DE).
+ */
 function divide(fn: Fn): void {
   const [cpu, high, low, divisor] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
+  const upper = (v: Expr): Expr => fn.let(shrU(v, i64(32))), lower = (v: Expr): Expr => fn.let(and(v, i64(0xffff_ffffn)));
   fn.if(geU(high, divisor), () => fn.return(i32(0)));
-  const quotient = (q: Expr, r: Expr): void => {
-    fn.store(64, cpu, q, CPU.quotient);
-    fn.store(64, cpu, r, CPU.remainder);
-    fn.return(i32(1));
+  const by = fn.let(clz(divisor)); // the divisor's highest bit becomes 1
+  const d = fn.let(shl(divisor, by)), d1 = upper(d), d0 = lower(d);
+  const rest = fn.var('i64', or(shl(high, by), shrU(shrU(low, i64(1)), sub(i64(63), by))));
+  const lows = fn.let(shl(low, by));
+  /** The next digit, of `rest` and one more digit by d: estimated by d's upper half, at most two too large. */
+  const digit = (next: Expr): Expr => {
+    const q = fn.var('i64', divU(rest.get, d1));
+    const r = fn.var('i64', sub(rest.get, mul(q.get, d1)));
+    fn.block((done) => fn.loop((again) => {
+      fn.brUnless(done, or(ne(shrU(q.get, i64(32)), i64(0)), gtU(mul(q.get, d0), or(shl(r.get, i64(32)), next))));
+      q.set(sub(q.get, i64(1)));
+      r.set(add(r.get, d1));
+      fn.brIf(again, eqz(shrU(r.get, i64(32))));
+    }));
+    rest.set(sub(or(shl(rest.get, i64(32)), next), mul(q.get, d)));
+    return fn.let(q.get);
   };
-  fn.if(eqz(high), () => {
-    const q = fn.let(divU(low, divisor));
-    quotient(q, sub(low, mul(q, divisor)));
-  });
-  const r = fn.var('i64', high);
-  const q = fn.var('i64', low);
-  const n = fn.var('i32', i32(64));
-  fn.loop((again) => {
-    // (r:q) <<= 1; subtract when it goes; the bit shifted out of r counts too
-    const top = fn.let(shrU(r.get, i64(63)));
-    r.set(or(shl(r.get, i64(1)), shrU(q.get, i64(63))));
-    q.set(shl(q.get, i64(1)));
-    fn.if(or(wrap(top), geU(r.get, divisor)), () => {
-      r.set(sub(r.get, divisor));
-      q.set(or(q.get, i64(1)));
-    });
-    n.set(sub(n.get, i32(1)));
-    fn.brIf(again, n.get);
-  });
-  quotient(q.get, r.get);
+  const q1 = digit(upper(lows)), q0 = digit(lower(lows));
+  fn.store(64, cpu, or(shl(q1, i64(32)), q0), CPU.quotient);
+  fn.store(64, cpu, shrU(rest.get, by), CPU.remainder);
+  fn.return(i32(1));
 }
 
 function signedDivide(fn: Fn, inner: { fn: Fn; callee: Callee }): void {

@@ -1,7 +1,7 @@
 // MUL IMUL DIV IDIV: SDM vol. 2. SF, ZF, AF and PF are undefined after a multiplication, all flags after a division.
 
 import { CPU, FLAG, REG } from '../cpu-state.ts';
-import { add, and, divS, divU, eqz, extend32, gtU, i32, i64, mul, ne, or, remS, remU, shl, shrS, shrU, sub, widenS, widenU, wrap, type Expr } from '../wasm/expr.ts';
+import { add, and, divS, divU, eq, eqz, extend32, gtU, i32, i64, mul, ne, or, remS, remU, shl, shrS, shrU, sub, widenS, widenU, wrap, type Expr } from '../wasm/expr.ts';
 import type { Env } from './env.ts';
 import type { Row } from './row.ts';
 
@@ -73,10 +73,19 @@ const divide = (signed: boolean) => (e: Env): void => {
   const fail = (when: Expr): void => e.fn.if(when, () => e.raise(0));
   fail(eqz(d));
   if (bits === 64) {
-    const ok = e.fn.let(e.callOut(signed ? 'idiv128' : 'div128', e.cpu, e.reg(REG.rdx, 64), e.reg(REG.rax, 64), d));
-    fail(eqz(ok));
-    e.setReg(REG.rax, 64, e.field64(CPU.quotient));
-    e.setReg(REG.rdx, 64, e.field64(CPU.remainder));
+    const high = e.reg(REG.rdx, 64), low = e.reg(REG.rax, 64);
+    const q = e.fn.var('i64'), r = e.fn.var('i64');
+    // nearly all dividends are of 64 bits; a quotient by -1 may not fit
+    e.fn.if(signed ? and(eq(high, shrS(low, i64(63))), ne(d, i64(-1))) : eqz(high), () => {
+      q.set((signed ? divS : divU)(low, d));
+      r.set(sub(low, mul(q.get, d)));
+    }, () => {
+      fail(eqz(e.fn.let(e.callOut(signed ? 'idiv128' : 'div128', e.cpu, high, low, d))));
+      q.set(e.field64(CPU.quotient));
+      r.set(e.field64(CPU.remainder));
+    });
+    e.setReg(REG.rax, 64, q.get);
+    e.setReg(REG.rdx, 64, r.get);
     return;
   }
   const dividend = e.fn.let(bits === 8
