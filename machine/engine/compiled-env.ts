@@ -3,15 +3,16 @@
 
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT, REG } from '../cpu-state.ts';
-import type { Part, Place, SlowName } from '../isa/env.ts';
+import type { Part, Place, RegisterPlace, SlowName } from '../isa/env.ts';
 import type { Flags } from '../isa/flags.ts';
 import type { Row } from '../isa/row.ts';
-import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, Expr } from '../wasm/expr.ts';
+import { add, and, constant, displace, eq, eqz, i32, i64, load, ltS, ltU, ne, or, shl, shrU, sub, widenU, wrap, xor, Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Label, Var } from '../wasm/fn.ts';
 import type { Frame, JumpKind } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
 import { MAX_ACCESS, ROOM, type PageKey } from './known-pages.ts';
+import { KnownVectors } from './known-vectors.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
 import { codeEntryOf } from './tables.ts';
@@ -64,7 +65,19 @@ export class CompiledEnv extends InterpEnv {
   private numberAt(offset: number): number { return Number(this.field16(offset).value); }
   protected override registerPlace(offset: number, general: boolean): Place {
     const at = this.numberAt(offset);
-    return general ? { kind: 'general', n: at >>> 3, high: (at & 7) !== 0 } : { kind: 'reg', address: displace(this.cpu, at) };
+    return general ? { kind: 'general', n: at >>> 3, high: (at & 7) !== 0 } : { kind: 'reg', address: displace(this.cpu, at), vector: KnownVectors.numberAt(at) };
+  }
+  protected override readRegister(place: RegisterPlace, type: Type, width: number): Expr {
+    return place.vector === undefined ? super.readRegister(place, type, width) : this.frame.vectors.read(place.vector, type, width);
+  }
+  protected override writeRegister(place: RegisterPlace, width: number, value: Expr): void {
+    if (place.vector === undefined) super.writeRegister(place, width, value);
+    else this.frame.vectors.write(place.vector, width, value);
+  }
+  override registerAddress(k: number): Expr {
+    const place = this.place(k);
+    if (k === 0 && place.kind === 'reg' && place.vector !== undefined) this.frame.vectors.drop(place.vector);
+    return super.registerAddress(k);
   }
   protected override fixedPlace(offset: number): Place { return { kind: 'general', n: offset >>> 3, high: (offset & 7) !== 0 }; }
   protected override readGeneral(n: number, high: boolean, bits: number): Expr {

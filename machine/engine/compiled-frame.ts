@@ -11,6 +11,7 @@ import { add, and, eq, geS, i32, i64, load, ltS, ne, or, shrU, sub, wrap, xor, t
 import type { Fn, Label, Var } from '../wasm/fn.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
+import { KnownVectors } from './known-vectors.ts';
 import { INNER, MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
@@ -41,6 +42,7 @@ export class Frame {
   /** the page that the stack was in last */
   readonly stack: Pick<KnownPage, 'page' | 'add'>;
   readonly pages: KnownPages;
+  readonly vectors: KnownVectors;
   /** steps of a node up to which pushes and pops are known to be in the stack's page */
   grouped: { readonly node: Node | undefined; readonly until: number } = NO_GROUP;
   /** a routine outside, which the current instruction called, has overwritten decoded code */
@@ -79,6 +81,7 @@ export class Frame {
     this.codeChanged = fn.var('i32');
     this.codeMoves = fn.var('i32');
     this.pages = new KnownPages(fn);
+    this.vectors = new KnownVectors(fn);
     this.registers = Array.from({ length: REGISTERS }, () => fn.var('i64'));
     this.op = fn.var('i32');
     this.res = fn.var('i64');
@@ -270,6 +273,7 @@ export class Frame {
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.takeStackPage();
     this.pages.forget();
+    this.vectors.forget();
     this.endGroup();
   }
   private resume(): void { this.fn.returnCall(this.calls.resume, this.fn.param(0)); }
@@ -303,6 +307,7 @@ export class Frame {
     this.reload();
     this.stack.page.set(i64(-1)); // translations may have changed
     this.pages.forget();
+    this.vectors.forget();
     this.endGroup();
     this.codeChanged.set(load('i32', 32, this.fn.param(0), CPU.codeChanged));
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));

@@ -10,6 +10,7 @@ import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import type { PageKnowledge } from './known-pages.ts';
+import type { VectorKnowledge } from './known-vectors.ts';
 import { REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { decodeRegion, importsOf } from './region-words.ts';
@@ -42,7 +43,7 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
   const ways = new Map<Node, number>();
   for (const node of region.nodes) for (const to of successors(node)) ways.set(to, (ways.get(to) ?? 0) + 1);
   /** what is known of flags and pages where a block begins that is reached from one place only */
-  const inherited = new Map<Node, { readonly flags: unknown; readonly pages: PageKnowledge }>();
+  const inherited = new Map<Node, { readonly flags: unknown; readonly pages: PageKnowledge; readonly vectors: VectorKnowledge }>();
   const inUse = new Set<number>();
   frame.wrap(() => {
     fn.scope();
@@ -50,9 +51,10 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
       const flags = new Flags(fn, calls, false, frame.flagWords, true);
       flags.inherit(inherited.get(node)?.flags);
       frame.pages.begin(inherited.get(node)?.pages);
+      frame.vectors.begin(inherited.get(node)?.vectors);
       const go = (to: Node): void => {
         if (ways.get(to) === 1 && to !== region.entry && to !== node.after) {
-          inherited.set(to, { flags: flags.knowledge, pages: frame.pages.knowledge });
+          inherited.set(to, { flags: flags.knowledge, pages: frame.pages.knowledge, vectors: frame.vectors.knowledge });
           flags.localsInUse(inUse);
         }
         structure.go(to);

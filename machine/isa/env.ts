@@ -21,10 +21,12 @@ export const typeOf = (bits: number): Type => (bits === 64 ? 'i64' : 'i32');
 
 /** How one operand of a decoded instruction is bound. */
 export type Place =
-  | { readonly kind: 'reg'; readonly address: Expr } // capsule address of the register's low byte
+  | { readonly kind: 'reg'; readonly address: Expr; readonly vector?: number | undefined } // capsule address of the register's low byte; number of an XMM register, where it is known
   | { readonly kind: 'general'; readonly n: number; readonly high: boolean } // a general register by number; `high`: its bits 8..15
   | { readonly kind: 'mem' }
   | { readonly kind: 'imm' };
+
+export type RegisterPlace = Extract<Place, { kind: 'reg' }>;
 
 /** What a prefix makes of an instruction. `lock`: it changes memory as one, where others may change it at the same time. */
 export type Prefix = '' | 'rep' | 'repnz' | 'lock';
@@ -206,16 +208,21 @@ export abstract class Env {
     const place = this.place(k);
     assert(place.kind === 'reg' || place.kind === 'mem', 'a vector register or memory operand');
     if (place.kind === 'mem' && aligned) this.requireAligned(this.address(), width / 8);
-    return place.kind === 'reg' ? this.fn.let(load(type, width, place.address)) : this.loadGuest(type, width, this.address(), 'operand');
+    return place.kind === 'reg' ? this.fn.let(this.readRegister(place, type, width)) : this.loadGuest(type, width, this.address(), 'operand');
   }
+  /** The upper half of operand k, an XMM register. */
+  readHigh(k: number): Expr { return this.fn.let(load('i64', 64, this.registerAddress(k), 8)); }
+  /** The lowest bits of a register that is not general. */
+  protected readRegister({ address }: RegisterPlace, type: Type, width: number): Expr { return load(type, width, address); }
+  protected writeRegister({ address }: RegisterPlace, width: number, value: Expr): void { this.fn.store(width, address, value); }
   /** Writes `width` bits of operand k; the rest of a register stays. */
   writeVector(k: number, width: number, value: Expr, aligned = false): void {
     const place = this.place(k);
-    if (place.kind === 'reg') { this.fn.store(width, place.address, value); return; }
+    if (place.kind === 'reg') { this.writeRegister(place, width, value); return; }
     if (aligned) this.requireAligned(this.address(), width / 8);
     this.storeGuest(this.address(), width, value, 'operand');
   }
-  /** Capsule address of a register operand. */
+  /** Capsule address of a register operand, as what is read there or, operand 0, maybe written. */
   registerAddress(k: number): Expr {
     const place = this.place(k);
     assert(place.kind === 'reg', 'a register operand');

@@ -12,13 +12,11 @@ const move = (aligned: boolean) => (e: Env): void => e.writeVector(0, 128, e.rea
 const movePart = (bits: 32 | 64) => (e: Env): void => e.writeVector(0, bits, e.readVector(1, bits === 32 ? 'i32' : 'i64', bits));
 /** `bits` to the low part of a register, the rest is cleared */
 const moveZero = (bits: 32 | 64) => (e: Env): void => write128(e, 0, readLow(e, 1, bits));
-const low = (e: Env, k: number): Expr => e.fn.let(load('i64', 64, e.registerAddress(k)));
-const high = (e: Env, k: number): Expr => e.fn.let(load('i64', 64, e.registerAddress(k), 8));
-const setHigh = (e: Env, value: Expr): void => e.fn.store(64, e.registerAddress(0), value, 8);
-const setLow = (e: Env, value: Expr): void => e.fn.store(64, e.registerAddress(0), value);
+const low = (e: Env, k: number): Expr => e.readVector(k, 'i64', 64);
+const setHigh = (e: Env, value: Expr): void => write128(e, 0, i64x2.replace(read128(e, 0), 1, value));
 
 const loadHigh = (e: Env): void => setHigh(e, e.readVector(1, 'i64', 64));
-const storeHigh = (e: Env): void => e.writeVector(0, 64, high(e, 1));
+const storeHigh = (e: Env): void => e.writeVector(0, 64, e.readHigh(1));
 const storeLow = (e: Env): void => e.writeVector(0, 64, low(e, 1));
 const movddup = (e: Env): void => write128(e, 0, i64x2.splat(e.readVector(1, 'i64', 64)));
 
@@ -27,7 +25,7 @@ const fromGeneral = (e: Env): void => {
   const v = e.read(1);
   write128(e, 0, e.bits(1) === 64 ? fromI64(v) : fromI32(v));
 };
-const toGeneral = (e: Env): void => e.write(0, load(e.bits(0) === 64 ? 'i64' : 'i32', e.bits(0), e.registerAddress(1)));
+const toGeneral = (e: Env): void => e.write(0, e.readVector(1, e.bits(0) === 64 ? 'i64' : 'i32', e.bits(0)));
 const fromGeneralMmx = (e: Env): void => {
   let v: Expr | undefined;
   enterMmx(e, () => { v = e.read(1); });
@@ -108,7 +106,7 @@ export const sseMove: readonly Row[] = [
     { name: prefix === 'NP' ? 'MOVHPS' : 'MOVHPD', opcode: `${prefix} 0F 16 /r`, operands: ['Vq', 'Mq'], sem: loadHigh },
     { name: prefix === 'NP' ? 'MOVHPS' : 'MOVHPD', opcode: `${prefix} 0F 17 /r`, operands: ['Mq', 'Vq'], sem: storeHigh },
   ]),
-  { name: 'MOVHLPS', opcode: 'NP 0F 12 /r', operands: ['Vq', 'Uq'], sem: (e) => setLow(e, high(e, 1)) },
+  { name: 'MOVHLPS', opcode: 'NP 0F 12 /r', operands: ['Vq', 'Uq'], sem: (e) => e.writeVector(0, 64, e.readHigh(1)) },
   { name: 'MOVLHPS', opcode: 'NP 0F 16 /r', operands: ['Vq', 'Uq'], sem: (e) => setHigh(e, low(e, 1)) },
   { name: 'MOVSLDUP', opcode: 'F3 0F 12 /r', operands: ['Vps', 'Wps'], sem: unary128((b, e) => lanesOf(4, 0, 0, 2, 2)(b, b, e)) },
   { name: 'MOVSHDUP', opcode: 'F3 0F 16 /r', operands: ['Vps', 'Wps'], sem: unary128((b, e) => lanesOf(4, 1, 1, 3, 3)(b, b, e)) },

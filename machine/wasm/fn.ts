@@ -57,6 +57,8 @@ export class Fn {
     if (initial) v.set(initial);
     return v;
   }
+  /** A variable of no scope. */
+  lasting(type: Type): Var { return new Var(this, type, this.signature.params.length + this.locals.push(type) - 1); }
   /** Evaluates now and keeps the value: what is returned may be used any number of times. */
   let(e: Expr): Expr {
     if (e.pinned) return e;

@@ -73,7 +73,7 @@ export const i64x2 = {
 } as const;
 
 export const f32x4 = {
-  splat: unary(0x13), extract: extract(0x1f, 'f32'),
+  splat: unary(0x13), extract: extract(0x1f, 'f32'), replace: replace(0x20),
   eq: binary(0x41), ne: binary(0x42), lt: binary(0x43), gt: binary(0x44), le: binary(0x45), ge: binary(0x46),
   abs: unary(0xe0), sqrt: unary(0xe3), add: binary(0xe4), sub: binary(0xe5), mul: binary(0xe6), div: binary(0xe7),
   /** b < a ? b : a, and a < b ? b : a */
@@ -83,7 +83,7 @@ export const f32x4 = {
 } as const;
 
 export const f64x2 = {
-  splat: unary(0x14), extract: extract(0x21, 'f64'),
+  splat: unary(0x14), extract: extract(0x21, 'f64'), replace: replace(0x22),
   eq: binary(0x47), ne: binary(0x48), lt: binary(0x49), gt: binary(0x4a), le: binary(0x4b), ge: binary(0x4c),
   abs: unary(0xec), sqrt: unary(0xef), add: binary(0xf0), sub: binary(0xf1), mul: binary(0xf2), div: binary(0xf3),
   pmin: binary(0xf6), pmax: binary(0xf7),
