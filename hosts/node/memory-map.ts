@@ -18,7 +18,7 @@ import { quietly } from './quietly.ts';
 
 // Linux on x86-64 and arm64: asm-generic/mman-common.h
 const PROT_READ_WRITE = 3, MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
-const MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MFD_CLOEXEC = 1;
+const MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MADV_COLLAPSE = 25, MFD_CLOEXEC = 1;
 const WASM_PAGE = 0x1_0000;
 
 type Call = (...args: (bigint | number)[]) => number | bigint;
@@ -51,6 +51,14 @@ export function inHugePages(memory: WasmMemory): void {
   system ??= open();
   system?.madvise(system.ffi.getRawPointer(memory.buffer), BigInt(memory.buffer.byteLength), MADV_HUGEPAGE);
 }
+
+/** Puts what lies at an address into huge pages now. @returns whether the kernel did */
+export function collapse(at: bigint, bytes: bigint): boolean {
+  system ??= open();
+  return system?.madvise(at, bytes, MADV_COLLAPSE) === 0;
+}
+/** Where a memory is in this process. There has to be a way to ask. */
+export function addressOf(memory: WasmMemory): bigint { return (system ??= open())?.ffi.getRawPointer(memory.buffer) ?? 0n; }
 
 /** As Host.common; undefined: there is no way here. */
 export function commonMemories(): CommonMemories | undefined {

@@ -15,6 +15,10 @@ export interface CompileChannel {
 }
 /** What the worker gets: the channel of a machine, or a port on which another thread will send some. */
 export type CompileOpening = CompileChannel | { readonly thread: MessagePort };
+export interface CompileOptions {
+  /** its code is to lie in huge pages */
+  readonly inHugePages: boolean;
+}
 
 /** The way of one thread to the worker, as it can be sent to that thread. */
 export interface CompilerAccess {
@@ -28,14 +32,18 @@ const LIMITS = { maxYoungGenerationSizeMb: 8 } as const;
 
 export class CompilerThread {
   private readonly failed: (reason: string) => void;
+  private readonly options: CompileOptions;
   private worker: Worker | undefined;
   private readonly alive = new Int32Array(new SharedArrayBuffer(4)).fill(1);
 
   /** @param failed is told why the worker ended, if it does */
-  constructor(failed: (reason: string) => void) { this.failed = failed; }
+  constructor(failed: (reason: string) => void, options: CompileOptions = { inHugePages: false }) {
+    this.failed = failed;
+    this.options = options;
+  }
 
   private start(): Worker {
-    const worker = new Worker(join(ROOT, 'bin/compile-worker.mjs'), { resourceLimits: LIMITS });
+    const worker = new Worker(join(ROOT, 'bin/compile-worker.mjs'), { resourceLimits: LIMITS, workerData: this.options });
     worker.unref();
     worker.on('error', (error: Error) => {
       Atomics.store(this.alive, 0, 0);

@@ -82,7 +82,7 @@ class Run {
     this.terminal = terminal;
     const host: Host = Object.assign(nodeHost((level, message) => this.log(level, message)), { inHugePages }); // one domain may have what many could not
     if (!args.deterministic && args.compileAfter !== 0 && args.compileAfter !== 1) {
-      const thread = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`));
+      const thread = new CompilerThread((reason) => this.log('warning', `guest code is compiled more slowly from now on: ${reason}`), { inHugePages: true });
       this.compilers = new CompilerClient(plan.compileFrom > 0 ? thread.accessLater() : thread.access());
     }
     this.host = args.deterministic ? deterministicHost(host) : host;
