@@ -211,6 +211,18 @@ both('an access that reaches into a page that is known begins in the page before
   assert.deepEqual([0, 8].map((at) => m.capsule.dv.getBigUint64(m.cpu.base + CPU.fxState + FX.xmm + at, true)), [0x0707_0707_0707_0707n, 0x0505_0505_0505_0505n]);
 });
 
+both('a repeated instruction that faults in a later round is left with what the rounds before have done', (make) => {
+  const m = make();
+  m.map(6, -1);
+  m.put(0, `ff c2 f3 a4 ff c2 ${UD2}`); // inc edx; rep movsb; inc edx; ud2
+  for (let i = 0; i < 5; i++) { // it ends four times
+    for (const [register, value] of [[REG.rcx, i < 4 ? 16 : 0x3000], [REG.rsi, BASE + 0x2100], [REG.rdi, BASE + 0x4000]] as const) m.cpu.set(register, BigInt(value));
+    assert.equal(m.run(0), EXIT.exception);
+  }
+  assert.deepEqual([REG.rsi, REG.rdi, REG.rcx].map((register) => m.cpu.get(register)), [BigInt(BASE + 0x4100), BigInt(BASE + 0x6000), 0x1000n]);
+  assert.deepEqual([m.cpu.rip, m.cpu.field64(CPU.cr2)], [BigInt(BASE + 2), BigInt(BASE + 0x6000)]);
+});
+
 both('pushes to the last page of all fault when there is none', (make) => {
   const m = make();
   m.put(0x100, `50 50 58 58 ff c9 75 f8 ${UD2}`); // push rax; push rax; pop; pop; loop
