@@ -11,11 +11,11 @@ import type { Callee, Label, Var } from '../wasm/fn.ts';
 import type { Frame, JumpKind } from './compiled-frame.ts';
 import { InterpEnv, type Shape } from './interp-env.ts';
 import { ACCESS_INFO, CODE_PAGE, codeEntry, INNER, MMU, REC } from './record.ts';
-import { MAX_ACCESS, ROOM, type PageKey } from './known-pages.ts';
+import { type KnownPage, MAX_ACCESS, ROOM, type PageKey } from './known-pages.ts';
 import { KnownVectors } from './known-vectors.ts';
 import { needsCheck, pageOfNode, type Node } from './region.ts';
 import { stackGroup } from './stack-group.ts';
-import { codeEntryOf } from './tables.ts';
+import { codeEntryOf, tlbEntry } from './tables.ts';
 
 /** Routines that know nothing of general registers and flags. */
 const APART: ReadonlySet<SlowName> = new Set(['sse', 'enterMmx', 'emms']);
@@ -107,16 +107,34 @@ export class CompiledEnv extends InterpEnv {
   protected override addressRegister(offset: Expr): Expr { return offset.value === BigInt(CPU.zero) ? i64(0) : this.frame.register(Number(offset.value) >>> 3); }
   protected override access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
     if (this.isStack(part)) { this.onStack(va, bits, write, part, use); return; }
-    const key = bits <= MAX_ACCESS * 8 ? this.pageKey(part) : undefined;
-    if (key === undefined) { super.access(va, bits, write, part, use); return; }
     const { pages } = this.frame;
-    const known = pages.find(key, write);
+    const key = bits <= MAX_ACCESS * 8 ? this.pageKey(part) : undefined;
+    const known = key === undefined ? undefined : pages.find(key, write);
     if (known) this.within(ltU(sub(va, known.page.get), i64(ROOM)), known.add, va, use, () => this.outside(va, bits, write, part));
-    else super.access(va, bits, write, part, use, pages.note(key, write));
+    else this.throughTlb(va, bits, write, part, use, key === undefined ? undefined : pages.note(key, write));
+  }
+  /**
+   * What the TLB does not know is in it behind the routine: so nothing depends on the way that control took, and V8 has nothing to bring
+   * together.
+   * @param noted gets the page
+   */
+  private throughTlb(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void, noted: KnownPage | undefined): void {
+    const { fn } = this;
+    if (!this.mode64) this.checkSegment(va, bits, write, part);
+    const half = write ? MMU.write : MMU.read;
+    const entry = tlbEntry(fn, this.mmu(), va);
+    const page = fn.let(this.lastPage(va, bits));
+    fn.if(eqz(this.hit(entry, page, half)), () => { this.outside(va, bits, write, part); }, undefined, false);
+    const by = fn.let(load('i32', 32, entry, half + 8));
+    noted?.add.set(by);
+    noted?.page.set(page);
+    use(add(wrap(va), by), false);
   }
   /** An access that is likely to be in a page whose place is known. @param outside for where it is not */
   private within(condition: Expr, by: Var, va: Expr, use: (at: Expr, missed: boolean) => void, outside: () => Expr): void {
-    this.fn.if(condition, () => use(add(wrap(va), by.get), false), () => use(outside(), true), true);
+    const host = this.fn.var('i32', add(wrap(va), by.get));
+    this.fn.if(eqz(condition), () => host.set(outside()), undefined, false);
+    use(host.get, false);
   }
   /** What an operand's page is likely to be the same as; undefined where nothing is. */
   private pageKey(part: Part): PageKey | undefined {
@@ -167,9 +185,9 @@ export class CompiledEnv extends InterpEnv {
     return host;
   }
   /** The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it. */
-  protected override outside(va: Expr, bits: number, write: boolean, part: Part, isPlain = false): Expr {
+  protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame, site: { redone } } = this;
-    if (!write || !redone) return super.outside(va, bits, write, part, isPlain);
+    if (!write || !redone) return super.outside(va, bits, write, part);
     const host = fn.let(this.missed(va, bits, write, part === 'stack'));
     fn.if(eq(host, i32(0)), () => {
       this.setField(CPU.redo, i32(0));
@@ -179,7 +197,7 @@ export class CompiledEnv extends InterpEnv {
     }, undefined, false);
     return host;
   }
-  protected override routine(write: boolean, isPlain: boolean): Callee { return write || isPlain ? this.calls.plain : this.calls.translate; }
+  protected override routine(): Callee { return this.calls.plain; }
   /** What has to be committed does not come so far: the interpreter does it. */
   override commit(): void {}
   protected override ifBounced(_host: Expr, _bounced: () => void, plain: () => void): void { plain(); }

@@ -13,7 +13,7 @@ export const RUNTIME = {
   cf: READER, of: READER, pf: READER, status: READER, be: READER, l: READER, le: READER,
   /** (cpu, record, address, info) → capsule address, or 0: the function returns EXIT.exception */
   translate: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
-  /** As translate, for compiled code: what needs the bounce buffer gives 0 too, and notes in CPU.redo what to do about it */
+  /** As translate, for compiled code: what the TLB does not know then gives 0 too, and notes in CPU.redo what to do about it */
   plain: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),
   /** As translate, or for writes as plain, for the stack: tells in CPU.stackPage and stackAdd what may be written there without asking again */
   stack: signature(['i32', 'i32', 'i64', 'i32'], 'i32'),

@@ -12,7 +12,6 @@ import { ENTRIES } from '../decode/opcode-map.ts';
 import { add, and, compareExchange, displace, eq, geS, gtU, i32, i64, load, ltS, ne, or, select, shl, shrU, sub, widenU, wrap, xor, type Expr, type Type } from '../wasm/expr.ts';
 import type { Callee, Fn } from '../wasm/fn.ts';
 import { HOST, type RUNTIME } from './imports.ts';
-import type { KnownPage } from './known-pages.ts';
 import { ACCESS_INFO, INNER, MMU, REC } from './record.ts';
 import { continueAt, enterBlock, enterCached, isAwaited, isCanonical, jumpEntry, tlbEntry } from './tables.ts';
 import { SLOW } from './slow-names.ts';
@@ -120,7 +119,7 @@ export class InterpEnv extends Env {
    * The checks of an access outside 64-bit mode (SDM vol. 3, 5.3 and 5.5): #GP(0), or #SS(0) for the stack segment.
    * Processors let an access to a flat segment, of base 0 and 4 GiB, wrap around at its end.
    */
-  private checkSegment(va: Expr, bits: number, write: boolean, part: Part): void {
+  protected checkSegment(va: Expr, bits: number, write: boolean, part: Part): void {
     const segment = this.segmentOf(part);
     const base = this.fn.let(wrap(load('i64', 64, this.contextField(shl(segment, i32(3))), CPU.segBase)));
     const short = this.fn.let(this.segmentField32(segment, CPU.segShort));
@@ -149,15 +148,14 @@ export class InterpEnv extends Env {
   protected mmu(): Expr { return load('i32', 32, this.cpu, CPU.mmu); }
   /** Leaves with the exception that a routine outside has noted, when a condition holds. */
   protected faultIf(condition: Expr): void { this.fn.if(condition, () => this.fn.return(i32(EXIT.exception)), undefined, false); }
-  private hit(entry: Expr, lastPage: Expr, half: number): Expr { return eq(lastPage, load('i64', 64, entry, half)); }
+  protected hit(entry: Expr, lastPage: Expr, half: number): Expr { return eq(lastPage, load('i64', 64, entry, half)); }
   /** Page of an access's last byte: where it is that of the first too, one comparison sees both. */
   protected lastPage(va: Expr, bits: number): Expr { return and(bits > 8 ? add(va, i64(bits / 8 - 1)) : va, i64(-4096)); }
-  protected missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0, isPlain = false): Expr {
+  protected missed(va: Expr, bits: number, write: boolean, stack: boolean, more = 0): Expr {
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (stack ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0) | more;
-    return this.fn.call(this.routine(write, isPlain), this.cpu, this.record, va, i32(info));
+    return this.fn.call(this.routine(), this.cpu, this.record, va, i32(info));
   }
-  /** @param isPlain what is not within a page is left to the handler */
-  protected routine(_write: boolean, _isPlain: boolean): Callee { return this.calls.translate; }
+  protected routine(): Callee { return this.calls.translate; }
   translate(address: Expr, bits: number, write: boolean, part: Part): Expr {
     const host = this.fn.var('i32');
     this.access(this.fn.let(address), bits, write, part, (at) => host.set(at));
@@ -218,28 +216,16 @@ export class InterpEnv extends Env {
   /**
    * Writes an access twice: at where the TLB says that an address is, and for what it does not know.
    * @param use gets the capsule offset
-   * @param noted gets the page
    */
-  protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void, noted?: KnownPage): void {
+  protected access(va: Expr, bits: number, write: boolean, part: Part, use: (at: Expr, missed: boolean) => void): void {
     if (!this.mode64) this.checkSegment(va, bits, write, part);
     const half = write ? MMU.write : MMU.read;
     const entry = tlbEntry(this.fn, this.mmu(), va);
-    const by = load('i32', 32, entry, half + 8);
-    const page = this.fn.let(this.lastPage(va, bits));
-    this.fn.if(this.hit(entry, page, half), () => {
-      noted?.add.set(by);
-      noted?.page.set(page);
-      use(add(wrap(va), noted?.add.get ?? by), false);
-    }, () => {
-      const at = this.outside(va, bits, write, part, noted !== undefined);
-      noted?.add.set(sub(at, wrap(va)));
-      noted?.page.set(and(va, i64(-4096)));
-      use(at, true);
-    }, true);
+    this.fn.if(this.hit(entry, this.lastPage(va, bits), half), () => use(add(wrap(va), load('i32', 32, entry, half + 8)), false), () => use(this.outside(va, bits, write, part), true), true);
   }
   /** What a routine outside says to an access. */
-  protected outside(va: Expr, bits: number, write: boolean, part: Part, isPlain = false): Expr {
-    const host = this.fn.let(this.missed(va, bits, write, part === 'stack', 0, isPlain));
+  protected outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
+    const host = this.fn.let(this.missed(va, bits, write, part === 'stack'));
     this.faultIf(eq(host, i32(0)));
     return host;
   }

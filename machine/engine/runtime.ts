@@ -245,11 +245,15 @@ function stackRange(fn: Fn): void {
   fn.store(32, cpu, record, CPU.redo);
   fn.return(i32(0));
 }
-/** What is not plain, as writes to frames with code or page tables and accesses across pages, is left to the handler. */
+/** What the TLB cannot know, as writes to frames with code or page tables and accesses across pages, is left to the handler. */
 function plainAddress(fn: Fn, translate: Callee): void {
   const [cpu, record, va, info] = [0, 1, 2, 3].map((i) => fn.param(i)) as [Expr, Expr, Expr, Expr];
   const host = fn.let(fn.call(translate, cpu, record, va, info));
-  fn.if(ne(host, add(cpu, i32(CPU.bounce))), () => fn.return(host), undefined, true);
+  fn.if(eqz(host), () => fn.return(host));
+  const half = select(and(info, i32(ACCESS_INFO.write)), i32(MMU.write), i32(MMU.read));
+  const entry = fn.let(add(tlbEntry(fn, load('i32', 32, cpu, CPU.mmu), va), half));
+  const known = and(eq(load('i64', 64, entry), and(va, i64(-4096))), eq(add(wrap(va), load('i32', 32, entry, 8)), host));
+  fn.if(known, () => fn.return(host), undefined, true);
   fn.store(32, cpu, record, CPU.redo);
   fn.return(i32(0));
 }
