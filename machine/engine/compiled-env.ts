@@ -188,14 +188,10 @@ export class CompiledEnv extends InterpEnv {
   protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame, site: { redone } } = this;
     if (!write || !redone) return super.outside(va, bits, write, part);
-    const host = fn.let(this.missed(va, bits, write, part === 'stack'));
-    fn.if(eq(host, i32(0)), () => {
-      this.setField(CPU.redo, i32(0));
-      this.slowed = true;
-      frame.around(() => fn.call(this.calls.once, this.cpu, this.record));
-      fn.br(redone);
-    }, undefined, false);
-    return host;
+    this.slowed = true;
+    frame.around(() => fn.call(this.calls.once, this.cpu, this.record));
+    fn.br(redone);
+    return i32(0); // control does not come here
   }
   protected override routine(): Callee { return this.calls.plain; }
   /** What has to be committed does not come so far: the interpreter does it. */

@@ -91,7 +91,7 @@ export class MmuContexts {
     const page = (lo & ~0xfff) >>> 0;
     const { u32 } = this.capsule;
     for (let slot = 0; slot < CONTEXTS; slot++) {
-      if (this.bases[slot] === -1) continue;
+      if (this.bases[slot] === -1 || (this.stale[slot] as number) & DROP.translations) continue; // they go as a whole
       for (let half: number = MMU.read; half <= MMU.write; half += MMU.write) {
         const at = (this.context(slot) + half + entry) >>> 2;
         if (u32[at] === page && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = VOID;
