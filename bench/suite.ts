@@ -1,7 +1,7 @@
 // Runs the programs of bench/programs in one engine after the other: see HELP.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, globSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -34,8 +34,11 @@ fetches; it runs no Python. Debian's Xen in QEMU (bench/suite/fetch-xen.sh) is s
 type Bits = Engine['bits'];
 type Runs = Map<EngineName, Measurement[]>;
 
-function rowsIn(folder: string, pattern: RegExp, python: string | undefined): RowName[] {
-  const lines = execFileSync(join(folder, 'bin/rows'), ['--list'], { encoding: 'utf8' }).trim().split('\n');
+/** The rows of a build. One for a machine of 32 bits, which this one may not execute, has those of the other's whose names are in it. */
+function rowsIn(folder: string, bits: Bits, pattern: RegExp, python: string | undefined): RowName[] {
+  const program = readFileSync(join(folder, 'bin/rows'), 'latin1');
+  const lines = execFileSync(join(OUTPUT, 'root64/bin/rows'), ['--list'], { encoding: 'utf8' }).trim().split('\n')
+    .filter((line) => bits === 64 || program.includes(`\0${line.split(' ')[0]}\0`));
   const rows = lines.map((line): RowName => ({ name: line.split(' ')[0] as string, group: line.split(' ')[1] as string }));
   return rows.filter(({ name, group }) => (pattern.test(name) || pattern.test(group)) && (group !== 'python' || python !== undefined));
 }
@@ -46,7 +49,7 @@ function prepare(bits: Bits, pattern: RegExp, passes: number, python: string | u
   buildPrograms(folder, BUILDS[bits]);
   writeFileSync(initrd, initramfs(folder, python));
   const kernel = firstOf(globSync(BUILDS[bits].kernels), 'Debian\'s cloud kernel is missing: run tests/stock/fetch.sh');
-  return { folder, kernel, initrd, rows: rowsIn(folder, pattern, python), passes };
+  return { folder, kernel, initrd, rows: rowsIn(folder, bits, pattern, python), passes };
 }
 
 /** Every engine in turn, beginning with another one in each run. */
