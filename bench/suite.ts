@@ -38,7 +38,7 @@ type Runs = Map<EngineName, Measurement[]>;
 function rowsIn(folder: string, bits: Bits, pattern: RegExp, python: string | undefined): RowName[] {
   const program = readFileSync(join(folder, 'bin/rows'), 'latin1');
   const lines = execFileSync(join(OUTPUT, 'root64/bin/rows'), ['--list'], { encoding: 'utf8' }).trim().split('\n')
-    .filter((line) => bits === 64 || program.includes(`\0${line.split(' ')[0]}\0`));
+    .filter((line) => bits === 64 || program.includes(`${line.split(' ')[0]}\0`));
   const rows = lines.map((line): RowName => ({ name: line.split(' ')[0] as string, group: line.split(' ')[1] as string }));
   return rows.filter(({ name, group }) => (pattern.test(name) || pattern.test(group)) && (group !== 'python' || python !== undefined));
 }
