@@ -399,7 +399,7 @@ static void marks(void) {
     volatile u64 *entry = entry_of((void *)victim, 1);
     stopped = 0;
     start(write_some);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 2000 || (dirty == 0 && i < 1000000); i++) { // when the other one has a turn is chance
         asm volatile("lock btrq $6, %0" : "+m"(*entry) :: "memory", "cc"); // not dirty any more
         mmuext(MMUEXT_INVLPG_ALL, (u64)victim, 0);
         u64 before = alias[3];
