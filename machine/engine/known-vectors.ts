@@ -52,11 +52,9 @@ export class KnownVectors {
 
   /** The lowest bits of a register as a value of a type; it is to be pinned. */
   read(n: number, type: Type, bits: number): Expr {
-    const all = type === 'v128';
-    if (all && !this.held.has(n) && this.isPlain) return this.hold(n, this.inContext(n)).get;
-    if (!this.held.has(n)) return load(type, bits, this.fn.param(0), XMM + n * BYTES);
-    const v = this.value(n).get;
-    return type === 'v128' ? v : LANES[type].extract(v, 0);
+    if (this.held.has(n)) return type === 'v128' ? this.value(n).get : LANES[type].extract(this.value(n).get, 0);
+    if (type === 'v128' && this.isPlain) return this.hold(n, this.inContext(n)).get;
+    return load(type, bits, this.fn.param(0), XMM + n * BYTES);
   }
   /** Writes the lowest bits of a register, the others stay. */
   write(n: number, bits: number, value: Expr): void {

@@ -22,7 +22,7 @@ export type Compression = 'gzip' | 'xz' | 'lzma' | 'lz4' | 'zstd' | 'bzip2' | 'l
 export type Decompressors = Readonly<Record<Compression, Decompress>>;
 
 export const DECOMPRESSORS: Decompressors = {
-  gzip: gunzip, xz: unxz, lzma: unlzma, lz4: (input, size) => unlz4Legacy(input, size), bzip2: bunzip2, lzo: unlzop,
+  gzip: gunzip, xz: unxz, lzma: unlzma, lz4: unlz4Legacy, bzip2: bunzip2, lzo: unlzop,
   zstd,
 };
 
