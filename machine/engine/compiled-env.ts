@@ -38,6 +38,8 @@ export interface Site {
   readonly record: number;
   /** jumps to a node from here */
   go(to: Node): void;
+  /** registers that a node needs */
+  needed(node: Node): number;
   /** for an instruction whose stores go to page tables: behind it */
   readonly redone?: Label;
 }
@@ -170,7 +172,8 @@ export class CompiledEnv extends InterpEnv {
     const rsp = frame.register(REG.rsp);
     const low = fn.let(add(rsp, i64(lo)));
     fn.if(eqz(this.inStackPage(low, hi - lo)), () => {
-      this.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)));
+      frame.spill();
+      frame.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)), true);
       frame.takeStackPage();
     }, undefined, false);
     frame.grouped = { node: site.node, until };
@@ -179,15 +182,24 @@ export class CompiledEnv extends InterpEnv {
   private outsideStackPage(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame } = this;
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (part === 'stack' ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0);
+    frame.spill();
     const host = fn.let(fn.call(this.calls.stack, this.cpu, this.record, va, i32(info)));
-    this.faultIf(eq(host, i32(0)));
+    frame.faultIf(eq(host, i32(0)), true);
     frame.takeStackPage();
     return host;
   }
-  /** The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it. */
+  /**
+   * The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it.
+   * State is in the context before what may fault is called, as then nothing has to be kept for a fault.
+   */
   protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame, site: { redone } } = this;
-    if (!write || !redone) return super.outside(va, bits, write, part);
+    if (!write || !redone) {
+      frame.spill();
+      const host = fn.let(this.missed(va, bits, write, part === 'stack'));
+      frame.faultIf(eq(host, i32(0)), true);
+      return host;
+    }
     this.slowed = true;
     frame.around(() => fn.call(this.calls.once, this.cpu, this.record));
     fn.br(redone);
@@ -249,7 +261,7 @@ export class CompiledEnv extends InterpEnv {
     const { frame, site: { node, at } } = this;
     const after = at === node.steps.length - 1 ? node.after : undefined;
     if (!after) return frame.sayJump(kind, this.record, target);
-    frame.call(kind, this.record, target, frame.linear(after.block.start));
+    frame.call(kind, this.record, target, frame.linear(after.block.start), this.site.needed(after));
     this.goTo(after, true);
   }
   /** A jump to a block of the region. */

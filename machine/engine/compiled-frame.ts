@@ -1,17 +1,20 @@
 // The function that a region becomes: where it keeps the state of a vCPU, and its ways out.
 //
-// State goes back into the context on the ways out only. Each is written once, at the end of the function; an
-// instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the locals hold the state
-// before the instruction, because descriptions fault before they change anything.
+// State goes back into the context on the ways out only, and only what differs from it there (liveness.ts). The rest of each is written
+// once, at the end of the function; an instruction puts what it has to say into a few locals and jumps there. A fault is one of them: the
+// locals hold the state before the instruction, because descriptions fault before they change anything.
 
+import { assert } from '#base/assert.ts';
 import { PAGE_SIZE } from '#base/capsule.ts';
 import { CPU, EXIT } from '../cpu-state.ts';
 import type { FlagWords } from '../isa/flags.ts';
 import { add, and, eq, geS, i32, i64, load, ltS, ne, or, shrU, sub, wrap, xor, type Expr } from '../wasm/expr.ts';
 import type { Fn, Label, Var } from '../wasm/fn.ts';
+import { FLAGS, REGISTERS, type Effects } from './effects.ts';
 import type { Calls } from './interp-env.ts';
 import { type KnownPage, KnownPages } from './known-pages.ts';
 import { KnownVectors } from './known-vectors.ts';
+import type { Liveness } from './liveness.ts';
 import { INNER, MMU } from './record.ts';
 import type { Node } from './region.ts';
 import { moves } from './region-words.ts';
@@ -20,7 +23,6 @@ import { continueAt, enterCachedRegion, isAwaited, jumpEntryOf } from './tables.
 /** Jumps by the routines that they go to. */
 const JUMPS = ['direct', 'across', 'resume', 'indirect'] as const;
 export type JumpKind = (typeof JUMPS)[number];
-const REGISTERS = 16;
 const NO_GROUP = { node: undefined, until: -1 };
 
 /** What differs from machine to machine (region-words.ts, RegionNumbers). */
@@ -63,8 +65,10 @@ export class Frame {
   private readonly labels = new Map<WayOut, Label>();
   /** ways out that something takes: the others are not written */
   private readonly taken = new Set<WayOut>();
-  private used = 0;
-  private written = 0;
+  /** registers that locals hold here, those of them that differ from the context, and those that are needed behind the instruction */
+  private held = 0;
+  private differing = 0;
+  private wanted = 0;
 
   /** @param page where the region begins, in its words */
   constructor(fn: Fn, calls: Calls, handlerType: number, dv: DataView, page: number, imported: Imported) {
@@ -96,27 +100,44 @@ export class Frame {
   get pagesMove(): boolean { return this.pageNow !== undefined; }
   get flagWords(): FlagWords {
     return {
-      op: () => this.op.get, res: () => this.res.get, a: () => this.a.get,
-      set: (op, res, a) => { this.op.set(op); this.res.set(res); this.a.set(a); },
+      op: () => this.flagWord(this.op), res: () => this.flagWord(this.res), a: () => this.flagWord(this.a),
+      set: (op, res, a) => { this.op.set(op); this.res.set(res); this.a.set(a); this.differs(FLAGS); },
     };
   }
+  private flagWord(word: Var): Expr {
+    assert((this.held & FLAGS) !== 0, 'flags that the region has');
+    return word.get;
+  }
+  private differs(bit: number): void {
+    this.held |= bit;
+    this.differing |= bit;
+  }
+  /** A node begins. */
+  begin({ needed, differing }: Liveness): void {
+    this.held = needed;
+    this.differing = differing;
+  }
+  /** An instruction begins. @param neededBehind registers */
+  step({ reads, writes, isRepeated }: Effects, neededBehind: number): void {
+    this.wanted = neededBehind | reads | writes;
+    if (isRepeated) this.differing |= writes;
+  }
   register(n: number): Expr {
-    this.used |= 1 << n;
+    assert((this.held & 1 << n) !== 0, 'a register that the region has');
     return (this.registers[n] as Var).get;
   }
   /** @param moves the register is likely to lead to another page */
   setRegister(n: number, value: Expr, moves: boolean): void {
-    this.used |= 1 << n;
-    this.written |= 1 << n;
     (this.registers[n] as Var).set(value);
+    this.differs(1 << n);
     if (moves) this.pages.drop(n);
   }
 
   /** An address of the region's code: a kernel's is where it was, a program's moves with the region. */
   linear(va: number): Expr { return this.pageNow ? add(this.pageNow.get, i64(BigInt(va - this.page))) : i64(BigInt(va)); }
 
-  /** Writes the whole function around a body, which never comes to its end. */
-  wrap(body: () => void): void {
+  /** Writes the whole function around a body, which never comes to its end. @param needed registers, where it begins */
+  wrap(needed: number, body: () => void): void {
     const { fn } = this;
     const nest = (k: number): void => {
       if (k === WAYS_OUT.length) { body(); fn.unreachable(); return; }
@@ -125,21 +146,21 @@ export class Frame {
         this.labels.set(way, label);
         nest(k + 1);
       });
-      if (this.taken.has(way)) this[way]();
-      else fn.unreachable();
+      if (!this.taken.has(way)) return fn.unreachable();
+      if (way !== 'resume') this.spillBudget();
+      this[way]();
     };
     nest(0);
-    fn.settle();
-    fn.before(() => this.enter());
+    fn.before(() => this.enter(needed));
   }
-  private enter(): void {
+  private enter(needed: number): void {
     const { fn } = this;
     const cpu = fn.param(0);
     this.mmu.set(load('i32', 32, cpu, CPU.mmu));
     if (this.pageNow) this.pageNow.set(load('i64', 64, cpu, CPU.page));
     else fn.if(ne(load('i64', 64, cpu, CPU.page), i64(BigInt(this.page))), () => this.interpret(), undefined, false);
     this.budget.set(load('i32', 32, cpu, CPU.budget));
-    this.reload();
+    this.reload(needed);
     this.takeStackPage();
     if (this.calling) this.codeMoves.set(load('i32', 32, cpu, CPU.codeMoves));
   }
@@ -152,37 +173,44 @@ export class Frame {
     this.stack.page.set(load('i64', 64, this.fn.param(0), CPU.stackPage));
     this.stack.add.set(load('i32', 32, this.fn.param(0), CPU.stackAdd));
   }
-  /** Registers and flags from the context. */
-  private reload(): void {
+  /** Registers from the context. */
+  private reload(registers: number): void {
     const cpu = this.fn.param(0);
-    this.registers.forEach((r, n) => { if (this.used & 1 << n) r.set(load('i64', 64, cpu, CPU.regs + n * 8)); });
+    this.registers.forEach((r, n) => { if (registers & 1 << n) r.set(load('i64', 64, cpu, CPU.regs + n * 8)); });
+    if ((registers & FLAGS) === 0) return;
     this.op.set(load('i32', 32, cpu, CPU.ccOp));
     this.res.set(load('i64', 64, cpu, CPU.ccRes));
     this.a.set(load('i64', 64, cpu, CPU.ccA));
   }
-  private spill(): void {
-    const { fn } = this;
+  /** Puts registers that differ from the context there. */
+  spill(): void {
+    const { fn, differing } = this;
     const cpu = fn.param(0);
-    this.registers.forEach((r, n) => { if (this.written & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
-    fn.store(32, cpu, this.op.get, CPU.ccOp);
-    fn.store(64, cpu, this.res.get, CPU.ccRes);
-    fn.store(64, cpu, this.a.get, CPU.ccA);
-    fn.store(32, cpu, this.budget.get, CPU.budget);
+    this.registers.forEach((r, n) => { if (differing & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
+    if (differing & FLAGS) {
+      fn.store(32, cpu, this.op.get, CPU.ccOp);
+      fn.store(64, cpu, this.res.get, CPU.ccRes);
+      fn.store(64, cpu, this.a.get, CPU.ccA);
+    }
   }
+  private spillBudget(): void { this.fn.store(32, this.fn.param(0), this.budget.get, CPU.budget); }
   private wayTo(way: WayOut): Label {
     this.taken.add(way);
     return this.labels.get(way) as Label;
   }
-  private out(way: WayOut): void { this.fn.br(this.wayTo(way)); }
+  private out(way: WayOut): void {
+    this.spill();
+    this.fn.br(this.wayTo(way));
+  }
 
   // ---- the ways out: what an instruction says, and what is written at the function's end
 
-  /** A routine outside has noted an exception. */
-  faultIf(condition: Expr): void { this.fn.brIf(this.wayTo('fault'), condition, false); }
-  private fault(): void {
-    this.spill();
-    this.fn.returnCall(this.calls.fault, this.fn.param(0));
+  /** A routine outside has noted an exception. What it took off the slice is taken off again. @param spilled registers are in the context already */
+  faultIf(condition: Expr, spilled = false): void {
+    if (spilled) this.fn.brIf(this.wayTo('fault'), condition, false);
+    else this.fn.if(condition, () => this.out('fault'), undefined, false);
   }
+  private fault(): void { this.fn.returnCall(this.calls.fault, this.fn.param(0)); }
   sayLeave(record: Expr, code: Expr, done: Expr): void {
     this.code.set(code);
     this.record.set(record);
@@ -190,7 +218,6 @@ export class Frame {
     this.out('leave');
   }
   private leave(): void {
-    this.spill();
     this.fn.returnCall(this.calls.leave, this.fn.param(0), this.record.get, this.code.get, this.done.get);
   }
   /** To an address where the slice ends, or whose code may have moved or changed and has to be found anew. */
@@ -201,7 +228,6 @@ export class Frame {
   }
   private away(): void {
     const { fn } = this;
-    this.spill();
     fn.store(64, fn.param(0), this.target.get, CPU.rip);
     fn.if(ne(this.code.get, i32(INNER.lookup)), () => fn.return(this.code.get));
     fn.returnCall(this.calls.resume, fn.param(0));
@@ -217,7 +243,6 @@ export class Frame {
   private jump(): void {
     const { fn } = this;
     const cpu = fn.param(0), target = this.target.get;
-    this.spill();
     const entry = jumpEntryOf(fn, this.mmu.get, target);
     const known = and(geS(this.budget.get, i32(0)), eq(load('i64', 64, entry, MMU.jumps), target));
     fn.if(known, () => enterCachedRegion(fn, this.handlerType, entry, target), undefined, true);
@@ -238,7 +263,6 @@ export class Frame {
     }, undefined, true);
   }
   private back(): void {
-    this.spill();
     this.fn.store(64, this.fn.param(0), this.target.get, CPU.rip);
     this.fn.return(i32(EXIT.none));
   }
@@ -246,7 +270,7 @@ export class Frame {
    * Calls what lies outside and waits until that returns. Any state may have changed then, and other tables or other code be in place: control
    * goes on from the context if so. Where too many wait, as those of tasks that do not run do, all are given up.
    */
-  call(kind: Exclude<JumpKind, 'resume'>, record: Expr, target: Expr, returnTo: Expr): void {
+  call(kind: Exclude<JumpKind, 'resume'>, record: Expr, target: Expr, returnTo: Expr, needed: number): void {
     const { fn } = this;
     const cpu = fn.param(0);
     this.calling = true;
@@ -255,7 +279,8 @@ export class Frame {
     const isOver = ltS(this.budget.get, i32(0));
     fn.if(kind === 'indirect' ? or(isOver, full) : isOver, () => this.sayJump(kind, record, target), undefined, false); // that may be no address
     if (kind !== 'indirect') fn.if(full, () => this.sayAway(target, INNER.unwind), undefined, false);
-    fn.later(() => this.spill());
+    this.spill();
+    this.spillBudget();
     fn.store(64, outer, returnTo, 8);
     fn.store(32, cpu, add(outer, i32(8)), CPU.innermost);
     const entry = jumpEntryOf(fn, this.mmu.get, target);
@@ -269,7 +294,9 @@ export class Frame {
     fn.store(32, cpu, sub(load('i32', 32, cpu, CPU.innermost), i32(8)), CPU.innermost);
     const moved = or(xor(load('i32', 32, cpu, CPU.codeMoves), this.codeMoves.get), xor(load('i32', 32, cpu, CPU.mmu), this.mmu.get));
     fn.brIf(this.wayTo('resume'), moved, false);
-    fn.later(() => this.reload());
+    this.reload(needed);
+    this.held = needed;
+    this.differing = 0;
     this.budget.set(load('i32', 32, cpu, CPU.budget));
     this.takeStackPage();
     this.pages.forget();
@@ -286,7 +313,6 @@ export class Frame {
     this.out('slow');
   }
   private slow(): void {
-    this.spill();
     const va = this.argument.get;
     this.fn.return(this.fn.call(this.calls.slow, this.fn.param(0), this.record.get, this.code.get, this.done.get, wrap(va), wrap(shrU(va, i64(32)))));
   }
@@ -295,16 +321,19 @@ export class Frame {
     this.out('systemCall');
   }
   private systemCall(): void {
-    this.spill();
     this.fn.returnCall(this.calls.systemCall, this.fn.param(0), this.record.get);
   }
   /** Around a routine outside that may read and change any state. It returns 0, or the code to leave with. */
   around(call: () => Expr): void {
-    this.used = this.written = 0xffff;
     this.spill();
+    this.spillBudget();
     const code = this.fn.let(call());
     this.fn.if(code, () => this.fn.return(code));
-    this.reload();
+    const taken = this.wanted | this.differing;
+    this.reload(taken);
+    // where it is not always called, nothing but what is the same either way is known behind
+    if (this.pages.isPlain) this.differing = 0;
+    this.held = this.pages.isPlain ? taken : this.held & taken;
     this.stack.page.set(i64(-1)); // translations may have changed
     this.pages.forget();
     this.vectors.forget();

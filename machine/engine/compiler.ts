@@ -6,11 +6,13 @@ import { i32, sub, type Expr } from '../wasm/expr.ts';
 import { Fn, type Label } from '../wasm/fn.ts';
 import { addressOf, CompiledEnv, type Site } from './compiled-env.ts';
 import { Frame, type Imported } from './compiled-frame.ts';
+import type { Effects } from './effects.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
 import type { PageKnowledge } from './known-pages.ts';
 import type { VectorKnowledge } from './known-vectors.ts';
+import { livenessOf, type Liveness } from './liveness.ts';
 import { REC } from './record.ts';
 import { pageOfNode, successors, type Node, type Region, type Step } from './region.ts';
 import { decodeRegion, importsOf } from './region-words.ts';
@@ -45,11 +47,16 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
   /** what is known of flags and pages where a block begins that is reached from one place only */
   const inherited = new Map<Node, { readonly flags: unknown; readonly pages: PageKnowledge; readonly vectors: VectorKnowledge }>();
   const inUse = new Set<number>();
-  frame.wrap(() => {
+  const liveness = livenessOf(region, dv, calls);
+  const livenessAt = (node: Node): Liveness => liveness.get(node) as Liveness;
+  const needed = (node: Node): number => livenessAt(node).needed;
+  frame.wrap(needed(region.entry), () => {
     fn.scope();
     const structure = new Structure<Node>(fn, successors, (node) => {
       const flags = new Flags(fn, calls, false, frame.flagWords, true);
       flags.inherit(inherited.get(node)?.flags);
+      const { effects, neededBehind } = livenessAt(node);
+      frame.begin(livenessAt(node));
       frame.pages.begin(inherited.get(node)?.pages);
       frame.vectors.begin(inherited.get(node)?.vectors);
       const go = (to: Node): void => {
@@ -60,14 +67,15 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
         structure.go(to);
       };
       node.steps.forEach((step, at) => {
-        emitStep(step, frame, flags, { node, at, record: step.record, go });
+        frame.step(effects[at] as Effects, neededBehind[at] as number);
+        emitStep(step, frame, flags, { node, at, record: step.record, go, needed });
         const keep = new Set(inUse);
         flags.localsInUse(keep);
         fn.scope(keep);
       });
       const last = node.steps.at(-1) as Step;
       // another block of the region goes on here: what was executed so far is paid for
-      if (node.next) bare(frame, flags, { node, at: -1, record: last.record, go }).fallInto(node.next, node.retired);
+      if (node.next) bare(frame, flags, { node, at: -1, record: last.record, go, needed }).fallInto(node.next, node.retired);
       else if (node.leavesTo !== undefined) fallOut(node.leavesTo, last, addressOf({ node, at: node.steps.length - 1 }, frame), frame);
     });
     structure.emit(region.nodes, region.entry);

@@ -34,8 +34,6 @@ export class Fn {
   private depth = 0;
   /** where branches are whose conditions are nearly always the same: offsets in `code` */
   readonly hints: { at: number; likely: boolean }[] = [];
-  /** what is written later, in order */
-  private readonly open: { readonly at: number; readonly write: () => void }[] = [];
   /** locals of the current scope, and those of scopes that have ended, which are used again */
   private scoped: number[] | undefined;
   private readonly free: Record<Type, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
@@ -90,21 +88,6 @@ export class Fn {
     write();
     for (const { at, likely } of hints) this.hints.push({ at: at + this.code.length, likely });
     this.code.append(rest);
-  }
-  /** Writes code here that is not known yet: `settle` does, which comes once and last. It may not branch. */
-  later(write: () => void): void { this.open.push({ at: this.code.length, write }); }
-  settle(): void {
-    const { code: rest } = this;
-    const hints = this.hints.splice(0);
-    this.code = new Bytes(rest.length + 64 * this.open.length);
-    let from = 0;
-    for (const { at, write } of [...this.open, { at: rest.length, write: (): void => {} }]) {
-      for (const hint of hints) if (hint.at >= from && hint.at < at) this.hints.push({ ...hint, at: hint.at - from + this.code.length });
-      this.code.bytes(rest.data.subarray(from, at));
-      write();
-      from = at;
-    }
-    this.open.length = 0;
   }
   store(bits: number, address: Expr, value: Expr, offset = 0): void { emitStore(this.code, bits, address, value, offset); }
   /** Loads and stores before it come before those behind it, for all threads. */
