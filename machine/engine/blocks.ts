@@ -119,12 +119,16 @@ export class Blocks {
     return second === undefined ? -1 : (second - this.capsule.frames) >>> 12;
   }
   isVoid(record: number): boolean { return this.capsule.u16[record >>> 1] === this.stale; }
-  /** Puts a block into the table that generated code looks into. One that reaches into the next page is not for it. */
+  /** Puts a block into the table that generated code looks into, before one that is there by the same hash. One that reaches into the next page is not for it. */
   private publish(record: number, key: number): void {
     if (this.straddling.has(record)) return;
     const physical = Math.floor(key / 4);
     const { u32 } = this.capsule;
     const at = (this.table + blockEntry(physical)) >>> 2;
+    if (u32[at] !== physical) {
+      u32[at + 2] = u32[at] as number;
+      u32[at + 3] = u32[at + 1] as number;
+    }
     u32[at] = physical;
     u32[at + 1] = record | key & 3;
   }

@@ -78,10 +78,10 @@ export const codeEntry = (lo: number): number => MMU.code + (Math.imul(lo >>> 12
 /** 2^32 divided by the golden ratio: spreads page numbers over the 2^12 entries. */
 export const CODE_HASH = 0x9e37_79b1 | 0;
 
-/** The block table: where decoded code lies, by physical address. 8 bytes an entry: u32 address, u32 first record | variant. */
-export const BLOCK_TABLE = { entries: 32768, size: 32768 * 8 } as const;
-/** Offset of an address's entry. */
-export const blockEntry = (physical: number): number => ((physical ^ physical >>> 15) & (BLOCK_TABLE.entries - 1)) * 8;
+/** The block table: where decoded code lies, by physical address. 8 bytes an entry: u32 address, u32 first record | variant; two entries for each hash. */
+export const BLOCK_TABLE = { hashes: 32768, size: 32768 * 16 } as const;
+/** Offset of the first of an address's two entries. */
+export const blockEntry = (physical: number): number => ((physical ^ physical >>> 15) & (BLOCK_TABLE.hashes - 1)) * 16;
 /** What `link` holds in a computed jump's record: how many of its targets were noted; or this, where none are. */
 export const UNNOTED = 0xffff_ffff, NOTED = 24;
 

@@ -140,11 +140,15 @@ function findBlock(fn: Fn, cpu: Expr, va: Expr, g: FrameGeometry, unknown: Label
     noteFilled(fn, mmu, add(cached, i32(MMU.code)), MMU.targets);
   });
   const physical = fn.let(or(shl(frame.get, i32(12)), and(wrap(va), i32(4095))));
-  const slot = fn.let(shl(and(xor(physical, shrU(physical, i32(15))), i32(BLOCK_TABLE.entries - 1)), i32(3)));
-  fn.brIf(unknown, ne(load('i32', 32, slot, g.blockTable), physical));
+  const slot = fn.var('i32', shl(and(xor(physical, shrU(physical, i32(15))), i32(BLOCK_TABLE.hashes - 1)), i32(4)));
+  const isElsewhere = (): Expr => ne(load('i32', 32, slot.get, g.blockTable), physical);
+  fn.if(isElsewhere(), () => {
+    slot.set(add(slot.get, i32(8)));
+    fn.brIf(unknown, isElsewhere());
+  });
   const mode = fn.let(load('i32', 32, cpu, CPU.mode));
   const variant = or(and(mode, i32(MODE.compat32)), and(shrU(mode, i32(1)), i32(MODE.ts >>> 1)));
-  const record = fn.let(xor(load('i32', 32, slot, g.blockTable + 4), variant));
+  const record = fn.let(xor(load('i32', 32, slot.get, g.blockTable + 4), variant));
   fn.brIf(unknown, and(record, i32(3)));
   const jump = jumpEntry(fn, cpu, va);
   fn.store(64, jump, va, MMU.jumps);
