@@ -172,8 +172,7 @@ export class CompiledEnv extends InterpEnv {
     const rsp = frame.register(REG.rsp);
     const low = fn.let(add(rsp, i64(lo)));
     fn.if(eqz(this.inStackPage(low, hi - lo)), () => {
-      frame.spill();
-      frame.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)), true);
+      this.faultIf(eq(fn.call(this.calls.stackRange, this.cpu, this.record, low, i32(hi - lo)), i32(0)));
       frame.takeStackPage();
     }, undefined, false);
     frame.grouped = { node: site.node, until };
@@ -182,24 +181,15 @@ export class CompiledEnv extends InterpEnv {
   private outsideStackPage(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame } = this;
     const info = bits / 8 | (write ? ACCESS_INFO.write : 0) | (part === 'stack' ? ACCESS_INFO.stack : 0) | (this.isLocked ? ACCESS_INFO.locked : 0);
-    frame.spill();
     const host = fn.let(fn.call(this.calls.stack, this.cpu, this.record, va, i32(info)));
-    frame.faultIf(eq(host, i32(0)), true);
+    this.faultIf(eq(host, i32(0)));
     frame.takeStackPage();
     return host;
   }
-  /**
-   * The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it.
-   * State is in the context before what may fault is called, as then nothing has to be kept for a fault.
-   */
+  /** The handler of an instruction that stores to page tables is called, where others are left to theirs: the region goes on behind it. */
   protected override outside(va: Expr, bits: number, write: boolean, part: Part): Expr {
     const { fn, frame, site: { redone } } = this;
-    if (!write || !redone) {
-      frame.spill();
-      const host = fn.let(this.missed(va, bits, write, part === 'stack'));
-      frame.faultIf(eq(host, i32(0)), true);
-      return host;
-    }
+    if (!write || !redone) return super.outside(va, bits, write, part);
     this.slowed = true;
     frame.around(() => fn.call(this.calls.once, this.cpu, this.record));
     fn.br(redone);

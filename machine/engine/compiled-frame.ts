@@ -63,6 +63,9 @@ export class Frame {
   private readonly target: Var;
   private readonly argument: Var;
   private readonly labels = new Map<WayOut, Label>();
+  /** ways out that are seldom taken have these in common; then `next` says which it is */
+  private readonly tails: Tail[] = [];
+  private readonly next: Var;
   /** ways out that something takes: the others are not written */
   private readonly taken = new Set<WayOut>();
   /** registers that locals hold here, those of them that differ from the context, and those that are needed behind the instruction */
@@ -93,6 +96,7 @@ export class Frame {
     this.record = fn.var('i32');
     this.code = fn.var('i32');
     this.done = fn.var('i32');
+    this.next = fn.var('i32');
     this.target = fn.var('i64');
     this.argument = fn.var('i64');
   }
@@ -139,8 +143,22 @@ export class Frame {
   /** Writes the whole function around a body, which never comes to its end. @param needed registers, where it begins */
   wrap(needed: number, body: () => void): void {
     const { fn } = this;
+    const nestTails = (k: number): void => {
+      if (k === TAILS) { body(); fn.unreachable(); return; }
+      const tail: Tail = { label: undefined, saved: 0, held: ALL, ways: new Set() };
+      this.tails.push(tail);
+      fn.block((label) => {
+        tail.label = label;
+        nestTails(k + 1);
+      });
+      if (tail.held === ALL) return fn.unreachable();
+      this.spill(tail.saved);
+      const [only, ...others] = tail.ways;
+      if (others.length === 0) fn.br(this.wayTo(only as Seldom));
+      else fn.brTable(SELDOM.map((way) => this.wayTo(tail.ways.has(way) ? way : only as Seldom)), this.next.get);
+    };
     const nest = (k: number): void => {
-      if (k === WAYS_OUT.length) { body(); fn.unreachable(); return; }
+      if (k === WAYS_OUT.length) return nestTails(0);
       const way = WAYS_OUT[k] as WayOut;
       fn.block((label) => {
         this.labels.set(way, label);
@@ -182,12 +200,12 @@ export class Frame {
     this.res.set(load('i64', 64, cpu, CPU.ccRes));
     this.a.set(load('i64', 64, cpu, CPU.ccA));
   }
-  /** Puts registers that differ from the context there. */
-  spill(): void {
-    const { fn, differing } = this;
+  /** Puts registers into the context. */
+  private spill(registers: number): void {
+    const { fn } = this;
     const cpu = fn.param(0);
-    this.registers.forEach((r, n) => { if (differing & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
-    if (differing & FLAGS) {
+    this.registers.forEach((r, n) => { if (registers & 1 << n) fn.store(64, cpu, r.get, CPU.regs + n * 8); });
+    if (registers & FLAGS) {
       fn.store(32, cpu, this.op.get, CPU.ccOp);
       fn.store(64, cpu, this.res.get, CPU.ccRes);
       fn.store(64, cpu, this.a.get, CPU.ccA);
@@ -199,15 +217,37 @@ export class Frame {
     return this.labels.get(way) as Label;
   }
   private out(way: WayOut): void {
-    this.spill();
+    this.spill(this.differing);
     this.fn.br(this.wayTo(way));
+  }
+  /** The same for a way that is seldom taken. */
+  private seldom(way: Seldom): void {
+    const tail = this.tail(way);
+    if (!tail) return this.out(way);
+    this.next.set(i32(SELDOM.indexOf(way)));
+    this.fn.br(tail);
+  }
+  /**
+   * Where all registers go into the context that differ here, and maybe others that are held: so that many ways have it in common. They
+   * would take much of a region, as most instructions may fault.
+   */
+  private tail(way: Seldom): Label | undefined {
+    const { differing, held } = this;
+    const fits = (tail: Tail): boolean => ((tail.saved | differing) & ~(tail.held & held)) === 0;
+    const tail = this.tails.findLast((t) => t.held !== ALL && fits(t)) ?? this.tails.find((t) => t.held === ALL);
+    if (!tail) return undefined;
+    tail.saved |= differing;
+    tail.held &= held;
+    tail.ways.add(way);
+    return tail.label;
   }
 
   // ---- the ways out: what an instruction says, and what is written at the function's end
 
-  /** A routine outside has noted an exception. What it took off the slice is taken off again. @param spilled registers are in the context already */
-  faultIf(condition: Expr, spilled = false): void {
-    if (spilled) this.fn.brIf(this.wayTo('fault'), condition, false);
+  /** A routine outside has noted an exception. What it took off the slice is taken off again. */
+  faultIf(condition: Expr): void {
+    const tail = this.tail('fault');
+    if (tail) this.fn.brIf(tail, condition, false); // `next` is 0
     else this.fn.if(condition, () => this.out('fault'), undefined, false);
   }
   private fault(): void { this.fn.returnCall(this.calls.fault, this.fn.param(0)); }
@@ -215,7 +255,7 @@ export class Frame {
     this.code.set(code);
     this.record.set(record);
     this.done.set(done);
-    this.out('leave');
+    this.seldom('leave');
   }
   private leave(): void {
     this.fn.returnCall(this.calls.leave, this.fn.param(0), this.record.get, this.code.get, this.done.get);
@@ -224,7 +264,7 @@ export class Frame {
   sayAway(target: Expr, code: number): void {
     this.target.set(target);
     this.code.set(i32(code));
-    this.out('away');
+    this.seldom('away');
   }
   private away(): void {
     const { fn } = this;
@@ -233,11 +273,12 @@ export class Frame {
     fn.returnCall(this.calls.resume, fn.param(0));
   }
   /** To a block outside: of a jump whose record may be linked to it, or of a computed one; or where no jump leads (`resume`). */
-  sayJump(kind: JumpKind, record: Expr, target: Expr): void {
+  sayJump(kind: JumpKind, record: Expr, target: Expr, seldom = kind === 'resume'): void {
     this.code.set(i32(JUMPS.indexOf(kind)));
     this.record.set(record);
     this.target.set(target);
-    this.out('jump');
+    if (seldom) this.seldom('jump');
+    else this.out('jump');
   }
   /** Where the jump cache leads to a region, there; the rest is a routine's. */
   private jump(): void {
@@ -277,9 +318,9 @@ export class Frame {
     const outer = fn.let(load('i32', 32, cpu, CPU.innermost));
     const full = eq(outer, add(cpu, i32(CPU.returnsEnd - 8)));
     const isOver = ltS(this.budget.get, i32(0));
-    fn.if(kind === 'indirect' ? or(isOver, full) : isOver, () => this.sayJump(kind, record, target), undefined, false); // that may be no address
+    fn.if(kind === 'indirect' ? or(isOver, full) : isOver, () => this.sayJump(kind, record, target, true), undefined, false); // that may be no address
     if (kind !== 'indirect') fn.if(full, () => this.sayAway(target, INNER.unwind), undefined, false);
-    this.spill();
+    this.spill(this.differing);
     this.spillBudget();
     fn.store(64, outer, returnTo, 8);
     fn.store(32, cpu, add(outer, i32(8)), CPU.innermost);
@@ -325,7 +366,7 @@ export class Frame {
   }
   /** Around a routine outside that may read and change any state. It returns 0, or the code to leave with. */
   around(call: () => Expr): void {
-    this.spill();
+    this.spill(this.differing);
     this.spillBudget();
     const code = this.fn.let(call());
     this.fn.if(code, () => this.fn.return(code));
@@ -342,5 +383,10 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
+/** Registers that go into the context here, and those that are held wherever it is come from; all, where that is nowhere. And where it leads. */
+interface Tail { label: Label | undefined; saved: number; held: number; readonly ways: Set<Seldom> }
+const TAILS = 16, ALL = -1;
+const SELDOM = ['fault', 'away', 'leave', 'jump'] as const;
+type Seldom = (typeof SELDOM)[number];
 const WAYS_OUT = ['fault', 'leave', 'away', 'jump', 'back', 'resume', 'slow', 'systemCall'] as const;
 type WayOut = (typeof WAYS_OUT)[number];
