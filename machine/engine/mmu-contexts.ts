@@ -10,7 +10,8 @@ import type { Cpu } from '../cpu.ts';
 import { codeEntry, MMU, type EntryLog } from './record.ts';
 import { machinesOf } from './siblings.ts';
 
-const CONTEXTS = 16;
+/** As many as twenty processes have, kernel and user mode: one that has lost its context meets it empty. */
+const CONTEXTS = 40;
 const EMPTY = 0xff; // a tag of all ones equals no page address
 const VOID = 0xffff_ffff;
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
@@ -30,6 +31,10 @@ export class MmuContexts {
   private readonly used: number[] = new Array<number>(CONTEXTS).fill(0);
   /** by context, DROP bits of what it holds that is no longer true */
   private readonly stale = new Uint8Array(CONTEXTS);
+  /** contexts whose translations are true */
+  private readonly current: number[] = [];
+  /** contexts whose base is one no more, the last one at the end: its lines are likely to be in the processor's caches */
+  private readonly free: number[] = [];
   private clock = 0;
   private running: Cpu | undefined;
   /** entries of pages that were filled and dropped again */
@@ -49,10 +54,11 @@ export class MmuContexts {
   setBase(cpu: Cpu, mfn: number, kernel?: boolean): void {
     let slot = this.byBase.get(mfn);
     if (slot === undefined) {
-      slot = this.used.indexOf(Math.min(...this.used));
+      slot = this.free.pop() ?? this.used.indexOf(Math.min(...this.used));
       this.byBase.delete(this.bases[slot] as number);
       this.bases[slot] = mfn;
       this.stale[slot] = DROP.all;
+      this.isNotCurrent(slot);
       this.byBase.set(mfn, slot);
       this.codeMoved();
     }
@@ -82,6 +88,11 @@ export class MmuContexts {
     const slot = this.byBase.get(mfn);
     if (slot === undefined) return;
     this.spoil(slot, DROP.all);
+    if (!this.inUse().includes(slot)) {
+      this.byBase.delete(mfn);
+      this.bases[slot] = -1;
+      this.free.push(slot);
+    }
     this.cleanUsed();
   }
   /** Drops the translations of one page. */
@@ -90,8 +101,7 @@ export class MmuContexts {
     const entry = (lo >>> 8) & ((MMU.entries - 1) << 4);
     const page = (lo & ~0xfff) >>> 0;
     const { u32 } = this.capsule;
-    for (let slot = 0; slot < CONTEXTS; slot++) {
-      if (this.bases[slot] === -1 || (this.stale[slot] as number) & DROP.translations) continue; // they go as a whole
+    for (const slot of this.current) {
       for (let half: number = MMU.read; half <= MMU.write; half += MMU.write) {
         const at = (this.context(slot) + half + entry) >>> 2;
         if (u32[at] === page && u32[at + 1] === hi >>> 0) u32[at] = u32[at + 1] = VOID;
@@ -198,12 +208,18 @@ export class MmuContexts {
   private spoil(slot: number, bits: number): void {
     if (bits & DROP.jumps) this.codeMoved();
     this.stale[slot] = (this.stale[slot] as number) | bits;
+    if (bits & DROP.translations) this.isNotCurrent(slot);
     this.capsule.u32[(this.context(slot) + MMU.base) >>> 2] = VOID;
+  }
+  private isNotCurrent(slot: number): void {
+    const at = this.current.indexOf(slot);
+    if (at >= 0) this.current.splice(at, 1);
   }
   private clean(slot: number): void {
     const bits = this.stale[slot];
     if (bits === undefined || bits === 0) return; // or no context yet
     this.stale[slot] = 0;
+    if (!this.current.includes(slot)) this.current.push(slot);
     this.capsule.u32[(this.context(slot) + MMU.base) >>> 2] = this.bases[slot] as number;
     if (bits & DROP.translations) this.empty(slot, MMU.pages, MMU.read, MMU.jumps);
     else if (bits & DROP.writes) this.emptyWrites(slot, -1);
