@@ -23,7 +23,7 @@ const SETUP_FAILED = 69;
  * Options for V8 that a process can still take: guest code is compiled for the first time on the thread that writes it, not
  * when it is first called, and optimised sooner. A tenth to a fifth less time for a guest's first seconds.
  */
-export const LATE = ['--no-wasm-lazy-compilation', '--wasm-tiering-budget=3000000'];
+export const LATE = ['--no-wasm-lazy-compilation', '--wasm-tiering-budget=1500000'];
 /**
  * With these V8 does not note at each call in guest code what it might inline, which is nothing: another tenth. Only a new
  * process can take the first: WebAssembly that is there already goes wrong.

@@ -25,7 +25,7 @@ import { encodeRegion } from './region-words.ts';
  * compile, 15 ns to interpret in code that is as large as a kernel's, 5 ns to execute when compiled (2026-11, Node 26.10,
  * `npm run bench`).
  */
-export const HOT = 2000;
+export const HOT = 4000;
 const WARM = 4;
 /** Most regions that wait to be compiled. */
 const MAX_PENDING = 64;

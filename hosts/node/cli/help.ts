@@ -39,7 +39,7 @@ small Linux with busybox.
   --deterministic   time comes from counted instructions and nothing is random:
                     the same input gives the same run. Input that is not a
                     terminal is read to its end first
-  --compile-after N compile guest code that was executed N times (2000 if not
+  --compile-after N compile guest code that was executed N times (4000 if not
                     given, and in the default guest only once it has started);
                     0 leaves all of it to the interpreter
   --trace LIST      write to standard error what happens in the domain: one or
