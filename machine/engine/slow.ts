@@ -41,7 +41,7 @@ function charge(call: Call, done: number): void {
   const budget = call.cpu.field32(CPU.budget) - u8(call.cpu, call.record + REC.icount) - done;
   call.cpu.setField32(CPU.budget, budget);
 }
-const fxImage = new Uint8Array(FX_IMAGE);
+const fxImage = new Uint8Array(FX_IMAGE), fxWords = new Uint32Array(fxImage.buffer);
 const fxForm = (call: Call): FxForm => (call.cpu.compat ? 'compat' : call.opSize === 64 ? 'fxsave64' : 'fxsave');
 const site: X87Site = { operand16: false, rip: 0n, data: 0n, rflags: 0 };
 
@@ -131,20 +131,19 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
     c.operands.requireAligned(call, true);
     const host = c.operands.direct(call, FX_IMAGE, true);
     if (host >= 0) {
-      const size = fxsave(call.cpu, fxForm(call), fxImage);
-      call.cpu.capsule.u8.set(fxImage.subarray(0, size), host);
+      fxsave(call.cpu, fxForm(call), call.cpu.capsule.u32, host >>> 2);
       return 0;
     }
     c.operands.probe(call, FX_IMAGE);
-    c.operands.write(call, fxsave(call.cpu, fxForm(call), fxImage), fxImage);
+    c.operands.write(call, fxsave(call.cpu, fxForm(call), fxWords), fxImage);
     return 0;
   },
   fxrstor(c, call) {
     c.operands.requireAligned(call, false);
     const host = c.operands.direct(call, FX_IMAGE, false);
-    if (host >= 0) fxImage.set(call.cpu.capsule.u8.subarray(host, host + FX_IMAGE));
-    else c.operands.read(call, FX_IMAGE, fxImage);
-    if (!fxrstor(call.cpu, fxForm(call), fxImage)) raise(call.cpu, 13, 0);
+    if (host < 0) c.operands.read(call, FX_IMAGE, fxImage);
+    const done = host < 0 ? fxrstor(call.cpu, fxForm(call), fxWords) : fxrstor(call.cpu, fxForm(call), call.cpu.capsule.u32, host >>> 2);
+    if (!done) raise(call.cpu, 13, 0);
     return 0;
   },
   sse(_c, call) {

@@ -7,6 +7,8 @@ import { type FxForm, FX_IMAGE, fxrstor, fxsave } from './fxsave.ts';
 
 const cpu = new Cpu(new Capsule(16, 16, 0), 0);
 
+const words = (image: Uint8Array): Uint32Array => new Uint32Array(image.buffer);
+
 /** An image with every bit set that can be, valid MXCSR. */
 function fullImage(): { image: Uint8Array; view: DataView } {
   const image = new Uint8Array(FX_IMAGE).fill(0xff);
@@ -20,12 +22,12 @@ function fullImage(): { image: Uint8Array; view: DataView } {
 
 function saved(form: FxForm): { size: number; view: DataView } {
   const image = new Uint8Array(FX_IMAGE).fill(0xcc);
-  return { size: fxsave(cpu, form, image), view: new DataView(image.buffer) };
+  return { size: fxsave(cpu, form, words(image)), view: new DataView(image.buffer) };
 }
 
 test('what a full image becomes is what silicon keeps of it', () => {
   const { image } = fullImage();
-  assert.ok(fxrstor(cpu, 'fxsave64', image));
+  assert.ok(fxrstor(cpu, 'fxsave64', words(image)));
   const { size, view } = saved('fxsave64');
   assert.equal(size, 416);
   assert.equal(view.getUint16(FX.fcw, true), 0x1f7f);
@@ -45,21 +47,21 @@ test('the summary bits of the status word follow its flags and masks', () => {
   const { image, view } = fullImage();
   view.setUint16(FX.fcw, 0x37e, true);
   view.setUint16(FX.fsw, 0x0001, true);
-  assert.ok(fxrstor(cpu, 'fxsave64', image));
+  assert.ok(fxrstor(cpu, 'fxsave64', words(image)));
   assert.equal(saved('fxsave64').view.getUint16(FX.fsw, true), 0x8081);
   view.setUint16(FX.fcw, 0x37f, true);
   view.setUint16(FX.fsw, 0x8081, true);
-  assert.ok(fxrstor(cpu, 'fxsave64', image));
+  assert.ok(fxrstor(cpu, 'fxsave64', words(image)));
   assert.equal(saved('fxsave64').view.getUint16(FX.fsw, true), 0x0001);
 });
 
 test('without REX.W pointers have 32 bits, in both directions', () => {
   const { image } = fullImage();
-  assert.ok(fxrstor(cpu, 'fxsave64', image));
+  assert.ok(fxrstor(cpu, 'fxsave64', words(image)));
   const { view } = saved('fxsave');
   assert.equal(view.getBigUint64(FX.fip, true), 0x2233_4455n);
   assert.equal(view.getBigUint64(FX.fdp, true), 0xccdd_eeffn);
-  assert.ok(fxrstor(cpu, 'fxsave', image));
+  assert.ok(fxrstor(cpu, 'fxsave', words(image)));
   assert.equal(saved('fxsave64').view.getBigUint64(FX.fip, true), 0x2233_4455n);
   assert.equal(saved('fxsave64').view.getBigUint64(FX.fdp, true), 0xccdd_eeffn);
 });
@@ -67,7 +69,7 @@ test('without REX.W pointers have 32 bits, in both directions', () => {
 test('outside 64-bit mode XMM8 to XMM15 are neither saved nor loaded', () => {
   const { image } = fullImage();
   cpu.capsule.u8.fill(0x11, cpu.base + CPU.fxState + FX.xmm, cpu.base + CPU.fxState + FX.xmm + 256);
-  assert.ok(fxrstor(cpu, 'compat', image));
+  assert.ok(fxrstor(cpu, 'compat', words(image)));
   const { size, view } = saved('fxsave64');
   assert.equal(view.getUint8(FX.xmm + 127), 0xff);
   assert.equal(view.getUint8(FX.xmm + 128), 0x11);
@@ -80,6 +82,6 @@ test('reserved bits of MXCSR are refused and nothing changes', () => {
   const before = saved('fxsave64').view;
   view.setUint32(FX.mxcsr, 0x1_1f80, true);
   view.setUint16(FX.fcw, 0x40, true);
-  assert.equal(fxrstor(cpu, 'fxsave64', image), false);
+  assert.equal(fxrstor(cpu, 'fxsave64', words(image)), false);
   assert.deepEqual(saved('fxsave64').view, before);
 });
