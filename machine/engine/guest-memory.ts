@@ -62,10 +62,11 @@ export class GuestMemory {
     }, kind);
   }
   /** Capsule offset of an operand that lies in one plain page, for a copy at once; -1 when it takes a closer look. */
-  direct(cpu: Cpu, va: bigint, length: number, write: boolean): number {
-    const lo = Number(va & 0xffff_ffffn);
+  direct(cpu: Cpu, va: bigint, length: number, write: boolean): number { return this.directAt(cpu, Number(va & 0xffff_ffffn), Number(va >> 32n), length, write); }
+  /** The same for an address in halves. */
+  directAt(cpu: Cpu, lo: number, hi: number, length: number, write: boolean): number {
     if (cpu.compat || (lo & 4095) > PAGE_SIZE - length || this.mmu.watching) return -1;
-    const host = this.mmu.translate(cpu, lo, Number(va >> 32n), write ? ACCESS.write : ACCESS.read);
+    const host = this.mmu.translate(cpu, lo, hi, write ? ACCESS.write : ACCESS.read);
     return host >= 0 && write && !this.mmu.isPlain(host) ? -1 : host;
   }
   /** Throws GuestFault unless all of `length` bytes can be written. */
