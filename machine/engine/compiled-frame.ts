@@ -143,22 +143,8 @@ export class Frame {
   /** Writes the whole function around a body, which never comes to its end. @param needed registers, where it begins */
   wrap(needed: number, body: () => void): void {
     const { fn } = this;
-    const nestTails = (k: number): void => {
-      if (k === TAILS) { body(); fn.unreachable(); return; }
-      const tail: Tail = { label: undefined, saved: 0, held: ALL, ways: new Set() };
-      this.tails.push(tail);
-      fn.block((label) => {
-        tail.label = label;
-        nestTails(k + 1);
-      });
-      if (tail.held === ALL) return fn.unreachable();
-      this.spill(tail.saved);
-      const [only, ...others] = tail.ways;
-      if (others.length === 0) fn.br(this.wayTo(only as Seldom));
-      else fn.brTable(SELDOM.map((way) => this.wayTo(tail.ways.has(way) ? way : only as Seldom)), this.next.get);
-    };
     const nest = (k: number): void => {
-      if (k === WAYS_OUT.length) return nestTails(0);
+      if (k === WAYS_OUT.length) return this.wrapInTails(TAILS, body);
       const way = WAYS_OUT[k] as WayOut;
       fn.block((label) => {
         this.labels.set(way, label);
@@ -170,6 +156,24 @@ export class Frame {
     };
     nest(0);
     fn.before(() => this.enter(needed));
+  }
+  private wrapInTails(count: number, body: () => void): void {
+    const { fn } = this;
+    if (count === 0) {
+      body();
+      return fn.unreachable();
+    }
+    const tail: Tail = { label: undefined, saved: 0, held: ALL, ways: new Set() };
+    this.tails.push(tail);
+    fn.block((label) => {
+      tail.label = label;
+      this.wrapInTails(count - 1, body);
+    });
+    if (tail.held === ALL) return fn.unreachable();
+    this.spill(tail.saved);
+    const [only, ...others] = tail.ways;
+    if (others.length === 0) fn.br(this.wayTo(only as Seldom));
+    else fn.brTable(SELDOM.map((way) => this.wayTo(tail.ways.has(way) ? way : only as Seldom)), this.next.get);
   }
   private enter(needed: number): void {
     const { fn } = this;
@@ -383,7 +387,7 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-/** Registers that go into the context here, and those that are held wherever it is come from; all, where that is nowhere. And where it leads. */
+/** Registers that go into the context here, and those that are held wherever it is come from (ALL: from nowhere); and the ways that it leads to. */
 interface Tail { label: Label | undefined; saved: number; held: number; readonly ways: Set<Seldom> }
 const TAILS = 16, ALL = -1;
 const SELDOM = ['fault', 'away', 'leave', 'jump'] as const;

@@ -25,7 +25,7 @@ export interface Effects {
 }
 export const NOTHING: Effects = { reads: 0, writes: 0, kills: 0, isRepeated: false };
 
-/** Registers by number, those that a record's field names by FIELD and the field's offset. */
+/** Registers by number, those that a record's field names by FIELD and the field's offset; the flags are number REGISTERS. */
 interface Found { readonly reads: number[]; readonly writes: number[]; readonly kills: number[]; readonly isRepeated: boolean }
 const FIELD = 32;
 
@@ -36,10 +36,12 @@ export function effectsOf(spec: HandlerSpec, dv: DataView, record: number, calls
   const key = keyOf(spec);
   let known = found.get(key);
   if (!known) found.set(key, known = find(spec, calls));
-  const bits = (registers: readonly number[]): number => registers.reduce((all, r) => {
-    const n = r < FIELD ? r : dv.getUint16(record + r - FIELD, true) >>> 3;
-    return n <= REGISTERS ? all | 1 << n : all; // no register: what an address without one names lies behind them
-  }, 0);
+  const bitOf = (r: number): number => {
+    if (r < FIELD) return 1 << r;
+    const n = dv.getUint16(record + r - FIELD, true) >>> 3;
+    return n < REGISTERS ? 1 << n : 0; // what an address without a register names lies behind them
+  };
+  const bits = (registers: readonly number[]): number => registers.reduce((all, r) => all | bitOf(r), 0);
   const writes = bits(known.writes), reads = bits(known.reads), kills = bits(known.kills) & ~reads;
   return { reads: reads | writes & ~kills, writes, kills, isRepeated: known.isRepeated };
 }
