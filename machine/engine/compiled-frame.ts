@@ -121,9 +121,10 @@ export class Frame {
     this.held = needed;
     this.differing = differing;
   }
-  /** An instruction begins. @param neededBehind registers */
-  step({ reads, writes, isRepeated }: Effects, neededBehind: number): void {
-    this.wanted = neededBehind | reads | writes;
+  /** A node's step begins. */
+  step({ effects, neededBehind }: Liveness, at: number): void {
+    const { reads, writes, isRepeated } = effects[at] as Effects;
+    this.wanted = (neededBehind[at] as number) | reads | writes;
     if (isRepeated) this.differing |= writes;
   }
   register(n: number): Expr {
@@ -144,7 +145,7 @@ export class Frame {
   wrap(needed: number, body: () => void): void {
     const { fn } = this;
     const nest = (k: number): void => {
-      if (k === WAYS_OUT.length) return this.wrapInTails(TAILS, body);
+      if (k === WAYS_OUT.length) return this.wrapInTails(0, body);
       const way = WAYS_OUT[k] as WayOut;
       fn.block((label) => {
         this.labels.set(way, label);
@@ -157,23 +158,22 @@ export class Frame {
     nest(0);
     fn.before(() => this.enter(needed));
   }
-  private wrapInTails(count: number, body: () => void): void {
+  private wrapInTails(k: number, body: () => void): void {
     const { fn } = this;
-    if (count === 0) {
+    if (k === TAILS) {
       body();
       return fn.unreachable();
     }
-    const tail: Tail = { label: undefined, saved: 0, held: ALL, ways: new Set() };
-    this.tails.push(tail);
     fn.block((label) => {
-      tail.label = label;
-      this.wrapInTails(count - 1, body);
+      this.tails.push({ label, saved: 0, held: ALL, ways: new Set() });
+      this.wrapInTails(k + 1, body);
     });
-    if (tail.held === ALL) return fn.unreachable();
-    this.spill(tail.saved);
-    const [only, ...others] = tail.ways;
-    if (others.length === 0) fn.br(this.wayTo(only as Seldom));
-    else fn.brTable(SELDOM.map((way) => this.wayTo(tail.ways.has(way) ? way : only as Seldom)), this.next.get);
+    const { saved, ways } = this.tails[k] as Tail;
+    const [only, ...others] = ways;
+    if (!only) return fn.unreachable();
+    this.spill(saved);
+    if (others.length === 0) fn.br(this.wayTo(only));
+    else fn.brTable(SELDOM.map((way) => this.wayTo(ways.has(way) ? way : only)), this.next.get);
   }
   private enter(needed: number): void {
     const { fn } = this;
@@ -238,7 +238,7 @@ export class Frame {
   private tail(way: Seldom): Label | undefined {
     const { differing, held } = this;
     const fits = (tail: Tail): boolean => ((tail.saved | differing) & ~(tail.held & held)) === 0;
-    const tail = this.tails.findLast((t) => t.held !== ALL && fits(t)) ?? this.tails.find((t) => t.held === ALL);
+    const tail = this.tails.findLast((t) => t.ways.size > 0 && fits(t)) ?? this.tails.find((t) => t.ways.size === 0);
     if (!tail) return undefined;
     tail.saved |= differing;
     tail.held &= held;
@@ -314,6 +314,7 @@ export class Frame {
   /**
    * Calls what lies outside and waits until that returns. Any state may have changed then, and other tables or other code be in place: control
    * goes on from the context if so. Where too many wait, as those of tasks that do not run do, all are given up.
+   * @param needed registers, where it returns to
    */
   call(kind: Exclude<JumpKind, 'resume'>, record: Expr, target: Expr, returnTo: Expr, needed: number): void {
     const { fn } = this;
@@ -387,8 +388,8 @@ export class Frame {
     this.budget.set(load('i32', 32, this.fn.param(0), CPU.budget));
   }
 }
-/** Registers that go into the context here, and those that are held wherever it is come from (ALL: from nowhere); and the ways that it leads to. */
-interface Tail { label: Label | undefined; saved: number; held: number; readonly ways: Set<Seldom> }
+/** Registers that go into the context here, and those that are held wherever it is come from; and the ways that it leads to. */
+interface Tail { readonly label: Label; saved: number; held: number; readonly ways: Set<Seldom> }
 const TAILS = 16, ALL = -1;
 const SELDOM = ['fault', 'away', 'leave', 'jump'] as const;
 type Seldom = (typeof SELDOM)[number];

@@ -6,7 +6,6 @@ import { i32, sub, type Expr } from '../wasm/expr.ts';
 import { Fn, type Label } from '../wasm/fn.ts';
 import { addressOf, CompiledEnv, type Site } from './compiled-env.ts';
 import { Frame, type Imported } from './compiled-frame.ts';
-import type { Effects } from './effects.ts';
 import { handlerModule } from './handler-module.ts';
 import { HANDLER } from './imports.ts';
 import { emitInstruction, instructionsOf, JMP, JUMP, type Calls } from './interp-env.ts';
@@ -55,8 +54,8 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
     const structure = new Structure<Node>(fn, successors, (node) => {
       const flags = new Flags(fn, calls, false, frame.flagWords, true);
       flags.inherit(inherited.get(node)?.flags);
-      const { effects, neededBehind } = livenessAt(node);
-      frame.begin(livenessAt(node));
+      const here = livenessAt(node);
+      frame.begin(here);
       frame.pages.begin(inherited.get(node)?.pages);
       frame.vectors.begin(inherited.get(node)?.vectors);
       const go = (to: Node): void => {
@@ -67,7 +66,7 @@ function emitRegion(region: Region, fn: Fn, calls: Calls, handlerType: number, d
         structure.go(to);
       };
       node.steps.forEach((step, at) => {
-        frame.step(effects[at] as Effects, neededBehind[at] as number);
+        frame.step(here, at);
         emitStep(step, frame, flags, { node, at, record: step.record, go, needed });
         const keep = new Set(inUse);
         flags.localsInUse(keep);

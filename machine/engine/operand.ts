@@ -20,8 +20,10 @@ const LARGEST_NUMBER = 10;
 export interface OperandOf {
   readonly cpu: Cpu;
   readonly record: number;
-  /** linear address */
+  /** linear address, as a whole and in halves */
   readonly va: bigint;
+  readonly lo: number;
+  readonly hi: number;
   /** operand and address size of the instruction, in bits */
   readonly opSize: number;
   readonly addrSize: number;
@@ -59,7 +61,7 @@ export class Operands {
   }
   /** Capsule offset of the operand where it is one plain piece of memory, or -1. Only with a base could it wrap around inside a page. */
   direct(o: OperandOf, length: number, write: boolean): number {
-    return length > LARGEST_NUMBER && baseSlot(o) !== CPU.zero / 8 ? -1 : this.memory.direct(o.cpu, o.va, length, write);
+    return length > LARGEST_NUMBER && baseSlot(o) !== CPU.zero / 8 ? -1 : this.memory.directAt(o.cpu, o.lo, o.hi, length, write);
   }
   /** Throws GuestFault unless all of it can be written. */
   probe(o: OperandOf, length: number): void {
@@ -71,8 +73,8 @@ export class Operands {
   }
   /** #GP(0) when it is not aligned to 16 bytes. An address that is not canonical is left to the access. */
   requireAligned(o: OperandOf, write: boolean): void {
-    this.check(o, o.va, 1, write);
-    if (o.va & 15n && canonical(Number(o.va >> 32n))) raise(o.cpu, 13, 0);
+    if (o.cpu.compat) this.check(o, o.va, 1, write);
+    if ((o.lo & 15) !== 0 && canonical(o.hi)) raise(o.cpu, 13, 0);
   }
   /** The number of so many bytes that stands `at` bytes behind the operand's address. */
   number(o: OperandOf, at: number, bytes: number): bigint {

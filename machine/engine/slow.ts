@@ -23,7 +23,6 @@ export interface SlowContext {
   getFlags(cpu: Cpu): number;
   setFlags(cpu: Cpu, value: number): void;
 }
-interface Call extends OperandOf { readonly argument: number }
 type Routine = (c: SlowContext, call: Call) => number;
 
 const u8 = (cpu: Cpu, at: number): number => cpu.capsule.u8[at] as number;
@@ -129,14 +128,21 @@ const ROUTINES: Partial<Record<SlowName, Routine>> = {
   },
   fxsave(c, call) {
     c.operands.requireAligned(call, true);
+    const host = c.operands.direct(call, FX_IMAGE, true);
+    if (host >= 0) {
+      fxsave(call.cpu, fxForm(call), call.cpu.capsule.u32, host >>> 2);
+      return 0;
+    }
     c.operands.probe(call, FX_IMAGE);
     c.operands.write(call, fxsave(call.cpu, fxForm(call), fxWords), fxImage);
     return 0;
   },
   fxrstor(c, call) {
     c.operands.requireAligned(call, false);
-    c.operands.read(call, FX_IMAGE, fxImage);
-    if (!fxrstor(call.cpu, fxForm(call), fxWords)) raise(call.cpu, 13, 0);
+    const host = c.operands.direct(call, FX_IMAGE, false);
+    if (host < 0) c.operands.read(call, FX_IMAGE, fxImage);
+    const done = host < 0 ? fxrstor(call.cpu, fxForm(call), fxWords) : fxrstor(call.cpu, fxForm(call), call.cpu.capsule.u32, host >>> 2);
+    if (!done) raise(call.cpu, 13, 0);
     return 0;
   },
   sse(_c, call) {
@@ -157,16 +163,25 @@ function transfer(call: Call, go: () => void): number {
   return INNER.lookup;
 }
 
-/** FXSAVE and FXRSTOR where nothing is unusual, without any object made: kernels switch tasks and deliver signals with them. False: not done. */
-function movedImage(c: SlowContext, cpu: Cpu, record: number, routine: number, lo: number, hi: number): boolean {
-  const name = slowName(routine & 0xff);
-  if ((name !== 'fxsave' && name !== 'fxrstor') || (lo & 15) !== 0 || u8(cpu, record + REC.segment) !== CPU.zero / 8) return false;
-  const host = c.memory.directAt(cpu, lo, hi, FX_IMAGE, name === 'fxsave');
-  if (host < 0) return false;
-  const form = (routine >>> 8 & 0xff) === 64 ? 'fxsave64' : 'fxsave';
-  if (name === 'fxrstor') return fxrstor(cpu, form, cpu.capsule.u32, host >>> 2);
-  fxsave(cpu, form, cpu.capsule.u32, host >>> 2);
-  return true;
+/** What a routine is called for. The address is made a whole number where one is asked for: it would cost more than some of them do. */
+class Call implements OperandOf {
+  readonly cpu: Cpu;
+  readonly record: number;
+  readonly argument: number;
+  readonly lo: number;
+  readonly hi: number;
+  readonly opSize: number;
+  readonly addrSize: number;
+  constructor(cpu: Cpu, record: number, routine: number, argument: number, lo: number, hi: number) {
+    this.cpu = cpu;
+    this.record = record;
+    this.argument = argument;
+    this.lo = lo >>> 0;
+    this.hi = hi >>> 0;
+    this.opSize = routine >>> 8 & 0xff;
+    this.addrSize = routine >>> 16;
+  }
+  get va(): bigint { return BigInt(this.hi) << 32n | BigInt(this.lo); }
 }
 
 /**
@@ -175,8 +190,7 @@ function movedImage(c: SlowContext, cpu: Cpu, record: number, routine: number, l
  * @returns 0 to go on, or an exit code
  */
 export function runSlow(c: SlowContext, cpu: Cpu, record: number, routine: number, argument: number, lo: number, hi: number): number {
-  if (movedImage(c, cpu, record, routine, lo >>> 0, hi >>> 0)) return 0;
-  const call: Call = { cpu, record, argument, va: BigInt(hi >>> 0) << 32n | BigInt(lo >>> 0), opSize: routine >>> 8 & 0xff, addrSize: routine >>> 16 };
+  const call = new Call(cpu, record, routine, argument, lo, hi);
   try {
     const f = ROUTINES[slowName(routine & 0xff)];
     if (!f) raise(cpu, 6);
